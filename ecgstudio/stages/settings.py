@@ -1,0 +1,63 @@
+"""What a user may choose about the pipeline: one frozen slice per stage, so that a key depends only on its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+AUTO_LAYOUT: Final = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class KeypointSettings:
+    """Choices of stage 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class GridSettings:
+    """Choices of stage 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """Choices of stage 2.
+
+    flip: read every strip upside down as well and average the two readings (twice the time).
+    """
+
+    flip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AssembleSettings:
+    """Choices of putting the traces on a common time base.
+
+    layout: a template's name that the user vouches for, or "auto".
+    mm_per_s, mm_per_mV: paper speed and gain that the user vouches for; None: as found on the page.
+    """
+
+    layout: str = AUTO_LAYOUT
+    mm_per_s: float | None = None
+    mm_per_mV: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("mm_per_s", "mm_per_mV"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 1000:
+                raise ValueError(f"{name} must be positive, got {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySettings:
+    """Choices of the self-checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """Every choice of a run, by stage."""
+
+    keypoints: KeypointSettings = field(default_factory=KeypointSettings)
+    grid: GridSettings = field(default_factory=GridSettings)
+    traces: TraceSettings = field(default_factory=TraceSettings)
+    assemble: AssembleSettings = field(default_factory=AssembleSettings)
+    quality: QualitySettings = field(default_factory=QualitySettings)
