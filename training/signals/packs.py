@@ -1,0 +1,158 @@
+"""Read the npz packs: thousands of records a file, eight leads as second differences, four as residuals."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.signals.record import (
+    TARGET_FS,
+    Record,
+    ScreenedSource,
+    check_split,
+    resample_mirrored,
+)
+
+CLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
+STORED_LEADS = (0, 1, 6, 7, 8, 9, 10, 11)  # I, II, V1..V6; Einthoven's relations predict the others
+SEX_CODES = {"male": 0, "female": 1}  # PTB-XL's coding
+
+
+@dataclass(frozen=True, slots=True)
+class PackFile:
+    """Say where a pack and its labels lie, and which label column names the record."""
+
+    name: str
+    source: str
+    labels: str | None = None
+    id_column: str = ""
+    has_splits: bool = False
+
+
+PACK_FILES = (
+    PackFile("ptbxl_500hz.npz", "ptbxl", labels="ptbxl_labels.csv", id_column="ecg_id", has_splits=True),
+    PackFile("ptbxl_100hz.npz", "ptbxl", labels="ptbxl_labels.csv", id_column="ecg_id", has_splits=True),
+    PackFile("ludb_500hz.npz", "ludb"),
+    PackFile("challenge_500hz.npz", "challenge", labels="challenge_labels.csv", id_column="record"),
+)
+
+
+class Pack:
+    """Hold one pack as stored (bytes) and decode single records on demand."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path, allow_pickle=False) as stored:
+            self.ids = [str(value) for value in stored["ids"]]
+            self.fs = float(stored["fs"].reshape(-1)[0])
+            self._mv_per_unit = float(stored["uv_per_unit"].reshape(-1)[0]) / 1000.0
+            self._low, self._high = stored["lo"], stored["hi"]
+            self._residuals = stored["res"]
+            self._exceptions = [
+                (*map(int, place), int(value))
+                for place, value in zip(stored["ex"], stored["exv"], strict=True)
+            ]
+            self._offsets = stored.get("off")
+        if self._offsets is not None:  # ragged: all records lie end to end in one row, differences running on
+            self._joined = self._decode_row(0)
+            self._low = self._high = self._residuals = np.empty((0, 0, 0), np.uint8)
+
+    def millivolt(self, row: int) -> NDArray[np.float32]:
+        """Decode one record to f32[12, n] in mV."""
+        if self._offsets is None:
+            units = self._decode_row(row)
+        else:
+            units = self._joined[:, self._offsets[row] : self._offsets[row + 1]]
+        return (units * self._mv_per_unit).astype(np.float32)
+
+    def _decode_row(self, row: int) -> NDArray[np.int16]:
+        zigzag = self._low[row].astype(np.uint16) | (self._high[row].astype(np.uint16) << 8)
+        stored = (zigzag >> 1).view(np.int16) ^ -(zigzag & 1).view(np.int16)
+        for _ in range(2):  # second differences, wrapping in 16 bits
+            stored = np.cumsum(stored, axis=-1, dtype=np.int16)
+        residuals = self._residuals[row].astype(np.int32)
+        for exception_row, lead, sample, value in self._exceptions:
+            if exception_row == row:
+                residuals[lead, sample] = value
+        units = np.empty((12, stored.shape[-1]), np.int16)
+        units[list(STORED_LEADS)] = stored
+        lead_i, lead_ii = stored[0].astype(np.int32), stored[1].astype(np.int32)
+        lead_iii = lead_ii - lead_i + residuals[0]
+        units[2] = lead_iii
+        units[3] = residuals[1] - ((lead_i + lead_ii) >> 1)
+        units[4] = residuals[2] + ((lead_i - lead_iii) >> 1)
+        units[5] = residuals[3] + ((lead_ii + lead_iii) >> 1)
+        return units
+
+
+def is_pack_folder(folder: Path) -> bool:
+    """Tell whether the folder holds at least one pack."""
+    return any((folder / pack.name).is_file() for pack in PACK_FILES)
+
+
+def open_packs(folder: Path, split: str = "train", *, include_resampled: bool = True) -> ScreenedSource:
+    """Open every pack of the folder for one split.
+
+    Packs without splits (LUDB, Challenge) belong to train. A record that the labels of a pack with splits do
+    not name is left out, since it might be a test record; FileNotFoundError where those labels are missing.
+    `include_resampled=False` leaves out records stored below 500 Hz, which carry little above 40 Hz.
+    """
+    check_split(split)
+    entries: list[tuple[Pack, int, PackFile, Mapping[str, str]]] = []
+    for file in PACK_FILES:
+        path = folder / file.name
+        if not path.is_file() or not (file.has_splits or split == "train"):
+            continue
+        rows = _label_rows(folder, file)
+        pack = Pack(path)
+        if pack.fs < TARGET_FS and not include_resampled:
+            continue
+        for row, record_id in enumerate(pack.ids):
+            label_row = rows.get(record_id, {})
+            if not file.has_splits or label_row.get("split") == split:
+                entries.append((pack, row, file, label_row))
+
+    def read(index: int) -> Record:
+        pack, row, file, label_row = entries[index]
+        labels = _labels(label_row)
+        if pack.fs != TARGET_FS:
+            labels["resampled_from_hz"] = pack.fs
+        return Record(
+            id=f"{file.source}-{pack.ids[row]}",
+            mv=resample_mirrored(pack.millivolt(row), pack.fs, TARGET_FS),
+            fs=TARGET_FS,
+            source=file.source,
+            split=split if file.has_splits else None,
+            labels=labels,
+        )
+
+    return ScreenedSource(read, len(entries))
+
+
+def _label_rows(folder: Path, file: PackFile) -> dict[str, dict[str, str]]:
+    if file.labels is None:
+        return {}
+    path = folder / file.labels
+    if not path.is_file():
+        if file.has_splits:
+            raise FileNotFoundError(f"{path} is needed: it says which records of {file.name} train")
+        return {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        return {row[file.id_column]: row for row in csv.DictReader(stream)}
+
+
+def _labels(row: Mapping[str, str]) -> dict[str, object]:
+    labels: dict[str, object] = {}
+    for name in ("age", "sex", "height", "weight"):
+        text = row.get(name, "").strip()
+        if text:
+            labels[name] = float(SEX_CODES.get(text.lower(), -1)) if text[0].isalpha() else float(text)
+    labels.update({name: int(row[name]) for name in CLASSES if row.get(name)})
+    for name in ("patient_id", "scp_keys", "snomed_dx"):
+        if row.get(name):
+            labels[name] = row[name].removesuffix(".0")
+    return labels
