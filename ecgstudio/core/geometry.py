@@ -1,0 +1,109 @@
+"""Geometry of points and images in the plane: homographies, resizing, quarter turns and mirroring."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ecgstudio.core.arrays import F64
+
+
+def _normalisation(xy: F64, weights: F64) -> F64:
+    """Similarity that moves the centroid to 0 and the mean distance to sqrt(2) (Hartley 1997)."""
+    centre = np.average(xy, axis=0, weights=weights)
+    spread = np.average(np.hypot(*(xy - centre).T), weights=weights)
+    if not spread > 0:
+        raise ValueError("the points of a homography must not coincide")
+    s = np.sqrt(2) / spread
+    return np.array([[s, 0, -s * centre[0]], [0, s, -s * centre[1]], [0, 0, 1]])
+
+
+def fit_homography(source_xy: F64, target_xy: F64, *, weights: F64 | None = None) -> F64:
+    """Return the homography [3, 3] that maps source points [N, 2] onto target points, N >= 4.
+
+    Normalised direct linear transform; each pair counts by its weight (>= 0). Raises ValueError for fewer
+    than four weighted points or points on one line.
+    """
+    source, target = np.asarray(source_xy, np.float64), np.asarray(target_xy, np.float64)
+    if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2:
+        raise ValueError(f"point sets must both be [N, 2], not {source.shape} and {target.shape}")
+    w = np.ones(len(source)) if weights is None else np.asarray(weights, np.float64)
+    if w.shape != (len(source),) or (w < 0).any():
+        raise ValueError("weights must be one number >= 0 per point")
+    keep = w > 0
+    source, target, w = source[keep], target[keep], w[keep]
+    if len(source) < 4:
+        raise ValueError("a homography needs at least four points")
+    n_source, n_target = _normalisation(source, w), _normalisation(target, w)
+    x, y = _affine(n_source, source).T
+    u, v = _affine(n_target, target).T
+    zero, one = np.zeros_like(x), np.ones_like(x)
+    rows_u = np.stack([x, y, one, zero, zero, zero, -u * x, -u * y, -u], axis=1)
+    rows_v = np.stack([zero, zero, zero, x, y, one, -v * x, -v * y, -v], axis=1)
+    root = np.sqrt(w / w.mean())[:, None]
+    _, singular, vt = np.linalg.svd(np.concatenate([rows_u * root, rows_v * root]), full_matrices=True)
+    if singular[7] < 1e-9 * singular[0]:
+        raise ValueError("the points of a homography must not lie on one line")
+    h = np.linalg.inv(n_target) @ vt[8].reshape(3, 3) @ n_source
+    return np.asarray(h / (h[2, 2] if abs(h[2, 2]) > 1e-12 * np.abs(h).max() else np.linalg.norm(h)))
+
+
+def _affine(matrix: F64, xy: F64) -> F64:
+    return np.asarray(xy @ matrix[:2, :2].T + matrix[:2, 2])
+
+
+def apply_homography(homography: F64, xy: F64) -> F64:
+    """Map points [..., 2] through a homography; a point on its horizon becomes NaN."""
+    points = np.asarray(xy, np.float64)
+    mapped = points @ homography[:, :2].T + homography[:, 2]
+    depth = mapped[..., 2:]
+    safe = np.abs(depth) > 1e-12 * np.abs(homography).max()
+    return np.asarray(np.where(safe, mapped[..., :2] / np.where(safe, depth, 1.0), np.nan))
+
+
+def resize_xy(xy: F64, factor: float | tuple[float, float]) -> F64:
+    """Follow points through a resize of the image by a factor, or by (x factor, y factor); pixel centres."""
+    return np.asarray((np.asarray(xy, np.float64) + 0.5) * np.asarray(factor, np.float64) - 0.5)
+
+
+def from_upright_xy(xy: F64, orientation: int, *, page_shape: tuple[int, ...]) -> F64:
+    """Map points of the upright page into the page as it is.
+
+    `page_shape` is (height, width, ...) of the page as it is, in both directions of the mapping.
+    """
+    matrix, shift = _orientation_map(orientation, page_shape)
+    return np.asarray(np.asarray(xy, np.float64) @ matrix.T + shift)
+
+
+def to_upright_xy(xy: F64, orientation: int, *, page_shape: tuple[int, ...]) -> F64:
+    """Map points of the page as it is into the upright page; the inverse of from_upright_xy."""
+    matrix, shift = _orientation_map(orientation, page_shape)
+    return np.asarray((np.asarray(xy, np.float64) - shift) @ matrix)
+
+
+def _orientation_map(orientation: int, page_shape: tuple[int, ...]) -> tuple[F64, F64]:
+    """Matrix and shift of upright -> page: a mirroring, then counter-clockwise quarter turns."""
+    if orientation not in range(8):
+        raise ValueError(f"orientation must be 0..7, not {orientation}")
+    height, width = page_shape[:2]
+    if orientation % 2:
+        height, width = width, height
+    matrix, shift = np.eye(2), np.zeros(2)
+    if orientation >= 4:
+        matrix, shift = np.diag([-1.0, 1.0]), np.array([width - 1.0, 0.0])
+    quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    for _ in range(orientation % 4):  # (x, y) of a w x h image goes to (y, w - 1 - x)
+        matrix, shift = quarter @ matrix, quarter @ shift + np.array([0.0, width - 1.0])
+        height, width = width, height
+    return matrix, shift
+
+
+def from_upright_pixels(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Turn an upright image into the page as it is (a view)."""
+    return np.rot90(np.fliplr(pixels) if orientation >= 4 else pixels, orientation % 4)
+
+
+def to_upright_pixels(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Turn a page as it is into the upright image (a view)."""
+    turned = np.rot90(pixels, -(orientation % 4))
+    return np.fliplr(turned) if orientation >= 4 else turned
