@@ -1,0 +1,97 @@
+"""``python -m training train``: hand settings and data set to the loop of ``training.loop``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from torch.utils.data import IterableDataset
+
+from ecgstudio.errors import UserError
+from training.configs import STAGES, TrainConfig, config_for
+from training.loop import Batch, DatasetFactory, World, join_world, train
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train the stages asked for, one after the other; return the exit code."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    stages = list(STAGES) if options.stage == "all" else [options.stage]
+    overrides = list(options.set)
+    if options.minutes is not None:
+        overrides.append(f"minutes={options.minutes}")
+    try:
+        configs = {stage: config_for(stage, toml=options.config, overrides=overrides) for stage in stages}
+        world = join_world()
+        for stage, config in configs.items():
+            _train_stage(stage, config, options, world)
+    except (UserError, ValueError, OSError, FloatingPointError) as error:
+        logger.error("%s", error)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _train_stage(stage: str, config: TrainConfig, options: argparse.Namespace, world: World) -> None:
+    result = train(
+        stage,
+        config,
+        _dataset_factory(stage, options.data, config),
+        folder=options.out / stage,
+        resume=options.resume,
+        world=world,
+    )
+    logger.info(
+        "%s: %d steps, %d crops, best %s %.4f in %s",
+        stage,
+        result.steps,
+        result.samples,
+        config.monitor,
+        result.best,
+        result.best_weights,
+    )
+
+
+def _dataset_factory(stage: str, folder: Path, config: TrainConfig) -> DatasetFactory:
+    from training.datasets import make_dataset  # heavy, and not needed to show the help
+
+    def make(split: str, *, seed: int) -> IterableDataset[Batch]:
+        return make_dataset(stage, folder, split=split, seed=seed, config=config)
+
+    return make
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Treat a polite kill like Ctrl+C, so that the run saves its state."""
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training train", description=__doc__)
+    parser.add_argument("stage", choices=(*STAGES, "all"))
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder written by 'python -m training synth'"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs"), help="runs are kept in OUT/STAGE (default: runs)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where the run in OUT/STAGE stopped")
+    parser.add_argument(
+        "--minutes", type=float, help="length of the run in wall-clock minutes instead of steps"
+    )
+    parser.add_argument(
+        "--config", type=Path, help="TOML file of settings; tables [stage0].. apply to one stage"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; may be repeated"
+    )
+    return parser
