@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.signals.record import (
+    DIAGNOSTIC_CLASSES,
     TARGET_FS,
     Record,
     ScreenedSource,
@@ -18,7 +20,6 @@ from training.signals.record import (
     resample_mirrored,
 )
 
-CLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 STORED_LEADS = (0, 1, 6, 7, 8, 9, 10, 11)  # I, II, V1..V6; Einthoven's relations predict the others
 SEX_CODES = {"male": 0, "female": 1}  # PTB-XL's coding
 
@@ -43,30 +44,35 @@ PACK_FILES = (
 
 
 class Pack:
-    """Hold one pack as stored (bytes) and decode single records on demand."""
+    """Hold the wanted records of one pack as stored (bytes), and decode single ones on demand."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wanted: Callable[[str], bool]) -> None:
         with np.load(path, allow_pickle=False) as stored:
-            self.ids = [str(value) for value in stored["ids"]]
+            ids = [str(value) for value in stored["ids"]]
+            rows = [row for row, record_id in enumerate(ids) if wanted(record_id)]
+            self.ids = [ids[row] for row in rows]
             self.fs = float(stored["fs"].reshape(-1)[0])
             self._mv_per_unit = float(stored["uv_per_unit"].reshape(-1)[0]) / 1000.0
-            self._low, self._high = stored["lo"], stored["hi"]
-            self._residuals = stored["res"]
+            offsets = stored.get("off")  # where ragged records, stored end to end in one row, begin
+            self._spans = None if offsets is None else [(offsets[row], offsets[row + 1]) for row in rows]
+            stored_rows = rows if offsets is None else [0]
+            self._low = stored["lo"][stored_rows]
+            self._high = stored["hi"][stored_rows]
+            self._residuals = stored["res"][stored_rows]
             self._exceptions = [
-                (*map(int, place), int(value))
-                for place, value in zip(stored["ex"], stored["exv"], strict=True)
+                (stored_rows.index(row), int(lead), int(sample), int(value))
+                for (row, lead, sample), value in zip(stored["ex"], stored["exv"], strict=True)
+                if row in stored_rows
             ]
-            self._offsets = stored.get("off")
-        if self._offsets is not None:  # ragged: all records lie end to end in one row, differences running on
-            self._joined = self._decode_row(0)
-            self._low = self._high = self._residuals = np.empty((0, 0, 0), np.uint8)
+        self._joined = None if self._spans is None else self._decode_row(0)
 
     def millivolt(self, row: int) -> NDArray[np.float32]:
         """Decode one record to f32[12, n] in mV."""
-        if self._offsets is None:
+        if self._joined is None or self._spans is None:
             units = self._decode_row(row)
         else:
-            units = self._joined[:, self._offsets[row] : self._offsets[row + 1]]
+            first, end = self._spans[row]
+            units = self._joined[:, first:end]
         return (units * self._mv_per_unit).astype(np.float32)
 
     def _decode_row(self, row: int) -> NDArray[np.int16]:
@@ -89,6 +95,9 @@ class Pack:
         return units
 
 
+_Entry = tuple[Pack, int, PackFile, Mapping[str, str]]  # its pack, row in the pack, file and labels
+
+
 def is_pack_folder(folder: Path) -> bool:
     """Tell whether the folder holds at least one pack."""
     return any((folder / pack.name).is_file() for pack in PACK_FILES)
@@ -102,35 +111,32 @@ def open_packs(folder: Path, split: str = "train", *, include_resampled: bool = 
     `include_resampled=False` leaves out records stored below 500 Hz, which carry little above 40 Hz.
     """
     check_split(split)
-    entries: list[tuple[Pack, int, PackFile, Mapping[str, str]]] = []
+    entries: list[_Entry] = []
     for file in PACK_FILES:
         path = folder / file.name
         if not path.is_file() or not (file.has_splits or split == "train"):
             continue
         rows = _label_rows(folder, file)
-        pack = Pack(path)
-        if pack.fs < TARGET_FS and not include_resampled:
-            continue
-        for row, record_id in enumerate(pack.ids):
-            label_row = rows.get(record_id, {})
-            if not file.has_splits or label_row.get("split") == split:
-                entries.append((pack, row, file, label_row))
+        wanted = {record_id for record_id, row in rows.items() if row.get("split") == split}
+        pack = Pack(path, wanted.__contains__ if file.has_splits else lambda _: True)
+        if pack.fs >= TARGET_FS or include_resampled:
+            entries += [(pack, row, file, rows.get(name, {})) for row, name in enumerate(pack.ids)]
+    return ScreenedSource(functools.partial(_read_record, entries, split), len(entries))
 
-    def read(index: int) -> Record:
-        pack, row, file, label_row = entries[index]
-        labels = _labels(label_row)
-        if pack.fs != TARGET_FS:
-            labels["resampled_from_hz"] = pack.fs
-        return Record(
-            id=f"{file.source}-{pack.ids[row]}",
-            mv=resample_mirrored(pack.millivolt(row), pack.fs, TARGET_FS),
-            fs=TARGET_FS,
-            source=file.source,
-            split=split if file.has_splits else None,
-            labels=labels,
-        )
 
-    return ScreenedSource(read, len(entries))
+def _read_record(entries: Sequence[_Entry], split: str, index: int) -> Record:
+    pack, row, file, label_row = entries[index]
+    labels = _labels(label_row)
+    if pack.fs != TARGET_FS:
+        labels["resampled_from_hz"] = pack.fs
+    return Record(
+        id=f"{file.source}-{pack.ids[row]}",
+        mv=resample_mirrored(pack.millivolt(row), pack.fs, TARGET_FS),
+        fs=TARGET_FS,
+        source=file.source,
+        split=split if file.has_splits else None,
+        labels=labels,
+    )
 
 
 def _label_rows(folder: Path, file: PackFile) -> dict[str, dict[str, str]]:
@@ -151,7 +157,7 @@ def _labels(row: Mapping[str, str]) -> dict[str, object]:
         text = row.get(name, "").strip()
         if text:
             labels[name] = float(SEX_CODES.get(text.lower(), -1)) if text[0].isalpha() else float(text)
-    labels.update({name: int(row[name]) for name in CLASSES if row.get(name)})
+    labels.update({name: int(row[name]) for name in DIAGNOSTIC_CLASSES if row.get(name)})
     for name in ("patient_id", "scp_keys", "snomed_dx"):
         if row.get(name):
             labels[name] = row[name].removesuffix(".0")

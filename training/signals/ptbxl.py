@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import ast
 import csv
-from collections.abc import Mapping
+import functools
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.signals.record import TARGET_FS, Record, ScreenedSource, check_split, resample_mirrored
+from training.signals.record import (
+    DIAGNOSTIC_CLASSES,
+    TARGET_FS,
+    Record,
+    ScreenedSource,
+    check_split,
+    resample_mirrored,
+)
 
 DATABASE = "ptbxl_database.csv"
 STATEMENTS = "scp_statements.csv"
-CLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 FOLDS = {"train": range(1, 9), "val": range(9, 10)}  # fold 10 is the official test fold
 LEAD_ORDER = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
 MV_PER_UNIT = {"mv": 1.0, "uv": 1e-3, "v": 1e3}
+_Entry = tuple[Path, Mapping[str, str]]  # the record's path without extension, its row of the database
+
 OLDEST_AGE = 90.0  # PTB-XL writes 300 for "over 89"
 
 
@@ -34,7 +44,7 @@ def open_ptbxl(folder: Path, split: str = "train", *, include_resampled: bool = 
     """
     check_split(split)
     classes = _classes_by_statement(folder)
-    entries: list[tuple[Path, Mapping[str, str]]] = []
+    entries: list[_Entry] = []
     with (folder / DATABASE).open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
             if int(float(row["strat_fold"])) not in FOLDS[split]:
@@ -44,26 +54,29 @@ def open_ptbxl(folder: Path, split: str = "train", *, include_resampled: bool = 
             if stem is not None:
                 entries.append((stem, row))
 
-    def read(index: int) -> Record:
-        stem, row = entries[index]
-        mv, fs = _read_wfdb(stem)
-        labels = _labels(row, classes)
-        if fs != TARGET_FS:
-            labels["resampled_from_hz"] = fs
-        return Record(
-            id=f"ptbxl-{int(float(row['ecg_id']))}",
-            mv=resample_mirrored(mv, fs, TARGET_FS),
-            fs=TARGET_FS,
-            source="ptbxl",
-            split=split,
-            labels=labels,
-        )
+    return ScreenedSource(functools.partial(_read_record, entries, classes, split), len(entries))
 
-    return ScreenedSource(read, len(entries))
+
+def _read_record(entries: Sequence[_Entry], classes: Mapping[str, str], split: str, index: int) -> Record:
+    stem, row = entries[index]
+    mv, fs = _read_wfdb(stem)
+    labels = _labels(row, classes)
+    if fs != TARGET_FS:
+        labels["resampled_from_hz"] = fs
+    return Record(
+        id=f"ptbxl-{int(float(row['ecg_id']))}",
+        mv=resample_mirrored(mv, fs, TARGET_FS),
+        fs=TARGET_FS,
+        source="ptbxl",
+        split=split,
+        labels=labels,
+    )
 
 
 def _read_wfdb(stem: Path) -> tuple[NDArray[np.float32], float]:
-    import wfdb  # imported here: it takes a second, and the other sources do without
+    with warnings.catch_warnings():  # wfdb 4.3 defines its tables in a way that pandas 3 calls deprecated
+        warnings.filterwarnings("ignore", message="The inplace keyword")
+        import wfdb  # imported here: it takes a second, and the other sources do without
 
     stored = wfdb.rdrecord(str(stem))
     names = [name.upper() for name in stored.sig_name]
@@ -98,5 +111,5 @@ def _labels(row: Mapping[str, str], classes: Mapping[str, str]) -> dict[str, obj
     labels["scp_keys"] = " ".join(statements)
     if classes:
         found = {classes[statement] for statement in statements if statement in classes}
-        labels.update({name: int(name in found) for name in CLASSES})
+        labels.update({name: int(name in found) for name in DIAGNOSTIC_CLASSES})
     return labels

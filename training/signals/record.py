@@ -19,6 +19,7 @@ TARGET_FS = 500.0
 TRAINABLE_SPLITS = ("train", "val")
 """Splits a source gives out; never the test split, since nothing here may learn from it or tune on it."""
 
+DIAGNOSTIC_CLASSES = ("NORM", "MI", "STTC", "CD", "HYP")  # PTB-XL's superclasses
 ARTEFACT_MV = 10.0
 """No heart reaches this in a surface lead; records that do are electrode faults (about ten in PTB-XL)."""
 FLAT_RANGE_MV = 0.02

@@ -60,7 +60,7 @@ class SyntheticSource:
 def synthesize_record(rng: np.random.Generator, *, duration_s: float = 10.0, fs: float = TARGET_FS) -> Record:
     """Draw a person, a rhythm and a recording; the same generator state gives the same record.
 
-    Labels: rhythm, morphology, rate_per_min. All samples are finite and within 6.5 mV.
+    Labels: rhythm, morphology, rate_per_min. All samples are finite and below 10 mV.
     """
     seed_text = f"{int(rng.integers(2**32)):08x}"
     count = round(duration_s * fs)
@@ -71,14 +71,13 @@ def synthesize_record(rng: np.random.Generator, *, duration_s: float = 10.0, fs:
 
     heart = _draw_heart(rng, rhythm, morphology, count=count, fs=fs)
     heart = _machine_filter(rng, heart, fs=fs)
-    if rng.random() < 0.9:
-        heart *= min(1.0, LARGEST_MV / np.abs(heart).max())
-    else:
-        heart = np.clip(heart, -5.0, 5.0)  # an amplifier that saturates
+    heart *= min(1.0, LARGEST_MV / float(np.abs(_twelve_leads(heart)).max()))
     leads8 = heart + _electrode_noise(rng, count=count, fs=fs)
     mv = _twelve_leads(leads8)
     if rng.random() < 0.02:  # the arm electrodes exchanged: a classic mistake; I turns over, II and III swap
         mv = _twelve_leads(np.concatenate([-leads8[:1], leads8[1:2] - leads8[:1], leads8[2:]]))
+    if not any(event.kind == "qrs" for event in rhythm.events):
+        morphology = "ventricular"  # every beat is paced or ectopic, so the person's own QRS is never seen
     labels = {"rhythm": rhythm.name, "morphology": morphology, "rate_per_min": rhythm.rate_per_min}
     return Record(f"synthetic-{seed_text}", mv, fs, "synthetic", None, labels)
 
