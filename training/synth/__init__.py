@@ -1,0 +1,1 @@
+"""Synthetic ECG pages with exact truth: drawing, degradation and the map between the two."""
