@@ -133,7 +133,8 @@ class Outcome(Generic[T]):
     """What is known after one stage: the automatic answer and, on top of it, the human's correction.
 
     `value` is `auto` with `edit` applied; `digest` names the content of `value` for the keys downstream.
-    `needs_review` says that `edit` was made over another automatic answer than the present one.
+    `edited_over` names the automatic answer that the human saw when making `edit`; `needs_review` says that the
+    present one is another.
     """
 
     key: Key
@@ -141,6 +142,7 @@ class Outcome(Generic[T]):
     edit: object | None
     value: T | Failed
     digest: str
+    edited_over: str = ""
     needs_review: bool = False
 
     @property
@@ -188,7 +190,7 @@ def _feed(update: Callable[[bytes], object], value: object) -> None:
                 _feed(update, value[name])
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             _feed_bytes(update, "dataclass", type(value).__name__.encode())
-            for field in dataclasses.fields(value):
+            for field in (field for field in dataclasses.fields(value) if field.init):
                 _feed(update, field.name)
                 _feed(update, getattr(value, field.name))
         case _:
