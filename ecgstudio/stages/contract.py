@@ -20,7 +20,7 @@ from ecgstudio.core.leads import LEADS, MARKERS
 FloatMap = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 LABEL_CLASSES: Final = ("background", *LEADS, *MARKERS)
 ORIENTATIONS: Final = 8
@@ -129,7 +129,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
+class Outcome(Generic[T_co]):
     """What is known after one stage: the automatic answer and, on top of it, the human's correction.
 
     `value` is `auto` with `edit` applied; `digest` names the content of `value` for the keys downstream.
@@ -138,9 +138,9 @@ class Outcome(Generic[T]):
     """
 
     key: Key
-    auto: T | Failed
+    auto: T_co | Failed
     edit: object | None
-    value: T | Failed
+    value: T_co | Failed
     digest: str
     edited_over: str = ""
     needs_review: bool = False

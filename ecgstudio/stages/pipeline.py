@@ -1,0 +1,242 @@
+"""The one way from a page to a record: every stage called in its turn, nothing computed twice.
+
+The GUI, the command line, the batch and the cluster all come through `advance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from ecgstudio.core.corrections import Corrections, apply_grid, apply_keypoints, apply_traces
+from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
+from ecgstudio.core.grid import GridFit
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.page import Page
+from ecgstudio.stages import assemble, quality, stage0_keypoints, stage1_grid, stage2_trace
+from ecgstudio.stages.contract import (
+    Failed,
+    Key,
+    Outcome,
+    PartStatus,
+    Runtime,
+    StageError,
+    Status,
+    content_digest,
+)
+from ecgstudio.stages.quality import QualityReport
+from ecgstudio.stages.settings import PipelineSettings
+
+T = TypeVar("T")
+
+
+class Stage(StrEnum):
+    """The stages in their order; `advance` goes up to one of them."""
+
+    KEYPOINTS = "keypoints"
+    GRID = "grid"
+    TRACES = "traces"
+    RECORD = "record"
+    QUALITY = "quality"
+
+
+# Where each stage ends on the progress bar: its share of a page's seconds on a CPU.
+PROGRESS: Final = {Stage.KEYPOINTS: 0.15, Stage.GRID: 0.40, Stage.TRACES: 0.95, Stage.RECORD: 0.97, Stage.QUALITY: 1.0}
+
+ORDER: Final = tuple(Stage)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """What is known about a page: one outcome per stage, None where the pipeline has not been yet."""
+
+    keypoints: Outcome[Keypoints] | None = None
+    grid: Outcome[GridFit] | None = None
+    traces: Outcome[DigitizedEcg] | None = None
+    record: Outcome[EcgRecord] | None = None
+    quality: Outcome[QualityReport] | None = None
+
+    def outcomes(self) -> Iterator[tuple[Stage, Outcome[object]]]:
+        """Walk over what is known, in the order of the stages."""
+        for stage in ORDER:
+            outcome = getattr(self, stage.value)
+            if outcome is not None:
+                yield stage, outcome
+
+    @property
+    def failure(self) -> Failed | None:
+        """The first failure along the chain, the one to mend; None if every stage reached has an answer."""
+        values = (outcome.value for _, outcome in self.outcomes())
+        return next((value for value in values if isinstance(value, Failed)), None)
+
+
+EMPTY_ANALYSIS: Final = Analysis()
+
+
+def advance(
+    page: Page,
+    corrections: Corrections,
+    *,
+    analysis: Analysis,
+    upto: Stage,
+    runtime: Runtime,
+    settings: PipelineSettings,
+    status: Status,
+) -> Analysis:
+    """Bring a page's analysis up to a stage, reusing every automatic answer whose key still holds.
+
+    A stage that cannot answer leaves a `Failed` and the stages that wait for it leave theirs; a human who supplies
+    the answer lets the chain go on. Outcomes beyond `upto` are left as they are: their keys tell whether they hold.
+
+    Raises:
+        Cancelled: `status` asked for it; `analysis` is unchanged.
+    """
+
+    def key(stage: Stage, choices: object, *upstream: Outcome[object], networks: bool = True) -> Key:
+        return Key(
+            stage=stage.value,
+            page=str(page.id),
+            weights=runtime.weights_hash if networks else "",
+            settings=content_digest(choices),
+            upstream=content_digest([outcome.digest for outcome in upstream]),
+        )
+
+    def begin(stage: Stage) -> PartStatus:
+        start = PROGRESS[ORDER[ORDER.index(stage) - 1]] if stage is not ORDER[0] else 0.0
+        part = PartStatus(status, start, PROGRESS[stage])
+        part.checkpoint(0.0, stage.value)
+        return part
+
+    part = begin(Stage.KEYPOINTS)
+    keypoints = _outcome(
+        key(Stage.KEYPOINTS, settings.keypoints),
+        analysis.keypoints,
+        lambda: stage0_keypoints.detect_keypoints(page, runtime=runtime, settings=settings.keypoints, status=part),
+        edit=corrections.keypoints,
+        apply=lambda auto: apply_keypoints(auto, corrections.keypoints),
+    )
+    analysis = replace(analysis, keypoints=keypoints)
+    if upto is Stage.KEYPOINTS:
+        return analysis
+
+    part = begin(Stage.GRID)
+    grid = _outcome(
+        key(Stage.GRID, settings.grid, keypoints),
+        analysis.grid,
+        lambda: stage1_grid.fit_grid(
+            page, _answer(Stage.GRID, keypoints), runtime=runtime, settings=settings.grid, status=part
+        ),
+        edit=corrections.grid,
+        apply=lambda auto: apply_grid(auto, corrections.grid),
+    )
+    analysis = replace(analysis, grid=grid)
+    if upto is Stage.GRID:
+        return analysis
+
+    part = begin(Stage.TRACES)
+    traces = _outcome(
+        key(Stage.TRACES, settings.traces, keypoints, grid),
+        analysis.traces,
+        lambda: stage2_trace.read_traces(
+            page,
+            _answer(Stage.TRACES, keypoints),
+            _answer(Stage.TRACES, grid),
+            runtime=runtime,
+            settings=settings.traces,
+            status=part,
+        ),
+        edit=corrections.traces,
+        apply=lambda auto: apply_traces(auto, corrections.traces, grid=_answer(Stage.TRACES, grid)),
+    )
+    analysis = replace(analysis, traces=traces)
+    if upto is Stage.TRACES:
+        return analysis
+
+    begin(Stage.RECORD)
+    record = _outcome(
+        key(Stage.RECORD, settings.assemble, grid, traces, networks=False),
+        analysis.record,
+        lambda: assemble.assemble(
+            _answer(Stage.RECORD, traces), _answer(Stage.RECORD, grid), settings=settings.assemble
+        ),
+    )
+    analysis = replace(analysis, record=record)
+    if upto is Stage.RECORD:
+        return analysis
+
+    begin(Stage.QUALITY)
+    report = _outcome(
+        key(Stage.QUALITY, settings.quality, keypoints, grid, traces, record, networks=False),
+        analysis.quality,
+        lambda: quality.assess(
+            _answer(Stage.QUALITY, keypoints),
+            _answer(Stage.QUALITY, grid),
+            _answer(Stage.QUALITY, traces),
+            _answer(Stage.QUALITY, record),
+            settings=settings.quality,
+        ),
+    )
+    return replace(analysis, quality=report)
+
+
+def _answer(stage: Stage, outcome: Outcome[T]) -> T:
+    """Return what an earlier stage knows, or say that `stage` waits for it."""
+    if isinstance(outcome.value, Failed):
+        raise StageError(stage.value, f"waits for the {outcome.key.stage}", f"mend the {outcome.key.stage} first")
+    return outcome.value
+
+
+def _outcome(
+    key: Key,
+    before: Outcome[T] | None,
+    compute: Callable[[], T],
+    *,
+    edit: object | None = None,
+    apply: Callable[[T | None], T] | None = None,
+) -> Outcome[T]:
+    """Take the automatic answer known for this key, or compute it, and put the human's correction on top."""
+    same_edit = before is not None and content_digest(before.edit) == content_digest(edit)
+    if before is not None and before.key == key:
+        if same_edit:
+            return before
+        auto = before.auto
+    else:
+        auto = _attempt(key.stage, compute)
+    if edit is None or apply is None:
+        return Outcome(key=key, auto=auto, edit=None, value=auto, digest=content_digest(auto))
+    auto_digest = content_digest(auto)
+    edited_over = before.edited_over if before is not None and same_edit else auto_digest
+    value = _corrected(auto, apply, stage=key.stage)
+    return Outcome(
+        key=key,
+        auto=auto,
+        edit=edit,
+        value=value,
+        digest=content_digest(value),
+        edited_over=edited_over,
+        needs_review=edited_over != auto_digest,
+    )
+
+
+def _attempt(stage: str, compute: Callable[[], T]) -> T | Failed:
+    try:
+        return compute()
+    except StageError as error:
+        return Failed(stage, error.reason, error.hint)
+
+
+def _corrected(auto: T | Failed, apply: Callable[[T | None], T], *, stage: str) -> T | Failed:
+    """Apply a correction; one that does not suffice leaves the failure, one that does not fit makes one."""
+    if isinstance(auto, Failed):
+        try:
+            return apply(None)
+        except (StageError, ValueError):
+            return auto
+    try:
+        return apply(auto)
+    except StageError as error:
+        return Failed(stage, error.reason, error.hint)
+    except ValueError as error:
+        return Failed(stage, f"the correction does not fit: {error}", "undo the correction")
