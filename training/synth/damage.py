@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from training.synth import optics
-from training.synth.textures import chance, fractal, log_uniform, noise_tile, smooth_step, spread
+from training.synth.textures import chance, crumple, fractal, log_uniform, noise_tile, smooth_step, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     Gain = NDArray[np.float32]
 
 FIELD_MM = 0.5  # sample pitch of the soft gain map
-STAIN_COLOURS = ((0.72, 0.55, 0.33), (0.85, 0.75, 0.45), (0.6, 0.42, 0.3), (0.8, 0.62, 0.55), (0.7, 0.72, 0.68), (0.45, 0.45, 0.45))
+STAIN_COLOURS = (
+    (0.72, 0.55, 0.33),
+    (0.85, 0.75, 0.45),
+    (0.6, 0.42, 0.3),
+    (0.8, 0.62, 0.55),
+    (0.7, 0.72, 0.68),
+    (0.45, 0.45, 0.45),
+)
 MOULD_COLOURS = ((0.45, 0.55, 0.45), (0.4, 0.4, 0.4), (0.6, 0.55, 0.4), (0.5, 0.45, 0.55))
 INKS = ((25, 35, 140), (20, 20, 30), (170, 25, 35), (15, 90, 60), (70, 70, 75))
 MARKERS = ((1.0, 0.98, 0.45), (0.65, 1.0, 0.6), (1.0, 0.7, 0.85), (0.65, 0.9, 1.0))
@@ -95,7 +102,9 @@ def _ring(rng: np.random.Generator, gain: Gain) -> None:
         width = rng.uniform(0.5, 2.0)
         ring = np.exp(-((distance / width) ** 2)) + 0.25 * (distance < 0) * rng.uniform(0, 1)
         patchy = 0.55 + 0.45 * np.sin(angle * rng.uniform(0.5, 2) + rng.uniform(0, 6))
-        gain *= 1.0 - rng.uniform(0.2, 0.8) * (ring * patchy)[:, :, None] * (1.0 - np.array([0.6, 0.42, 0.25], np.float32))
+        gain *= 1.0 - rng.uniform(0.2, 0.8) * (ring * patchy)[:, :, None] * (
+            1.0 - np.array([0.6, 0.42, 0.25], np.float32)
+        )
 
 
 def _mould(rng: np.random.Generator, gain: Gain) -> None:
@@ -155,11 +164,17 @@ def crease(rng: np.random.Generator, image: Rgb, px_per_mm: float) -> Rgb:
         if parallel:
             angle = family + (np.pi / 2 if chance(rng, 0.35) else 0.0) + rng.normal(0, 0.1)
         else:
-            angle = float(rng.choice((0, np.pi / 2))) + rng.normal(0, 0.05) if chance(rng, 0.6) else rng.uniform(0, np.pi)
+            angle = (
+                float(rng.choice((0, np.pi / 2))) + rng.normal(0, 0.05) if chance(rng, 0.6) else rng.uniform(0, np.pi)
+            )
         through = rng.uniform(0.05, 0.95, 2) * light.shape[::-1]
         steps = np.linspace(-1.5, 1.5, 40) * light.shape[1]
         wander = np.cumsum(rng.normal(0, 0.12 * px_per_mm, 40))
-        line = through + steps[:, None] * [np.cos(angle), np.sin(angle)] + wander[:, None] * [-np.sin(angle), np.cos(angle)]
+        line = (
+            through
+            + steps[:, None] * [np.cos(angle), np.sin(angle)]
+            + wander[:, None] * [-np.sin(angle), np.cos(angle)]
+        )
         line = (line * 8).astype(np.int32)
         thick = max(1, round(rng.uniform(0.15, 0.7) * px_per_mm / 2))
         cv2.polylines(light, [line], False, int(rng.uniform(40, 210)), thick, cv2.LINE_AA, 3)
@@ -167,21 +182,25 @@ def crease(rng: np.random.Generator, image: Rgb, px_per_mm: float) -> Rgb:
     wear = spread(noise_tile("grey")[:, :, 0], rng, light.shape)
     light = cv2.multiply(light, cv2.GaussianBlur(wear, (0, 0), 1.2), scale=1 / 128.0)
     dark = cv2.GaussianBlur(dark, (0, 0), 1.0)
-    image = optics.multiply(image, 1.0 - cv2.resize(dark, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) / np.float32(255))
+    image = optics.multiply(
+        image, 1.0 - cv2.resize(dark, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) / np.float32(255)
+    )
     return optics.veil(image, light.astype(np.float32) / 255.0)
 
 
 def wrinkle(rng: np.random.Generator, image: Rgb, px_per_mm: float) -> Rgb:
     """Print the fine lines of crumpled paper that a flattened page keeps."""
-    shape = (image.shape[0] // 3, image.shape[1] // 3)
-    relief = fractal(rng, shape, cell=rng.uniform(8, 30) * px_per_mm / 3, octaves=4)
-    ridge = np.exp(-((relief / rng.uniform(0.02, 0.06)) ** 2))
-    relief = fractal(rng, shape, cell=rng.uniform(8, 30) * px_per_mm / 3, octaves=4)
-    ridge += np.exp(-((relief / rng.uniform(0.02, 0.06)) ** 2))
-    slope = cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=3)
-    slope /= slope.std() + 1e-6
-    image = optics.multiply(image, 1.0 - np.clip(rng.uniform(0.02, 0.1) * slope, -0.1, 0.3))
-    return optics.veil(image, np.clip(ridge * rng.uniform(0.1, 0.5), 0, 1))
+    shape = (round(image.shape[0] / px_per_mm / FIELD_MM), round(image.shape[1] / px_per_mm / FIELD_MM))
+    relief = crumple(rng, shape, zoom=rng.uniform(0.6, 1.6) / FIELD_MM)
+    along_y, along_x = np.gradient(relief)
+    azimuth = rng.uniform(0, 2 * np.pi)
+    slope = np.cos(azimuth) * along_x + np.sin(azimuth) * along_y
+    image = optics.multiply(
+        image, 1.0 - np.clip(log_uniform(rng, 0.02, 0.12) * slope / (slope.std() + 1e-6), -0.2, 0.45)
+    )
+    ridge = np.abs(cv2.Laplacian(relief, cv2.CV_32F, ksize=3))
+    ridge = smooth_step(ridge / (ridge.std() + 1e-6), 1.0, 5.0) * rng.uniform(0.0, 0.5)
+    return optics.veil(image, ridge)
 
 
 def hole(rng: np.random.Generator, image: Rgb, px_per_mm: float) -> Rgb:
@@ -203,8 +222,13 @@ def hole(rng: np.random.Generator, image: Rgb, px_per_mm: float) -> Rgb:
         reach = rng.uniform(5, 40, 2) * px_per_mm
         inward = np.where(corner > 0, -1.0, 1.0)
         t = np.linspace(0, 1, 60)[:, None]
-        start, end = corner + (reach[0] * inward[0], 0), corner + (0, reach[1] * inward[1])
-        rip = start + (end - start) * t + rng.normal(0, 0.7 * px_per_mm, (60, 2)) + np.cumsum(rng.normal(0, 0.25 * px_per_mm, (60, 2)), 0) * (1 - t)
+        start, end = corner + np.array([reach[0] * inward[0], 0.0]), corner + np.array([0.0, reach[1] * inward[1]])
+        rip = (
+            start
+            + (end - start) * t
+            + rng.normal(0, 0.7 * px_per_mm, (60, 2))
+            + np.cumsum(rng.normal(0, 0.25 * px_per_mm, (60, 2)), 0) * (1 - t)
+        )
         cv2.fillPoly(mask, [np.concatenate([[corner], rip]).astype(np.int32)], 255, cv2.LINE_AA)
     else:
         for _ in range(int(rng.integers(1, 4))):
@@ -220,7 +244,9 @@ def hole(rng: np.random.Generator, image: Rgb, px_per_mm: float) -> Rgb:
     box = (slice(max(0, ys.min() * 4 - pad), ys.max() * 4 + pad), slice(max(0, xs.min() * 4 - pad), xs.max() * 4 + pad))
     part = np.ascontiguousarray(image[box])
     cut = mask[box]
-    halo = cv2.GaussianBlur(cv2.dilate(cut, np.ones((3, 3), np.uint8), iterations=max(1, round(px_per_mm / 8))), (0, 0), 1.0)
+    halo = cv2.GaussianBlur(
+        cv2.dilate(cut, np.ones((3, 3), np.uint8), iterations=max(1, round(px_per_mm / 8))), (0, 0), 1.0
+    )
     _blend(part, np.full_like(part, 250), halo)  # torn paper shows its white fibres
     _blend(part, np.full_like(part, below), cut)
     image[box] = part
@@ -241,15 +267,21 @@ def pen(rng: np.random.Generator, image: Rgb, px_per_mm: float) -> Rgb:
             phase = np.cumsum(rng.uniform(0.3, 1.3, count))
             tall = np.repeat(rng.uniform(0.3, 1.0, count // 6 + 1), 6)[:count]
             x = np.cumsum(rng.uniform(0.02, 0.12, count)) + 0.18 * np.cos(phase)
-            line = spot + 0.5 * size * np.stack([x, tall * np.sin(phase) + 0.03 * np.arange(count) * rng.normal(0, 0.3)], 1)
+            line = spot + 0.5 * size * np.stack(
+                [x, tall * np.sin(phase) + 0.03 * np.arange(count) * rng.normal(0, 0.3)], 1
+            )
         elif kind == 2:
             turn = np.linspace(0, rng.uniform(5.5, 7.5), 40)
             grow = 1 + 0.06 * np.sin(turn * 1.7 + rng.uniform(0, 6))
-            line = spot + size * rng.uniform(0.6, 2.5) * np.stack([rng.uniform(0.8, 2) * np.cos(turn) * grow, np.sin(turn) * grow], 1)
+            line = spot + size * rng.uniform(0.6, 2.5) * np.stack(
+                [rng.uniform(0.8, 2) * np.cos(turn) * grow, np.sin(turn) * grow], 1
+            )
         elif kind == 3:
             end = rng.normal(0, 1, 2) * size * 2
             head = 0.3 * size * np.array([[0.0, 0.0], *(rng.normal(0, 1, (2, 2)))])
-            line = spot + np.array([[0.0, 0.0], end / 2 + rng.normal(0, 0.05, 2) * size, end, end + head[1], end, end + head[2]])
+            line = spot + np.array(
+                [[0.0, 0.0], end / 2 + rng.normal(0, 0.05, 2) * size, end, end + head[1], end, end + head[2]]
+            )
         else:
             line = spot + np.array([[0.0, 0.0], [rng.uniform(1, 8) * size, rng.normal(0, 0.3) * size]])
             if chance(rng, 0.5):
@@ -303,7 +335,11 @@ def tape(rng: np.random.Generator, image: Rgb, px_per_mm: float) -> Rgb:
         cv2.polylines(edge, [box], True, 1.0, 1, cv2.LINE_AA)
         colour = np.array([1.0, rng.uniform(0.93, 1.0), rng.uniform(0.75, 1.0)], np.float32) * rng.uniform(0.88, 1.0)
         gain *= 1.0 - strip[:, :, None] * (1.0 - colour) - edge[:, :, None] * rng.uniform(0.05, 0.25)
-        shine += strip * (rng.uniform(0, 0.25) + 0.1 * fractal(rng, shape, cell=12 * px_per_mm * scale, octaves=2)) * rng.uniform(0, 1)
+        shine += (
+            strip
+            * (rng.uniform(0, 0.25) + 0.1 * fractal(rng, shape, cell=12 * px_per_mm * scale, octaves=2))
+            * rng.uniform(0, 1)
+        )
     image = optics.multiply(image, gain)
     return optics.veil(image, np.clip(shine, 0, 0.5))
 

@@ -1,4 +1,4 @@
-"""Turn a flat rendered sheet into what a user would hand in: a clean render, scan, photo or screen photo, damaged or not."""
+"""Turn a flat rendered sheet into what a user would hand in: a clean render, a scan or a photo, damaged or not."""
 
 from __future__ import annotations
 
@@ -21,36 +21,85 @@ if TYPE_CHECKING:
     from training.synth.warp import Warp
 
 
+USUAL_DAMAGE, USUAL_SCAN, USUAL_PHOTO, USUAL_SCREEN = DamageOdds(), ScanOdds(), PhotoOdds(), ScreenOdds()
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One row: which camera looks at the sheet, how often it was harmed before, and how often and how hard it is hit."""
+    """One row: which camera looks at the sheet, how often it was harmed before, and how hard it is hit."""
 
     cameras: Mapping[str, float]
     damaged: float
-    damage: DamageOdds = DamageOdds()
-    scan: ScanOdds = ScanOdds()
-    photo: PhotoOdds = PhotoOdds()
-    screen: ScreenOdds = ScreenOdds()
+    damage: DamageOdds = USUAL_DAMAGE
+    scan: ScanOdds = USUAL_SCAN
+    photo: PhotoOdds = USUAL_PHOTO
+    screen: ScreenOdds = USUAL_SCREEN
     hard: float = 0.15  # share drawn from the hard rows below instead
     jpeg: float = 0.35
     crop: float = 0.3
 
 
 MILD_DAMAGE = DamageOdds(
-    stain=0.1, soak=0.03, mould=0.03, crease=0.2, wrinkle=0.05, hole=0.1, ring=0.05, pen=0.4, stamp=0.15, tape=0.05,
-    marker=0.08, patch=0.15, yellowing=0.2,
+    stain=0.1,
+    soak=0.03,
+    mould=0.03,
+    crease=0.2,
+    wrinkle=0.05,
+    hole=0.1,
+    ring=0.05,
+    pen=0.4,
+    stamp=0.15,
+    tape=0.05,
+    marker=0.08,
+    patch=0.15,
+    yellowing=0.2,
 )
 HEAVY_DAMAGE = DamageOdds(
-    stain=0.5, soak=0.3, mould=0.25, crease=0.5, wrinkle=0.3, hole=0.25, ring=0.2, pen=0.3, stamp=0.15, tape=0.15,
-    marker=0.1, patch=0.1, yellowing=0.4,
+    stain=0.5,
+    soak=0.3,
+    mould=0.25,
+    crease=0.5,
+    wrinkle=0.3,
+    hole=0.25,
+    ring=0.2,
+    pen=0.3,
+    stamp=0.15,
+    tape=0.15,
+    marker=0.1,
+    patch=0.1,
+    yellowing=0.4,
 )
 HARD_PHOTO = PhotoOdds(
-    tilt_deg=16, turn_deg=7, curl=0.9, fold=0.5, crumple=0.5, ripple=0.6, jitter=0.7, shadow=0.7, gradient=0.9,
-    glare=0.3, strong_tint=0.5, dim=0.5, defocus=0.8, motion=0.25, noise=0.95, fingers=0.08,
+    tilt_deg=16,
+    turn_deg=7,
+    curl=0.9,
+    fold=0.5,
+    crumple=0.5,
+    ripple=0.6,
+    jitter=0.7,
+    shadow=0.7,
+    gradient=0.9,
+    glare=0.3,
+    strong_tint=0.5,
+    dim=0.5,
+    defocus=0.8,
+    motion=0.25,
+    noise=0.95,
+    fingers=0.08,
 )
 HARD_SCAN = ScanOdds(
-    large_skew=0.3, bent=0.4, outside=0.5, colour=0.2, grey=0.3, threshold=0.25, diffusion=0.12, fax=0.13,
-    streaks=0.5, speckle=0.5, uneven=0.6, noise=0.8,
+    large_skew=0.3,
+    bent=0.4,
+    outside=0.5,
+    colour=0.2,
+    grey=0.3,
+    threshold=0.25,
+    diffusion=0.12,
+    fax=0.13,
+    streaks=0.5,
+    speckle=0.5,
+    uneven=0.6,
+    noise=0.8,
 )
 # One-bit scans of stained paper leave nothing a human could read.
 DAMAGED_SCAN = ScanOdds(bent=0.4, colour=0.6, grey=0.4, threshold=0.0, diffusion=0.03, fax=0.0, outside=0.4)
@@ -94,6 +143,7 @@ def degrade(sheet_rgb: NDArray[np.uint8], *, px_per_mm: float, kind: str, rng: n
         sheet, harms = harm(sheet, px_per_mm=px_per_mm, rng=rng, odds=row.damage)
     hard = chance(rng, row.hard)
     camera = pick(rng, dict(row.cameras))
+    taken: tuple[NDArray[np.uint8], Warp, int | None, dict[str, object]]
     if camera == "photo":
         taken = photograph(sheet, px_per_mm=px_per_mm, rng=rng, odds=HARD_PHOTO if hard else row.photo)
     elif camera == "scan":

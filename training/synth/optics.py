@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ JPEG_SUBSAMPLING = {
 }
 
 
-def multiply(image: Rgb, gain: NDArray[np.float32]) -> Rgb:
+def multiply(image: Rgb, gain: NDArray[np.floating[Any]]) -> Rgb:
     """Multiply in place by a gain map [h, w, 3] or [h, w] of any size, stretched over the image."""
     coded = np.clip(gain * (255.0 / MAX_GAIN) + 0.5, 0, 255).astype(np.uint8)
     if coded.ndim == 2:

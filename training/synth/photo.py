@@ -10,7 +10,7 @@ import numpy as np
 
 from training.synth import optics
 from training.synth.surface import Bend, Surface, bend
-from training.synth.textures import chance, fractal, log_uniform, pick, smooth_step, table_top, tint
+from training.synth.textures import chance, fractal, log_uniform, pick, table_top, tint
 from training.synth.warp import Nodes, Warp, apply_homography
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHORTEST_PX, LONGEST_PX = 900, 3200
 COARSEST_PX_PER_MM, FINEST_PX_PER_MM = 60 / 25.4, 250 / 25.4
 MAX_BLUR_MM = 0.26  # traces of half a millimetre stay apart
-CAMERA_ASPECTS = (4 / 3, 4 / 3, 3 / 2, 16 / 9, 1.0, 3 / 4)
+CAMERA_ASPECTS = (4 / 3, 4 / 3, 4 / 3, 3 / 2, 16 / 9, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,13 @@ def frame_sheet(rng: np.random.Generator, sheet_wh: tuple[int, int], *, px_per_m
     project = np.eye(3)
     project[:2, :2] = spin @ squeeze
     project[2, :2] = np.sin(tilt) / distance_mm * toward
-    to_mm = np.array([[1 / px_per_mm, 0, 0.5 / px_per_mm - wide_mm / 2], [0, 1 / px_per_mm, 0.5 / px_per_mm - high_mm / 2], [0, 0, 1]])
+    to_mm = np.array(
+        [
+            [1 / px_per_mm, 0, 0.5 / px_per_mm - wide_mm / 2],
+            [0, 1 / px_per_mm, 0.5 / px_per_mm - high_mm / 2],
+            [0, 0, 1],
+        ]
+    )
     project = project @ to_mm
 
     right, bottom = sheet_wh[0] - 0.5, sheet_wh[1] - 0.5
@@ -124,13 +130,21 @@ def frame_sheet(rng: np.random.Generator, sheet_wh: tuple[int, int], *, px_per_m
         frame = box / (rng.uniform(0.55, 1.0) ** 0.6 * rng.uniform(0.93, 1.0, 2))
         if chance(rng, odds.camera_aspect):
             aspect = float(rng.choice(CAMERA_ASPECTS))
+            if chance(rng, 0.92 if box[0] < box[1] else 0.08):
+                aspect = 1.0 / aspect
             frame = np.maximum(frame, (frame[1] * aspect, frame[0] / aspect))
         slack = np.abs(frame - box) / 2
     centre = (low + high) / 2 + rng.uniform(-1, 1, 2) * slack
     scale = log_uniform(rng, SHORTEST_PX, LONGEST_PX) / frame.max()
     scale = float(np.clip(scale, COARSEST_PX_PER_MM, FINEST_PX_PER_MM))
     scale = min(scale, LONGEST_PX / frame.max())
-    to_frame = np.array([[scale, 0, -(centre - frame / 2)[0] * scale - 0.5], [0, scale, -(centre - frame / 2)[1] * scale - 0.5], [0, 0, 1]])
+    to_frame = np.array(
+        [
+            [scale, 0, -(centre - frame / 2)[0] * scale - 0.5],
+            [0, scale, -(centre - frame / 2)[1] * scale - 0.5],
+            [0, 0, 1],
+        ]
+    )
     photo_wh = (max(64, round(frame[0] * scale)), max(64, round(frame[1] * scale)))
     view = np.tan(tilt) * toward
     return Pose(to_frame @ project, photo_wh, scale, (float(view[0]), float(view[1])), distance_mm)
@@ -151,12 +165,16 @@ def shape_paper(
         ripple_mm=log_uniform(rng, 0.15, 1.2) if chance(rng, odds.ripple) else 0.0,
         jitter_mm=log_uniform(rng, 0.05, 1.0) if chance(rng, odds.jitter) else 0.0,
         jitter_sigma_mm=log_uniform(rng, 4, 22),
-        light=rng.uniform(0.25, 0.9),
+        light=rng.uniform(0.4, 1.2) if crumpled else rng.uniform(0.25, 0.9),
     )
     # The table is never seen exactly from above, so relief always shifts things a little.
     view = np.array(pose.view_xy) + rng.normal(0, 0.08, 2)
     surface = bend(
-        rng, sheet_wh, px_per_mm=px_per_mm, amounts=amounts, view_xy=(float(view[0]), float(view[1])),
+        rng,
+        sheet_wh,
+        px_per_mm=px_per_mm,
+        amounts=amounts,
+        view_xy=(float(view[0]), float(view[1])),
         distance_mm=pose.distance_mm,
     )
     return surface, amounts
@@ -183,13 +201,14 @@ def room_light(rng: np.random.Generator, gain: NDArray[np.float32], *, odds: Pho
     y = np.linspace(-1, 1, rows, dtype=np.float32)[:, None]
     if chance(rng, odds.gradient):
         angle, drop = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.3)
-        gain = gain * (1.0 - drop * (0.5 + 0.35 * (x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)))))
+        across = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
+        gain = gain * (1.0 - np.float32(drop) * (0.5 + np.float32(0.35) * across))
     if chance(rng, odds.gradient / 2):
         blotches = fractal(rng, (24, 32), cell=rng.uniform(8, 24), octaves=2) * rng.uniform(0.02, 0.09)
         gain = gain * (1.0 + cv2.resize(blotches, (columns, rows), interpolation=cv2.INTER_CUBIC) - 0.05)
     if chance(rng, odds.vignette):
-        gain = gain * (1.0 - rng.uniform(0.03, 0.25) * (x**2 + y**2) ** 1.5 / 2.83)
-    colour = tint(rng, rng.uniform(0.2, 0.5) if chance(rng, odds.strong_tint) else abs(rng.normal(0, 0.07)))
+        gain = gain * (1.0 - rng.uniform(0.03, 0.25) * (x**2 + y**2) ** np.float32(1.5) / 2.83)
+    colour = tint(rng, rng.uniform(0.2, 0.6) if chance(rng, odds.strong_tint) else abs(rng.normal(0, 0.07)))
     lit = gain[:, :, None] * colour
     for _ in range(int(rng.integers(1, 4)) if chance(rng, odds.shadow) else 0):
         mask = _shadow_mask(rng, rows, columns)
@@ -218,7 +237,7 @@ def _shadow_mask(rng: np.random.Generator, rows: int, columns: int) -> NDArray[n
         corners = [spot - 3 * size * along, spot + 3 * size * along]
         corners += [corners[1] + depth * across, corners[0] + depth * across * rng.uniform(0.5, 1.0)]
         cv2.fillPoly(mask, [np.array(corners).astype(np.int32)], 1.0)
-    return cv2.GaussianBlur(mask, (0, 0), size * log_uniform(rng, 0.002, 0.08))
+    return cv2.GaussianBlur(mask, (0, 0), size * log_uniform(rng, 0.008 if kind == "blob" else 0.002, 0.08))
 
 
 def glare(rng: np.random.Generator, photo: Rgb) -> Rgb:
@@ -271,12 +290,13 @@ def sense(rng: np.random.Generator, photo: Rgb, *, px_per_mm: float, odds: Photo
     photo = optics.defocus(photo, softest * rng.beta(1.2, 2.5) if chance(rng, odds.defocus) else 0.0)
     if chance(rng, odds.motion):
         photo = optics.motion_blur(photo, rng.uniform(1.0, 3.2) * softest, rng.uniform(0, np.pi))
+    app = chance(rng, odds.document_app)
     if chance(rng, odds.noise):
         name = pick(rng, {"white": 0.25, "grain": 0.5, "chroma": 0.25})
-        photo = optics.add_noise(photo, rng, sigma=min(rng.exponential(3.0) + 0.5, 13.0), name=name)
+        photo = optics.add_noise(photo, rng, sigma=min(rng.exponential(3.0) + 0.5, 4.0 if app else 13.0), name=name)
     if chance(rng, odds.sharpen):
         photo = optics.sharpen(photo, rng.uniform(0.2, 1.3), rng.uniform(0.7, 2.0))
-    if chance(rng, odds.document_app):
+    if app:
         photo = flatten_light(rng, photo)
     table = optics.tone_table(
         gamma=log_uniform(rng, 0.75, 1.45),
@@ -298,4 +318,4 @@ def flatten_light(rng: np.random.Generator, photo: Rgb) -> Rgb:
     paper = cv2.max(paper, float(np.percentile(paper[:, :, 1], 60)) * rng.uniform(0.3, 0.8))
     paper = cv2.resize(paper, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     flat = cv2.divide(photo, paper, scale=255.0)
-    return cv2.LUT(flat, optics.tone_table(gamma=rng.uniform(1.0, 2.5)))
+    return cv2.LUT(flat, optics.tone_table(gamma=rng.uniform(1.0, 2.2)))

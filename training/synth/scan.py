@@ -67,10 +67,15 @@ def scan(
         image = optics.add_noise(image, rng, sigma=rng.uniform(0.5, 6), name=pick(rng, {"white": 0.5, "grain": 0.5}))
     if chance(rng, odds.sharpen):
         image = optics.sharpen(image, rng.uniform(0.3, 1.5), rng.uniform(0.6, 1.5))
-    image = cv2.LUT(image, optics.tone_table(
-        gamma=log_uniform(rng, 0.6, 1.8), black=rng.uniform(0, 25), white=rng.uniform(240, 285),
-        channel_gain=tuple(np.clip(rng.normal(1, 0.015, 3), 0.94, 1.05)),
-    ))
+    image = cv2.LUT(
+        image,
+        optics.tone_table(
+            gamma=log_uniform(rng, 0.6, 1.8),
+            black=rng.uniform(0, 25),
+            white=rng.uniform(240, 285),
+            channel_gain=tuple(np.clip(rng.normal(1, 0.015, 3), 0.94, 1.05)),
+        ),
+    )
     mode = pick(rng, {name: getattr(odds, name) for name in ("colour", "grey", "threshold", "diffusion", "fax")})
     if chance(rng, odds.speckle):
         image = speckle(rng, image)
@@ -109,10 +114,20 @@ def lay_on_glass(
     to_photo[:2, 2] = frame / 2 - 0.5 + offset - linear @ centre
     displacement = None
     if chance(rng, odds.bent):  # a page that was crumpled before keeps relief under the lid
-        amounts = Bend(ripple_mm=log_uniform(rng, 0.1, 1.0), jitter_mm=log_uniform(rng, 0.02, 0.25), folds=int(rng.integers(0, 3)), fold_slope=0.03)
+        amounts = Bend(
+            ripple_mm=log_uniform(rng, 0.1, 1.0),
+            jitter_mm=log_uniform(rng, 0.02, 0.25),
+            folds=int(rng.integers(0, 3)),
+            fold_slope=0.03,
+        )
         lean = rng.normal(0, 0.1, 2)
         displacement = bend(
-            rng, sheet_wh, px_per_mm=px_per_mm, amounts=amounts, view_xy=(float(lean[0]), float(lean[1])), distance_mm=900
+            rng,
+            sheet_wh,
+            px_per_mm=px_per_mm,
+            amounts=amounts,
+            view_xy=(float(lean[0]), float(lean[1])),
+            distance_mm=900,
         ).displacement
     elif chance(rng, odds.feed):
         displacement = uneven_feed(rng, sheet_wh, px_per_mm=px_per_mm)
@@ -168,15 +183,12 @@ def decolour(rng: np.random.Generator, image: Rgb, mode: str) -> Rgb:
         bright = cv2.convertScaleAbs(grey, alpha=lift)
         grey = np.asarray(Image.fromarray(bright).convert("1"), np.uint8) * np.uint8(255)
     else:
-        if mode == "fax":  # standard fax lines are twice as far apart as its columns
-            half = cv2.resize(grey, None, fx=1.0, fy=0.5, interpolation=cv2.INTER_AREA)
-        else:
-            half = grey
+        # Standard fax lines are twice as far apart as its columns.
+        half = cv2.resize(grey, None, fx=1.0, fy=0.5, interpolation=cv2.INTER_AREA) if mode == "fax" else grey
         # Between the trace and the grid or above both: the threshold decides how much of the grid survives.
         ink = float(np.percentile(half[::4, ::4], 0.5))
-        level = ink + (paper - ink) * rng.uniform(0.45, 0.88)
-        ragged = half if mode == "fax" else optics.add_noise(half, rng, sigma=0.0, name="grey")
-        half = cv2.threshold(ragged, level, 255, cv2.THRESH_BINARY)[1]
+        level = ink + (paper - ink) * rng.uniform(0.6, 0.9)
+        half = cv2.threshold(half, level, 255, cv2.THRESH_BINARY)[1]
         grey = cv2.resize(half, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     if chance(rng, 0.2):
         kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))

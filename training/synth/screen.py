@@ -16,21 +16,33 @@ from training.synth.warp import Warp, scaling
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from training.synth.warp import Nodes
-
     Rgb = NDArray[np.uint8]
+    Planes = tuple[NDArray[np.float32], NDArray[np.float32]]  # sheet x and y at each photo pixel
 
 MIN_SHOWN_PX_PER_MM = 2.2  # a viewer zooms in until the millimetre grid can be told apart
+
+
+TOWARDS_A_SCREEN = PhotoOdds(
+    tilt_deg=8.0,
+    turn_deg=3.0,
+    cropped=0.55,
+    shadow=0.05,
+    gradient=0.5,
+    strong_tint=0.1,
+    dim=0.15,
+    document_app=0.01,
+    grey=0.02,
+    sharpen=0.5,
+    defocus=0.4,
+    motion=0.05,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ScreenOdds:
     """Probabilities of what befalls a photo of a screen; one row of the table in `degrade`."""
 
-    camera: PhotoOdds = PhotoOdds(
-        tilt_deg=8.0, turn_deg=3.0, cropped=0.55, shadow=0.05, gradient=0.5, strong_tint=0.1, dim=0.25,
-        document_app=0.01, grey=0.02, sharpen=0.5, defocus=0.4, motion=0.05,
-    )
+    camera: PhotoOdds = TOWARDS_A_SCREEN
     reflections: float = 0.35
     resampled: float = 0.35
     bands: float = 0.3
@@ -48,15 +60,21 @@ def photograph_screen(
     lcd_pitch_px = rng.uniform(1.0, 1.6)
     shown_px_per_mm = max(pose.px_per_mm / lcd_pitch_px, MIN_SHOWN_PX_PER_MM)
     shown_scale = shown_px_per_mm / px_per_mm
+    sheet_xy = (nodes.dense(nodes.sheet_x), nodes.dense(nodes.sheet_y))
     room = table_top(rng, pose.photo_wh)
-    around, on_glass = surroundings(rng, nodes, room, sheet_wh, px_per_mm=px_per_mm)
+    around, on_glass = surroundings(rng, sheet_xy, room, sheet_wh, px_per_mm=px_per_mm)
     photo = warp.render(sheet, around, nodes=nodes, shown_scale=min(shown_scale, 1.0))
-    photo = stripes(rng, photo, nodes, on_glass, shown_scale=shown_scale)
+    photo = stripes(rng, photo, sheet_xy, on_glass, shown_scale=shown_scale)
     black = rng.uniform(4, 50)
-    photo = cv2.LUT(photo, optics.tone_table(
-        gamma=log_uniform(rng, 0.7, 1.3), black=black, white=255,
-        channel_gain=(rng.uniform(0.85, 1.0), rng.uniform(0.92, 1.0), 1.0),
-    ))
+    photo = cv2.LUT(
+        photo,
+        optics.tone_table(
+            gamma=log_uniform(rng, 0.7, 1.3),
+            black=black,
+            white=255,
+            channel_gain=(rng.uniform(0.85, 1.0), rng.uniform(0.92, 1.0), 1.0),
+        ),
+    )
     gain = room_light(rng, np.ones(nodes.sheet_x.shape, np.float32), odds=odds.camera)
     if chance(rng, odds.bands):  # the backlight flickers against the rolling shutter
         rows = np.arange(gain.shape[0], dtype=np.float32)
@@ -69,33 +87,36 @@ def photograph_screen(
     if chance(rng, odds.resampled) and pose.px_per_mm > 3.5:
         photo, warp = shrink(rng, photo, warp, px_per_mm=pose.px_per_mm)
     photo, quality = optics.jpeg_once_or_twice(photo, rng, quality=(40, 96), twice=0.4)
-    notes: dict[str, object] = {"photo_px_per_mm": px_per_mm / warp.sheet_px_per_photo_px(),
-                                "lcd_pitch_px": pose.px_per_mm / shown_px_per_mm}
+    notes: dict[str, object] = {
+        "photo_px_per_mm": px_per_mm / warp.sheet_px_per_photo_px(),
+        "lcd_pitch_px": pose.px_per_mm / shown_px_per_mm,
+    }
     return photo, warp, quality, notes
 
 
 def surroundings(
-    rng: np.random.Generator, nodes: Nodes, room: Rgb, sheet_wh: tuple[int, int], *, px_per_mm: float
-) -> tuple[Rgb, NDArray[np.float32]]:
-    """Return what shows around the sheet (window, toolbar, bezel, room) and where the glass is, at the nodes."""
+    rng: np.random.Generator, sheet_xy: Planes, room: Rgb, sheet_wh: tuple[int, int], *, px_per_mm: float
+) -> tuple[Rgb, NDArray[np.uint8]]:
+    """Return what shows around the sheet (window, toolbar, bezel, room) and where the glass is (255)."""
     border = rng.uniform(0, 60, 4) * px_per_mm
-    left, top = nodes.sheet_x + border[0], nodes.sheet_y + border[1]
-    right, bottom = sheet_wh[0] + border[2] - nodes.sheet_x, sheet_wh[1] + border[3] - nodes.sheet_y
-    inside = np.minimum(np.minimum(left, right), np.minimum(top, bottom)).astype(np.float32)
+    x, y = sheet_xy
+    inside_x = np.minimum(x + border[0], sheet_wh[0] + border[2] - x)
+    inside = np.minimum(np.minimum(inside_x, y + border[1]), sheet_wh[1] + border[3] - y)
     window = float(rng.choice((255, 245, 128, 60, 30)))
     bezel = rng.uniform(5, 45) if chance(rng, 0.85) else rng.uniform(120, 220)
     bezel_px = rng.uniform(5, 25) * px_per_mm
-    small_room = cv2.resize(room, nodes.sheet_x.shape[::-1], interpolation=cv2.INTER_AREA)
-    around = np.where((inside > -bezel_px)[:, :, None], np.float32(bezel), small_room * np.float32(0.6))
-    around = np.where((inside > 0)[:, :, None], np.float32(window), around)
-    toolbar = (inside > 0) & (top < border[1] * rng.uniform(0, 0.8)) & (nodes.sheet_y < -1)
-    around = np.where(toolbar[:, :, None], rng.uniform(20, 250) * np.array([0.9, 0.95, 1.0]), around)
-    dense = nodes.dense(np.clip(around, 0, 255).astype(np.uint8))
-    return np.ascontiguousarray(dense), (inside > 0).astype(np.float32)
+    around = cv2.convertScaleAbs(room, alpha=0.6)
+    around[inside > -bezel_px] = int(bezel)
+    around[inside > 0] = int(window)
+    toolbar_px = border[1] * rng.uniform(0.2, 1.0)
+    around[(inside > 0) & (y < toolbar_px - border[1])] = (rng.uniform(20, 250) * np.array([0.9, 0.95, 1.0])).astype(
+        int
+    )
+    return around, (inside > 0).astype(np.uint8) * np.uint8(255)
 
 
 def stripes(
-    rng: np.random.Generator, photo: Rgb, nodes: Nodes, on_glass: NDArray[np.float32], *, shown_scale: float
+    rng: np.random.Generator, photo: Rgb, sheet_xy: Planes, on_glass: NDArray[np.uint8], *, shown_scale: float
 ) -> Rgb:
     """Sample the LCD's red, green and blue stripes and row gaps at the camera's pixels.
 
@@ -115,8 +136,8 @@ def stripes(
     rows = 1.0 - row_depth + row_depth * np.cos(phase)
     # Positions are scaled to 256 steps per LCD pixel; the byte's overflow is the modulo.
     steps = np.float32(256.0 * shown_scale)
-    index_x = nodes.dense(nodes.sheet_x * steps).astype(np.int32).astype(np.uint8)
-    index_y = nodes.dense(nodes.sheet_y * steps).astype(np.int32).astype(np.uint8)
+    index_x = (sheet_xy[0] * steps).astype(np.int32).astype(np.uint8)
+    index_y = (sheet_xy[1] * steps).astype(np.int32).astype(np.uint8)
     coded = np.clip(table / table.max() * 255.0, 0, 255).astype(np.uint8)
     coded_rows = np.clip(rows / rows.max() * 255.0, 0, 255).astype(np.uint8)
     pattern = cv2.LUT(cv2.merge([index_x, index_x, index_x]), coded)
@@ -124,8 +145,8 @@ def stripes(
     # The camera's exposure makes up for part of the dark between the stripes.
     brighter = rng.uniform(0.7, 1.0) * 255.0 / (float(coded.mean()) * float(coded_rows.mean()) / 255.0)
     pattern = cv2.multiply(pattern, cv2.merge([gap, gap, gap]), scale=brighter / 255.0)
-    if on_glass.min() < 1.0:
-        off = nodes.dense(np.uint8(255) - (on_glass * 255).astype(np.uint8))
+    if on_glass.min() == 0:
+        off = cv2.bitwise_not(on_glass)
         pattern = cv2.max(pattern, cv2.merge([off, off, off]))
     return cv2.multiply(photo, pattern, dst=photo, scale=1 / 255.0)
 

@@ -43,12 +43,12 @@ def fractal(rng: np.random.Generator, shape: tuple[int, int], *, cell: float, oc
     height, width = shape
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
-        step = max(cell / 2**octave, 1.0)
-        coarse = rng.standard_normal((int(height / step) + 4, int(width / step) + 4)).astype(np.float32)
-        grown = cv2.resize(
-            coarse, (int(coarse.shape[1] * step) + 1, int(coarse.shape[0] * step) + 1), interpolation=cv2.INTER_CUBIC
-        )
-        y, x = (int(v) for v in rng.integers(0, max(int(step), 1) + 1, 2))
+        step = max(cell / 2**octave / 2.0, 1.0)  # two samples a blob, smoothed: no trace of the lattice stays
+        coarse = rng.standard_normal((int(height / step) + 6, int(width / step) + 6)).astype(np.float32)
+        coarse = cv2.GaussianBlur(coarse, (0, 0), 0.9)
+        grown_wh = (int(coarse.shape[1] * step) + 1, int(coarse.shape[0] * step) + 1)
+        grown = cv2.resize(coarse, grown_wh, interpolation=cv2.INTER_CUBIC)
+        y, x = (int(v) for v in rng.integers(step, 3 * step, 2, endpoint=True))
         total += grown[y : y + height, x : x + width] * 0.55**octave
         if step == 1.0:
             break
@@ -57,7 +57,7 @@ def fractal(rng: np.random.Generator, shape: tuple[int, int], *, cell: float, oc
 
 @lru_cache(maxsize=8)
 def noise_tile(name: str) -> Rgb:
-    """Return a noise tile u8[TILE_PX, TILE_PX, 3] around 128 with deviation TILE_SIGMA: white, grain, chroma or grey."""
+    """Return a noise tile u8[TILE_PX, TILE_PX, 3] around 128, deviation TILE_SIGMA: white, grain, chroma or grey."""
     rng = np.random.default_rng(sorted(("white", "grain", "chroma", "grey")).index(name) + 7000)
     noise = rng.standard_normal((TILE_PX, TILE_PX, 3)).astype(np.float32)
     if name == "grain":  # demosaicing and denoising correlate neighbours and channels
@@ -80,7 +80,7 @@ def crumple_tile(index: int) -> Field:
     grid = np.stack(np.meshgrid(sample, sample), axis=-1).reshape(-1, 2)
     total = np.zeros((len(sample), len(sample)), np.float32)
     frame = np.array([[0, 0], [0, CRUMPLE_PX], [CRUMPLE_PX, 0], [CRUMPLE_PX, CRUMPLE_PX]], float)
-    for count, weight in ((25, 1.0), (110, 0.42), (420, 0.16)):
+    for count, weight in ((50, 1.0), (220, 0.42), (900, 0.16)):
         points = np.concatenate([frame, rng.uniform(-40, CRUMPLE_PX + 40, (count, 2)), frame * 1.2 - 50])
         heights = rng.standard_normal(len(points))
         facets = LinearNDInterpolator(points, heights, fill_value=0.0)(grid)
@@ -153,9 +153,16 @@ def table_top(rng: np.random.Generator, photo_wh: tuple[int, int]) -> Rgb:
     image = (1.0 + texture)[:, :, None] * colour
     if name == "clutter":
         for _ in range(int(rng.integers(2, 9))):
-            box = cv2.boxPoints(((rng.uniform(0, shape[1]), rng.uniform(0, shape[0])),
-                                 tuple(rng.uniform(0.1, 0.7, 2) * size), float(rng.uniform(0, 180))))
-            cv2.fillConvexPoly(image, box.astype(np.int32), (rng.uniform(10, 250) * tint(rng, 0.5)).tolist(), cv2.LINE_AA)
+            box = cv2.boxPoints(
+                (
+                    (rng.uniform(0, shape[1]), rng.uniform(0, shape[0])),
+                    tuple(rng.uniform(0.1, 0.7, 2) * size),
+                    float(rng.uniform(0, 180)),
+                )
+            )
+            cv2.fillConvexPoly(
+                image, box.astype(np.int32), (rng.uniform(10, 250) * tint(rng, 0.5)).tolist(), cv2.LINE_AA
+            )
     small = np.clip(image, 0, 255).astype(np.uint8)
     grown = cv2.resize(small, (shape[1] * shrink, shape[0] * shrink), interpolation=cv2.INTER_LINEAR)
     return grown[: photo_wh[1], : photo_wh[0]]

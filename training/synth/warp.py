@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Points = NDArray[np.float64]
+    Matrix = NDArray[np.floating[Any]]
     Rgb = NDArray[np.uint8]
+    Sample = TypeVar("Sample", np.uint8, np.float32)
 
 SOLVER_TOLERANCE_PX = 1e-4
 SOLVER_STEPS = 40
@@ -25,7 +27,7 @@ FLAT_NODE_PX = 16
 PREFILTER_FROM = 1.15
 
 
-def apply_homography(matrix: NDArray[np.float64], xy: Points) -> Points:
+def apply_homography(matrix: Matrix, xy: Points) -> Points:
     """Map points [N, 2] by a 3x3 matrix."""
     homogeneous = xy @ matrix[:, :2].T + matrix[:, 2]
     mapped: Points = homogeneous[:, :2] / homogeneous[:, 2:]
@@ -107,7 +109,7 @@ class Nodes:
     pitch: int
     photo_wh: tuple[int, int]
 
-    def dense(self, plane: NDArray[np.generic]) -> NDArray[np.generic]:
+    def dense(self, plane: NDArray[Sample]) -> NDArray[Sample]:
         """Upsample a plane (or planes) given at the nodes to photo pixels by linear interpolation."""
         rows, columns = plane.shape[:2]
         width, height = self.photo_wh
@@ -125,10 +127,10 @@ class Warp:
 
     sheet_wh: tuple[int, int]
     photo_wh: tuple[int, int]
-    to_flat: NDArray[np.float64]
+    to_flat: Matrix
     lens_k1: float = 0.0
     displacement: Displacement | None = None
-    to_camera: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+    to_camera: Matrix = field(default_factory=lambda: np.eye(3))
     camera_wh: tuple[int, int] | None = None  # None: the photo is the camera's frame
 
     def __post_init__(self) -> None:
@@ -151,7 +153,7 @@ class Warp:
         camera = self._back_through_lens(apply_homography(np.linalg.inv(self.to_flat), q))
         return apply_homography(np.linalg.inv(self.to_camera), camera)
 
-    def after(self, to_old: NDArray[np.float64], photo_wh: tuple[int, int]) -> Warp:
+    def after(self, to_old: Matrix, photo_wh: tuple[int, int]) -> Warp:
         """Return the map of an edited photo whose pixel p shows this photo's pixel `to_old` p (3x3, affine)."""
         camera_wh = self.camera_wh or self.photo_wh
         return replace(self, photo_wh=photo_wh, to_camera=self.to_camera @ to_old, camera_wh=camera_wh)
@@ -173,8 +175,8 @@ class Warp:
         grid = np.stack(np.meshgrid(np.linspace(0, width, 9), np.linspace(0, height, 9)), axis=-1).reshape(-1, 2)
         to_flat = self.to_flat @ self.to_camera
         q = apply_homography(to_flat, grid)
-        right = apply_homography(to_flat, grid + (1.0, 0.0)) - q
-        down = apply_homography(to_flat, grid + (0.0, 1.0)) - q
+        right = apply_homography(to_flat, grid + np.array([1.0, 0.0])) - q
+        down = apply_homography(to_flat, grid + np.array([0.0, 1.0])) - q
         return float(np.median(np.sqrt(np.abs(right[:, 0] * down[:, 1] - right[:, 1] * down[:, 0]))))
 
     def nodes(self) -> Nodes:
