@@ -239,15 +239,11 @@ def apply_traces(auto: DigitizedEcg | None, edit: TraceEdit | None, *, grid: Gri
 def apply_diagnosis(auto: Diagnosis, edit: DiagnosisEdit | None) -> Diagnosis:
     """Return the diagnosis in which a clinician's verdict replaces the probability by 1 or 0."""
     said = {finding.code: finding for finding in edit.findings} if edit is not None else {}
-    codes = [finding.code for finding in auto.findings] + [
-        code for code in said if math.isnan(auto.probability(code))
-    ]
+    codes = [finding.code for finding in auto.findings] + [code for code in said if math.isnan(auto.probability(code))]
     by_code = {finding.code: finding for finding in auto.findings}
     return Diagnosis(
         tuple(
-            Finding(code, float(said[code].verdict == "accept"), "clinician")
-            if code in said
-            else by_code[code]
+            Finding(code, float(said[code].verdict == "accept"), "clinician") if code in said else by_code[code]
             for code in codes
         )
     )
