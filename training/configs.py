@@ -44,7 +44,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     warmup_steps: int = 100
     constant_until: float = 0.4
-    """Part of the run after which the cosine to 0 begins; no weights are judged fairly before it has ended."""
+    """Part of the run after which the cosine to 0 begins; only its end shows what a run is worth."""
     clip_norm: float = 2.0
     accumulate: int = 1
     ema_decay: float = 0.998

@@ -4,23 +4,23 @@ A run lives in a folder: ``last.pt`` (everything needed to go on exactly), ``las
 ``best.safetensors`` (averaged weights), ``config.json``, ``log.txt``, ``history.jsonl``, TensorBoard events.
 
 On CPUs start it with ``MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=68719476736``: keeping freed
-memory makes training 20 to 30 % faster. ``torchrun --nproc-per-node N -m training train ...`` uses N processes.
+memory makes it 20 to 30 % faster. ``torchrun --nproc-per-node N -m training train ...`` uses N processes.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from enum import IntEnum
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -28,17 +28,35 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
-from ecgstudio.nets.weights import build_network, read_network, write_network
-from training.configs import TrainConfig, config_as_mapping
+from ecgstudio.nets.weights import build_network, read_network
+from training.configs import TrainConfig
 from training.losses import LOSSES, METRICS
+from training.run_folder import (
+    BEST_FILE,
+    LAST_FILE,
+    STATE_FILE,
+    Counters,
+    Journal,
+    Trained,
+    load_state,
+    save_state,
+    write_weights,
+)
 
 logger = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
-STATE_FILE = "last.pt"
-LAST_FILE = "last.safetensors"
-BEST_FILE = "best.safetensors"
 MAX_SKIPPED_STEPS = 20
+RANK_SEED_STEP = 7919
+"""Between the seeds of processes that train together, so that they see different batches."""
+
+
+class Verdict(IntEnum):
+    """Whether to take another step."""
+
+    GO_ON = 0
+    STOP_EARLY = 1
+    INTERRUPTED = 2
 
 
 class DatasetFactory(Protocol):
@@ -74,18 +92,6 @@ class TrainResult:
 
 
 @dataclass(slots=True)
-class _Counters:
-    """What changes while a run goes on and is saved with it."""
-
-    step: int = 0
-    samples: int = 0
-    skipped: int = 0
-    elapsed_s: float = 0.0
-    best: float = math.inf
-    stale: int = 0
-
-
-@dataclass(slots=True)
 class _Meter:
     """Averages the loss terms and the speed since the last log line."""
 
@@ -100,10 +106,10 @@ class _Meter:
         self.count += 1
         self.samples += samples
 
-    def read(self) -> dict[str, float]:
+    def read(self, processes: int) -> dict[str, float]:
         seconds = max(time.monotonic() - self.started_s, 1e-9)
         means = {name: float(value) / max(self.count, 1) for name, value in self.sums.items()}
-        return means | {"crops_per_s": self.samples / seconds}
+        return means | {"crops_per_s": processes * self.samples / seconds}
 
 
 def join_world() -> World:
@@ -115,6 +121,12 @@ def join_world() -> World:
     return World(int(os.environ["RANK"]), size, int(os.environ["LOCAL_RANK"]))
 
 
+def leave_world(world: World) -> None:
+    """Part from the other processes."""
+    if world.size > 1:
+        torch.distributed.destroy_process_group()
+
+
 def train(
     stage: str,
     config: TrainConfig,
@@ -123,14 +135,17 @@ def train(
     folder: Path,
     resume: bool = False,
     world: World | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
     """Train a stage's network until its steps or minutes are used up, or validation stops getting better.
 
-    Resuming a run of given ``steps`` yields the same weights as not having been interrupted.
+    Resuming a run of given ``steps`` yields the same weights as not having been interrupted. ``interrupted`` is
+    asked between steps; when it says so, the state is saved.
 
     Raises:
         FileExistsError: the folder holds a run and ``resume`` is not set.
-        FloatingPointError: the loss stays non-finite.
+        FloatingPointError: the gradient stays non-finite.
+        KeyboardInterrupt: ``interrupted`` said so.
     """
     world = world or World()
     torch.set_num_threads(config.threads)
@@ -141,107 +156,123 @@ def train(
         network.load_state_dict(read_network(Path(config.start_from)).state_dict())
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    optimizer = _optimizer(network, config)
-    counters = _Counters()
-    state_path = folder / STATE_FILE
-    if state_path.exists():
+    trained = Trained(network, average, _optimizer(network, config), Counters())
+    counters = trained.counters
+    if (folder / STATE_FILE).exists():
         if not resume:
-            raise FileExistsError(
-                f"{folder} holds a training run: go on with --resume, or choose another folder"
-            )
-        _load_state(state_path, network, average, optimizer, counters, device)
+            raise FileExistsError(f"{folder} holds a run already: use --resume, or choose another folder")
+        load_state(folder, trained, device)
     folder.mkdir(parents=True, exist_ok=True)
 
+    is_first = world.rank == 0
     stream = _batches(
-        dataset_factory("train", seed=config.seed + 7919 * world.rank),
+        dataset_factory("train", seed=config.seed + RANK_SEED_STEP * world.rank),
         config,
         start=counters.step * config.accumulate,
     )
-    is_first = world.rank == 0
     validation = _validation_batches(dataset_factory, config) if is_first else []
-    journal = _Journal(stage, folder, config, resumed=counters.step) if is_first else None
+    journal = Journal(stage, folder, config, resumed=counters.step) if is_first else None
     wrapped: nn.Module = network
     if world.size > 1:
         devices = [device.index] if device.type == "cuda" else None
         wrapped = nn.parallel.DistributedDataParallel(network, device_ids=devices)
-    compute_loss = LOSSES[config.network]
-    autocast = torch.autocast(
-        "cuda", torch.bfloat16, enabled=device.type == "cuda" and config.mixed_precision
-    )
-
+    bar = tqdm(total=100.0, disable=None if is_first else True, bar_format="{l_bar}{bar}|{postfix}", desc=stage)
     begun_s = time.monotonic() - counters.elapsed_s
     saved_s = time.monotonic()
-    stop = False
-    bar = tqdm(
-        total=100.0, disable=None if is_first else True, bar_format="{l_bar}{bar}|{postfix}", desc=stage
-    )
-
-    def save() -> None:
-        nonlocal saved_s
-        if is_first:
-            _save_state(state_path, network, average, optimizer, counters, config)
-            _write_weights(folder / LAST_FILE, average, stage, config, counters)
-        saved_s = time.monotonic()
-
     meter = _Meter()
-    try:
-        while True:
-            counters.elapsed_s = time.monotonic() - begun_s
-            progress, stop = _agree(_progress(counters, config), stop, world, device)
-            if progress >= 1 or stop:
-                break
-            rate = learning_rate(counters.step, progress, config)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            network.train()
-            for part in range(config.accumulate):
-                batch = _to_device(next(stream), device)
-                synced = world.size == 1 or part == config.accumulate - 1
-                with nullcontext() if synced else wrapped.no_sync():  # type: ignore[operator]
-                    with autocast:
-                        outputs = wrapped(_inputs(batch))
-                    terms = compute_loss(outputs, batch, config, progress=progress)
-                    (terms["loss"] / config.accumulate).backward()  # type: ignore[no-untyped-call]
-                samples = next(iter(batch.values())).shape[0]
-                counters.samples += samples * world.size
-                meter.add(terms, samples * world.size)
-            norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
-            if bool(torch.isfinite(norm)):
-                optimizer.step()
-                counters.skipped = 0
-            else:
-                counters.skipped += 1
-                logger.warning("step %d skipped: its gradient is not finite", counters.step)
-                if counters.skipped > MAX_SKIPPED_STEPS:
-                    raise FloatingPointError(f"{stage}: no finite gradient in {MAX_SKIPPED_STEPS} steps")
-            optimizer.zero_grad(set_to_none=True)
-            _update_average(
-                average, network, min(config.ema_decay, (1 + counters.step) / (10 + counters.step))
-            )
-            counters.step += 1
+    verdict = Verdict.GO_ON
 
-            if journal and counters.step % config.log_every == 0:
-                journal.log("train", counters, progress, meter.read() | {"lr": rate, "gradient": float(norm)})
-                bar.update(100 * progress - bar.n)
-                meter = _Meter()
-            if journal and counters.step % config.validate_every == 0:
-                paused_s = time.monotonic()
-                stop = _validate(journal, validation, average, config, counters, progress, folder, stage)
-                meter.started_s += time.monotonic() - paused_s
-            if time.monotonic() - saved_s > 60 * config.checkpoint_minutes:
-                save()
-    except KeyboardInterrupt:
-        # Between here and the last whole step nothing but the gradient can be half done: the state is usable.
-        save()
-        logger.warning("interrupted after %d steps; --resume goes on", counters.step)
-        raise
-    if journal and counters.step % config.validate_every:
-        _validate(journal, validation, average, config, counters, 1.0, folder, stage)
-    save()
+    while True:
+        counters.elapsed_s = time.monotonic() - begun_s
+        if interrupted():
+            verdict = Verdict.INTERRUPTED
+        progress, verdict = _agree(_progress(counters, config), verdict, world, device)
+        if progress >= 1 or verdict is not Verdict.GO_ON:
+            break
+        rate = learning_rate(counters.step, progress, config)
+        norm = _descend(wrapped, trained, stream, config, rate=rate, progress=progress, meter=meter)
+        _update_average(average, network, min(config.ema_decay, (1 + counters.step) / (10 + counters.step)))
+        counters.step += 1
+
+        if not journal:
+            continue
+        if counters.step % config.log_every == 0:
+            row = meter.read(world.size) | {"lr": rate, "gradient": norm}
+            journal.log("train", counters, row, progress=progress)
+            bar.update(100 * progress - bar.n)
+            meter = _Meter()
+        if counters.step % config.validate_every == 0:
+            paused_s = time.monotonic()
+            values = validate(average, validation, config)
+            journal.log("validation", counters, values, progress=progress)
+            verdict = _judge(values, trained, config, stage=stage, folder=folder)
+            meter.started_s += time.monotonic() - paused_s
+        if time.monotonic() - saved_s > 60 * config.checkpoint_minutes:
+            save_state(folder, trained, config)
+            write_weights(folder / LAST_FILE, trained, config, stage=stage)
+            saved_s = time.monotonic()
+
     bar.close()
     if journal:
+        if verdict is Verdict.GO_ON and counters.step % config.validate_every:
+            values = validate(average, validation, config)
+            journal.log("validation", counters, values, progress=1.0)
+            _judge(values, trained, config, stage=stage, folder=folder)
+        save_state(folder, trained, config)
+        write_weights(folder / LAST_FILE, trained, config, stage=stage)
         journal.close()
-    return TrainResult(counters.step, counters.samples, counters.best, stop, folder / BEST_FILE)
+    if verdict is Verdict.INTERRUPTED:
+        raise KeyboardInterrupt(f"{stage} stopped after {counters.step} steps: go on with --resume")
+    return TrainResult(
+        steps=counters.step,
+        samples=counters.samples * world.size,
+        best=counters.best,
+        stopped_early=verdict is Verdict.STOP_EARLY,
+        best_weights=folder / BEST_FILE,
+    )
+
+
+def _descend(
+    wrapped: nn.Module,
+    trained: Trained,
+    stream: Iterator[Batch],
+    config: TrainConfig,
+    *,
+    rate: float,
+    progress: float,
+    meter: _Meter,
+) -> float:
+    """Take one optimizer step over ``accumulate`` batches and return the gradient's norm before clipping.
+
+    A step whose gradient is not finite is left out; many in a row end the run.
+    """
+    counters = trained.counters
+    device = next(trained.network.parameters()).device
+    for group in trained.optimizer.param_groups:
+        group["lr"] = rate
+    trained.network.train()
+    for part in range(config.accumulate):
+        batch = _to_device(next(stream), device)
+        is_last = part == config.accumulate - 1
+        with nullcontext() if is_last or wrapped is trained.network else wrapped.no_sync():  # type: ignore[operator]
+            with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda" and config.mixed_precision):
+                outputs = wrapped(_inputs(batch))
+            terms = LOSSES[config.network](outputs, batch, config, progress=progress)
+            (terms["loss"] / config.accumulate).backward()  # type: ignore[no-untyped-call]
+        samples = next(iter(batch.values())).shape[0]
+        counters.samples += samples
+        meter.add(terms, samples)
+    norm = float(nn.utils.clip_grad_norm_(trained.network.parameters(), config.clip_norm))
+    if math.isfinite(norm):
+        trained.optimizer.step()
+        counters.skipped = 0
+    else:
+        counters.skipped += 1
+        logger.warning("step %d is left out: its gradient is not finite", counters.step)
+        if counters.skipped > MAX_SKIPPED_STEPS:
+            raise FloatingPointError(f"no finite gradient in {MAX_SKIPPED_STEPS} steps")
+    trained.optimizer.zero_grad(set_to_none=True)
+    return norm
 
 
 def learning_rate(step: int, progress: float, config: TrainConfig) -> float:
@@ -267,89 +298,34 @@ def validate(network: nn.Module, batches: list[Batch], config: TrainConfig) -> d
     return {name: float(np.nanmean(row)) for name, row in values.items() if np.isfinite(row).any()}
 
 
-class _Journal:
-    """Writes what happens to the console, ``log.txt``, ``history.jsonl`` and TensorBoard."""
-
-    def __init__(self, stage: str, folder: Path, config: TrainConfig, *, resumed: int) -> None:
-        self._stage, self._history = stage, folder / "history.jsonl"
-        self._handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        logger.addHandler(self._handler)
-        (folder / "config.json").write_text(json.dumps(config_as_mapping(config), indent=1) + "\n", "utf-8")
-        self._board: Any = None
-        if config.tensorboard:
-            from torch.utils.tensorboard import SummaryWriter  # slow to import
-
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed or None)
-        logger.info("%s begins at step %d", stage, resumed)
-
-    def log(self, kind: str, counters: _Counters, progress: float, values: Mapping[str, float]) -> None:
-        text = " ".join(f"{name} {value:.4g}" for name, value in values.items())
-        logger.info(
-            "%s %s step %d %.1f%% %.1fmin %s",
-            self._stage,
-            kind,
-            counters.step,
-            100 * progress,
-            counters.elapsed_s / 60,
-            text,
-        )
-        row = {
-            "kind": kind,
-            "step": counters.step,
-            "samples": counters.samples,
-            "elapsed_s": counters.elapsed_s,
-        }
-        with self._history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row | dict(values)) + "\n")
-        if self._board:
-            for name, value in values.items():
-                self._board.add_scalar(f"{kind}/{name}", value, counters.step)
-
-    def close(self) -> None:
-        logger.removeHandler(self._handler)
-        self._handler.close()
-        if self._board:
-            self._board.close()
-
-
-def _validate(
-    journal: _Journal,
-    batches: list[Batch],
-    average: nn.Module,
-    config: TrainConfig,
-    counters: _Counters,
-    progress: float,
-    folder: Path,
-    stage: str,
-) -> bool:
-    """Validate, keep the weights when they are the best yet, and say whether to stop early."""
-    values = validate(average, batches, config)
-    journal.log("validation", counters, progress, values)
-    if values[config.monitor] < counters.best:
-        counters.best, counters.stale = values[config.monitor], 0
-        _write_weights(folder / BEST_FILE, average, stage, config, counters, metrics=values)
-    else:
-        counters.stale += 1
-    stop = config.patience > 0 and counters.stale >= config.patience
-    if stop:
+def _judge(values: Mapping[str, float], trained: Trained, config: TrainConfig, *, stage: str, folder: Path) -> Verdict:
+    """Keep the weights if they are the best yet, and say whether it is time to stop."""
+    counters = trained.counters
+    value = values.get(config.monitor, math.nan)
+    if value < counters.best:
+        counters.best, counters.stale = value, 0
+        write_weights(folder / BEST_FILE, trained, config, stage=stage, metrics=values)
+        return Verdict.GO_ON
+    counters.stale += 1
+    if config.patience and counters.stale >= config.patience:
         logger.info("%s stops early: %d validations without a better one", stage, counters.stale)
-    return stop
+        return Verdict.STOP_EARLY
+    return Verdict.GO_ON
 
 
-def _progress(counters: _Counters, config: TrainConfig) -> float:
+def _progress(counters: Counters, config: TrainConfig) -> float:
     if config.minutes > 0:
         return counters.elapsed_s / (60 * config.minutes)
     return counters.step / config.steps
 
 
-def _agree(progress: float, stop: bool, world: World, device: torch.device) -> tuple[float, bool]:
+def _agree(progress: float, verdict: Verdict, world: World, device: torch.device) -> tuple[float, Verdict]:
     """Let every process follow the first one's clock and verdict, or some would leave the others waiting."""
     if world.size == 1:
-        return progress, stop
-    verdict = torch.tensor([progress, float(stop)], dtype=torch.float64, device=device)
-    torch.distributed.broadcast(verdict, 0)
-    return float(verdict[0]), bool(verdict[1])
+        return progress, verdict
+    message = torch.tensor([progress, float(verdict)], dtype=torch.float64, device=device)
+    torch.distributed.broadcast(message, 0)
+    return float(message[0]), Verdict(int(message[1]))
 
 
 def _device(config: TrainConfig, world: World) -> torch.device:
@@ -418,59 +394,3 @@ def _update_average(average: nn.Module, network: nn.Module, decay: float) -> Non
     torch._foreach_lerp_([mine[name] for name in moving], [theirs[name] for name in moving], 1 - decay)
     for name in mine.keys() - set(moving):
         mine[name].copy_(theirs[name])
-
-
-def _save_state(
-    path: Path,
-    network: nn.Module,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    counters: _Counters,
-    config: TrainConfig,
-) -> None:
-    state = {
-        "network": network.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "counters": asdict(counters),
-        "config": config_as_mapping(config),
-    }
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def _load_state(
-    path: Path,
-    network: nn.Module,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    counters: _Counters,
-    device: torch.device,
-) -> None:
-    state = torch.load(path, map_location=device, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    for name, value in state["counters"].items():
-        setattr(counters, name, value)
-
-
-def _write_weights(
-    path: Path,
-    average: nn.Module,
-    stage: str,
-    config: TrainConfig,
-    counters: _Counters,
-    *,
-    metrics: Mapping[str, float] | None = None,
-) -> None:
-    notes = {
-        "stage": stage,
-        "step": counters.step,
-        "samples": counters.samples,
-        "minutes": round(counters.elapsed_s / 60, 1),
-        "metrics": dict(metrics or {}),
-        "training": config_as_mapping(config),
-    }
-    write_network(path, average, notes=notes)

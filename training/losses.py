@@ -27,9 +27,7 @@ GROSS_HEIGHT_ERROR_PX = 4.0
 METRIC_WINDOW_PX = 20.0
 
 
-def keypoint_loss(
-    outputs: KeypointLogits, batch: Batch, config: KeypointTraining, *, progress: float
-) -> Terms:
+def keypoint_loss(outputs: KeypointLogits, batch: Batch, config: KeypointTraining, *, progress: float) -> Terms:
     """Sum focal label cross-entropy, orientation cross-entropy and paper geometry."""
     del progress
     labels = _label_loss(outputs.labels.float(), batch["labels"], config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset
 
 from ecgstudio.errors import UserError
 from training.configs import STAGES, TrainConfig, config_for
-from training.loop import Batch, DatasetFactory, World, join_world, train
+from training.loop import Batch, DatasetFactory, World, join_world, leave_world, train
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str]) -> int:
     """Train the stages asked for, one after the other; return the exit code."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupted = _Interruption()
     stages = list(STAGES) if options.stage == "all" else [options.stage]
     overrides = list(options.set)
     if options.minutes is not None:
@@ -32,16 +32,24 @@ def main(arguments: Sequence[str]) -> int:
         configs = {stage: config_for(stage, toml=options.config, overrides=overrides) for stage in stages}
         world = join_world()
         for stage, config in configs.items():
-            _train_stage(stage, config, options, world)
+            _train_stage(stage, config, options, world, interrupted)
     except (UserError, ValueError, OSError, FloatingPointError) as error:
         logger.error("%s", error)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        logger.warning("%s", stop)
         return INTERRUPTED
+    leave_world(world)
     return 0
 
 
-def _train_stage(stage: str, config: TrainConfig, options: argparse.Namespace, world: World) -> None:
+def _train_stage(
+    stage: str,
+    config: TrainConfig,
+    options: argparse.Namespace,
+    world: World,
+    interrupted: Callable[[], bool],
+) -> None:
     result = train(
         stage,
         config,
@@ -49,6 +57,7 @@ def _train_stage(stage: str, config: TrainConfig, options: argparse.Namespace, w
         folder=options.out / stage,
         resume=options.resume,
         world=world,
+        interrupted=interrupted,
     )
     logger.info(
         "%s: %d steps, %d crops, best %s %.4f in %s",
@@ -70,27 +79,31 @@ def _dataset_factory(stage: str, folder: Path, config: TrainConfig) -> DatasetFa
     return make
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Treat a polite kill like Ctrl+C, so that the run saves its state."""
-    raise KeyboardInterrupt
+class _Interruption:
+    """Remembers Ctrl+C or a polite kill until the loop is between two steps; a second Ctrl+C is obeyed at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._asked = True
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training train", description=__doc__)
     parser.add_argument("stage", choices=(*STAGES, "all"))
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder written by 'python -m training synth'"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs"), help="runs are kept in OUT/STAGE (default: runs)"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder written by 'python -m training synth'")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="runs are kept in OUT/STAGE (default: runs)")
     parser.add_argument("--resume", action="store_true", help="go on where the run in OUT/STAGE stopped")
-    parser.add_argument(
-        "--minutes", type=float, help="length of the run in wall-clock minutes instead of steps"
-    )
-    parser.add_argument(
-        "--config", type=Path, help="TOML file of settings; tables [stage0].. apply to one stage"
-    )
+    parser.add_argument("--minutes", type=float, help="length of the run in wall-clock minutes instead of steps")
+    parser.add_argument("--config", type=Path, help="TOML file of settings; tables [stage0].. apply to one stage")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; may be repeated"
     )

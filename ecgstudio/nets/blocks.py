@@ -1,8 +1,8 @@
 """Building blocks of the stage networks: encoders, decoders and coordinate ramps; no network and no weights.
 
 Every encoder hands back its features finest first; the last four levels are what the decoders use, so a
-network answers at a stride eight times finer than its bottleneck. The ResNets follow He et al. 2015 and, for the
-"d" variants, "Bag of Tricks" (He et al. 2018): three 3x3 convolutions as stem and an average-pooled shortcut.
+network answers at a stride eight times finer than its bottleneck. The ResNets follow He et al. 2015 and, for
+the "d" variants, "Bag of Tricks" (He et al. 2018): three 3x3 convolutions as stem and an average-pooled shortcut.
 """
 
 from __future__ import annotations
@@ -40,14 +40,10 @@ def config_from_mapping(kind: type[ConfigT], values: Mapping[str, Any]) -> Confi
     unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}")
-    return kind(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    )
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-def conv_norm(
-    channels_in: int, channels_out: int, *, kernel: int = 3, stride: int | Stride = 1
-) -> nn.Sequential:
+def conv_norm(channels_in: int, channels_out: int, *, kernel: int = 3, stride: int | Stride = 1) -> nn.Sequential:
     """Build a same-padded convolution with batch normalisation."""
     conv = nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(channels_out))
@@ -57,9 +53,7 @@ def conv_norm_relu(
     channels_in: int, channels_out: int, *, stride: int | Stride = 1, dilation: int = 1
 ) -> nn.Sequential:
     """Build a same-padded 3x3 convolution with batch normalisation and ReLU."""
-    conv = nn.Conv2d(
-        channels_in, channels_out, 3, stride=stride, padding=dilation, dilation=dilation, bias=False
-    )
+    conv = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=dilation, dilation=dilation, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True))
 
 
@@ -74,9 +68,7 @@ def space_to_depth(x: Tensor, stride: Stride) -> Tensor:
 def y_ramp(cells: Tensor, *, stride_px: int, unit_px: float) -> Tensor:
     """Give each cell its height below the image's middle, in units of ``unit_px`` input pixels: [B,1,h,w]."""
     batch, _, height, width = cells.shape
-    rows = (torch.arange(height, device=cells.device, dtype=cells.dtype) + 0.5 - height / 2) * (
-        stride_px / unit_px
-    )
+    rows = (torch.arange(height, device=cells.device, dtype=cells.dtype) + 0.5 - height / 2) * (stride_px / unit_px)
     return rows.view(1, 1, height, 1).expand(batch, 1, height, width)
 
 
@@ -118,9 +110,7 @@ class CompactEncoder(nn.Module):
                 dilations = list(bottom_dilations)
             sources = [previous] + [width] * (len(dilations) - 1)
             levels.append(
-                nn.Sequential(
-                    *(conv_norm_relu(s, width, dilation=d) for s, d in zip(sources, dilations, strict=True))
-                )
+                nn.Sequential(*(conv_norm_relu(s, width, dilation=d) for s, d in zip(sources, dilations, strict=True)))
             )
             previous = width
         self.levels = nn.ModuleList(levels)
@@ -225,9 +215,7 @@ class AdditiveDecoder(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return [B,channels_out,h,w] at the resolution of the fourth-last feature."""
         x = features[-1]
-        for narrow, merge, skip in zip(
-            self.narrow, self.merge, features[-2 : -DECODED_LEVELS - 1 : -1], strict=True
-        ):
+        for narrow, merge, skip in zip(self.narrow, self.merge, features[-2 : -DECODED_LEVELS - 1 : -1], strict=True):
             x = functional.interpolate(narrow(x), scale_factor=2.0, mode="nearest") + skip
             x = merge(torch.cat([x, unit_ramps(x)], 1) if self.coordinates else x)
         return x
@@ -251,9 +239,7 @@ class ConcatDecoder(nn.Module):
         deep = channels[-1]
         for skip, width in zip(channels[-2 : -DECODED_LEVELS - 1 : -1], widths, strict=True):
             merges.append(
-                nn.Sequential(
-                    conv_norm_relu(deep + skip + 2 * coordinates, width), conv_norm_relu(width, width)
-                )
+                nn.Sequential(conv_norm_relu(deep + skip + 2 * coordinates, width), conv_norm_relu(width, width))
             )
             deep = width
         self.merge = nn.ModuleList(merges)

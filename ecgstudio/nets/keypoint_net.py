@@ -1,4 +1,4 @@
-"""The stage-0 network: which lead names are printed where, which way is up, where and how large the paper is."""
+"""The stage-0 network: which lead names are where, which way is up, where and how large the paper is."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ class KeypointNet(nn.Module):
         self.decoder = blocks.decoder_for(self.encoder)
         bottom = self.encoder.channels[-1]
         names = nn.Conv2d(config.label_channels, LABEL_CLASSES, 1)
-        self.labels = nn.Sequential(
-            blocks.conv_norm_relu(self.decoder.channels_out, config.label_channels), names
-        )
+        self.labels = nn.Sequential(blocks.conv_norm_relu(self.decoder.channels_out, config.label_channels), names)
         self.geometry = nn.Conv2d(bottom, GEOMETRY_CHANNELS, 1)
         self.orientation = nn.Sequential(
             nn.Linear(2 * bottom, config.orientation_hidden),
@@ -75,6 +73,4 @@ class KeypointNet(nn.Module):
         features = self.encoder(self.encoder.enter(images))
         bottom = features[-1]
         pooled = torch.cat([bottom.mean((2, 3)), bottom.amax((2, 3))], 1)
-        return KeypointLogits(
-            self.labels(self.decoder(features)), self.orientation(pooled), self.geometry(bottom)
-        )
+        return KeypointLogits(self.labels(self.decoder(features)), self.orientation(pooled), self.geometry(bottom))

@@ -1,8 +1,8 @@
 """The stage-2 network: at which height does the strip's own trace run, for each half column.
 
-Coordinate frame: pixel centres. Output row r is the centre of input row r, and half column j of the doubled width
-lies at input x = (j + 0.5) / 2 - 0.5. Each cell of 4 x 2 pixels answers for 4 rows x 4 half columns by sub-pixel
-shuffling.
+Coordinate frame: pixel centres. Output row r is the centre of input row r, and half column j of the doubled
+width lies at input x = (j + 0.5) / 2 - 0.5. Each cell of 4 x 2 pixels answers for 4 rows x 4 half columns by
+sub-pixel shuffling.
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ class TraceNet(nn.Module):
         self.config = config
         self.encoder: blocks.CompactEncoder | blocks.ResNetEncoder
         if config.encoder == "compact":
-            self.encoder = blocks.CompactEncoder(
-                2, config.channels, entry=CELL, extra_channels=1, depths=config.depths
-            )
+            self.encoder = blocks.CompactEncoder(2, config.channels, entry=CELL, extra_channels=1, depths=config.depths)
         else:
             self.encoder = blocks.ResNetEncoder(config.encoder, 2, entry=CELL, extra_channels=1)
         # The stem's ramp is enough for the compact net; the deep one is the coordinate-enhanced U-Net.

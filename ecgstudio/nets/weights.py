@@ -75,9 +75,7 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError as error:
         raise UserError(f"The network weights are missing: there is no {path}. {REINSTALL_HINT}") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(
-            f"The list of network weights {path} is damaged ({error}). {REINSTALL_HINT}"
-        ) from error
+        raise UserError(f"The list of network weights {path} is damaged ({error}). {REINSTALL_HINT}") from error
     return Manifest(folder, entries)
 
 
@@ -100,9 +98,7 @@ def check_entry(manifest: Manifest, name: str) -> Path:
         raise UserError(f"The weights of the {name} network are not in {manifest.folder}. {REINSTALL_HINT}")
     path = manifest.folder / entry.file
     if not path.is_file():
-        raise UserError(
-            f"The weights of the {name} network are missing: there is no {path}. {REINSTALL_HINT}"
-        )
+        raise UserError(f"The weights of the {name} network are missing: there is no {path}. {REINSTALL_HINT}")
     return path
 
 
@@ -119,9 +115,7 @@ def load_bundled(manifest: Manifest, name: str) -> nn.Module:
     entry = manifest.entries[name]
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != entry.sha256:
-        raise UserError(
-            f"The weights {path} are damaged: their sha256 is not the manifest's. {REINSTALL_HINT}"
-        )
+        raise UserError(f"The weights {path} are damaged: their sha256 is not the manifest's. {REINSTALL_HINT}")
     try:
         network = build_network(entry.network, entry.config)
         network.load_state_dict(_as_float(load(content)))
@@ -142,9 +136,7 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     from ecgstudio.nets.trace_net import TraceConfig, TraceNet
 
     if config.get("encoder", "compact") not in blocks.ENCODERS:
-        raise ValueError(
-            f"no encoder is called {config['encoder']!r}: choose from {', '.join(blocks.ENCODERS)}"
-        )
+        raise ValueError(f"no encoder is called {config['encoder']!r}: choose from {', '.join(blocks.ENCODERS)}")
     if name == "keypoint":
         return KeypointNet(blocks.config_from_mapping(KeypointConfig, config))
     if name == "grid":
@@ -210,6 +202,4 @@ def read_network(path: Path) -> nn.Module:
 
 
 def _as_float(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {
-        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
-    }
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}

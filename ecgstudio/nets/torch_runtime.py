@@ -1,0 +1,183 @@
+"""The Runtime of the stages on torch: bundled weights on CUDA, MPS or CPU; no image is prepared or decoded here."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ecgstudio.errors import UserError
+from ecgstudio.nets import blocks
+from ecgstudio.nets.weights import NETWORK_NAMES, Manifest, check_entry, load_bundled, read_manifest
+from ecgstudio.paths import weights_folder
+from ecgstudio.stages.contract import FloatMap, GridMaps, Image, KeypointMaps, TraceMaps
+
+if TYPE_CHECKING:
+    from ecgstudio.nets.grid_net import GridLogits
+    from ecgstudio.nets.keypoint_net import KeypointLogits
+    from ecgstudio.nets.trace_net import TraceLogits
+
+logger = logging.getLogger(__name__)
+
+CPU: Final = torch.device("cpu")
+SIZE_MULTIPLE = 32
+STRIP_MULTIPLES = (32, 16)
+STRIP_PIXELS_PER_CALL = {"cpu": 5_000_000, "mps": 20_000_000, "cuda": 60_000_000}
+"""Bounds the memory of one call: about 60 bytes per strip pixel, so 0.3 GB on a CPU."""
+
+
+def load_runtime(device: str = "auto", weights_dir: Path | None = None) -> TorchRuntime:
+    """Return a runtime on "auto" (the best there is), "cpu", "cuda", "cuda:N" or "mps".
+
+    The networks are read, checked and built when first used; whether their files exist is checked now.
+
+    Raises:
+        UserError: the device is not available, or weights are missing.
+    """
+    manifest = read_manifest(weights_folder() if weights_dir is None else weights_dir)
+    for name in NETWORK_NAMES:
+        check_entry(manifest, name)
+    return TorchRuntime(manifest, device=_choose_device(device))
+
+
+class TorchRuntime:
+    """Answers for the three networks; safe to share between threads."""
+
+    def __init__(self, manifest: Manifest, *, device: torch.device) -> None:
+        """Use the weights of a manifest; nothing is read yet."""
+        self._manifest = manifest
+        self._device = device
+        self._networks: dict[tuple[str, str], nn.Module] = {}
+        self._building = threading.Lock()
+
+    @property
+    def device(self) -> str:
+        """Where the networks run."""
+        return self._device.type
+
+    @property
+    def weights_hash(self) -> str:
+        """Name all weights together."""
+        return self._manifest.digest
+
+    def keypoints(self, image: Image) -> KeypointMaps:
+        """Answer for u8[H,W,3], sides multiples of 32; raises UserError if the weights are damaged."""
+        labels, orientation, geometry = self._run("keypoint", _pixels(image))
+        return KeypointMaps(labels=labels[0], orientation=orientation[0], geometry=geometry[0])
+
+    def grid(self, image: Image) -> GridMaps:
+        """Answer for u8[H,W,3], sides multiples of 32; raises UserError if the weights are damaged.
+
+        The phase vectors are not normalised: their length, about 1 where the grid is clear, tells how sure they are.
+        """
+        points, phase, lines, axis, ink, edge = (each[0] for each in self._run("grid", _pixels(image)))
+        return GridMaps(points=points[0], phase=phase, lines=lines, axis=axis[0], ink=ink[0], edge=edge[0])
+
+    def trace(self, strips: FloatMap) -> TraceMaps:
+        """Answer for f32[B,2,H,W], H a multiple of 32 and W of 16; raises UserError if the weights are damaged."""
+        if strips.ndim != 4 or strips.shape[1] != 2 or not strips.shape[0]:
+            raise ValueError(f"strips have shape [B,2,H,W], not {strips.shape}")
+        height, width = strips.shape[2:]
+        if height % STRIP_MULTIPLES[0] or width % STRIP_MULTIPLES[1]:
+            raise ValueError(f"strips of {height} x {width} pixels: use multiples of 32 and 16")
+        count = max(1, STRIP_PIXELS_PER_CALL[self.device] // (height * width))
+        answers = [
+            self._run("trace", torch.from_numpy(np.array(strips[first : first + count], dtype=np.float32)))
+            for first in range(0, len(strips), count)
+        ]
+        columns, segmentation, presence, boundary = (
+            parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in zip(*answers, strict=True)
+        )
+        return TraceMaps(columns=columns, segmentation=segmentation, presence=presence, boundary=boundary)
+
+    def _run(self, name: str, pixels: Tensor) -> list[FloatMap]:
+        """Run a network, on the CPU if the device has no room for it."""
+        if self._device != CPU:
+            try:
+                return self._run_on(self._device, name, pixels)
+            except RuntimeError as error:
+                if "out of memory" not in str(error).lower():
+                    raise
+                logger.warning("%s is out of memory: the %s network runs on the CPU", self.device, name)
+        return self._run_on(CPU, name, pixels)
+
+    @torch.inference_mode()
+    def _run_on(self, device: torch.device, name: str, pixels: Tensor) -> list[FloatMap]:
+        network = self._network(name, device)
+        outputs = network(pixels.to(device).contiguous(memory_format=torch.channels_last))
+        maps: list[FloatMap] = [each.float().cpu().contiguous().numpy() for each in _PROBABILITIES[name](outputs)]
+        return maps
+
+    def _network(self, name: str, device: torch.device) -> nn.Module:
+        key = (name, str(device))
+        with self._building:
+            if key not in self._networks:
+                network = load_bundled(self._manifest, name)
+                blocks.fuse_for_inference(network)
+                network.requires_grad_(False)
+                network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+                self._networks[key] = network
+            return self._networks[key]
+
+
+def _choose_device(wanted: str) -> torch.device:
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if has[kind]))
+    kind = wanted.partition(":")[0]
+    if kind not in has:
+        raise UserError(f"There is no device {wanted!r}: use auto, cpu, cuda or mps.")
+    if not has[kind]:
+        raise UserError(f"The device {wanted!r} is not available on this computer: use --device auto.")
+    try:
+        return torch.device(wanted)
+    except RuntimeError as error:
+        raise UserError(f"There is no device {wanted!r}: use auto, cpu, cuda or mps.") from error
+
+
+def _pixels(image: Image) -> Tensor:
+    """Turn u8[H,W,3] into f32[1,3,H,W] of -0.5..0.5, which is channels-last as it lies in memory."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"an image is u8[H,W,3], not {image.dtype} {image.shape}")
+    if not all(side and side % SIZE_MULTIPLE == 0 for side in image.shape[:2]):
+        raise ValueError(f"an image of {image.shape[0]} x {image.shape[1]} pixels: use multiples of {SIZE_MULTIPLE}")
+    pixels = torch.from_numpy(image.astype(np.float32))
+    return pixels.div_(255).sub_(0.5).permute(2, 0, 1).unsqueeze(0)
+
+
+def _keypoint_probabilities(logits: KeypointLogits) -> tuple[Tensor, ...]:
+    geometry = torch.cat([logits.geometry[:, :1].sigmoid(), logits.geometry[:, 1:]], 1)
+    return logits.labels.softmax(1), logits.orientation.softmax(1), geometry
+
+
+def _grid_probabilities(logits: GridLogits) -> tuple[Tensor, ...]:
+    return (
+        logits.points.sigmoid(),
+        logits.phase,
+        logits.lines.sigmoid(),
+        logits.axis.sigmoid(),
+        logits.ink.sigmoid(),
+        logits.edge.sigmoid(),
+    )
+
+
+def _trace_probabilities(logits: TraceLogits) -> tuple[Tensor, ...]:
+    return (
+        logits.columns.log_softmax(1),
+        logits.segmentation.softmax(1),
+        logits.presence.sigmoid(),
+        logits.boundary.sigmoid(),
+    )
+
+
+_PROBABILITIES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+    "keypoint": _keypoint_probabilities,
+    "grid": _grid_probabilities,
+    "trace": _trace_probabilities,
+}

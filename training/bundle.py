@@ -1,0 +1,124 @@
+"""``python -m training bundle``: turn a stage's checkpoint into the weights that ECG Studio ships."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from ecgstudio.errors import UserError
+from ecgstudio.nets.weights import (
+    MANIFEST_NAME,
+    Manifest,
+    WeightsEntry,
+    read_header,
+    read_manifest,
+    read_network,
+    write_manifest,
+    write_network,
+)
+from training.configs import config_for
+from training.loop import validate
+
+logger = logging.getLogger(__name__)
+
+INPUTS = {
+    "keypoint": "RGB/255-0.5, sides multiples of 32: the whole page with its long side near 1024 px, or 5 px/mm",
+    "grid": "RGB/255-0.5, sides multiples of 32, upright at 5 px/mm",
+    "trace": "max and min of RGB, /255, less the mean of the max, over 0.25; 8 px/mm; multiples of 32 x 16",
+}
+TRAINING_DATA = "Pages rendered by training.synth"
+LICENCE = "Apache-2.0"
+HALF_TOLERANCE = 1e-3
+"""Relative change of the validation loss up to which weights are stored as float16."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Bundle one checkpoint; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        entry = bundle(
+            options.checkpoint,
+            folder=options.out,
+            data=options.data,
+            training_data=options.training_data,
+            licence=options.licence,
+        )
+    except (UserError, ValueError, OSError) as error:
+        logger.error("%s", error)
+        return 1
+    size_mb = (options.out / entry.file).stat().st_size / 1e6
+    logger.info("%s: %.1f MB, sha256 %s", options.out / entry.file, size_mb, entry.sha256)
+    return 0
+
+
+def bundle(
+    checkpoint: Path,
+    *,
+    folder: Path,
+    data: Path | None = None,
+    training_data: str = TRAINING_DATA,
+    licence: str = LICENCE,
+) -> WeightsEntry:
+    """Write a checkpoint's weights and their manifest entry into a folder of weights.
+
+    With ``data`` (rendered pages) the metrics are measured on its validation split, and the weights are stored as
+    float16 if that does not change the loss; otherwise float32 and the checkpoint's own metrics are kept.
+
+    Raises:
+        UserError: the checkpoint or the folder's manifest is damaged.
+    """
+    name, config, notes = read_header(checkpoint)
+    stage = str(notes["stage"])
+    metrics = {key: float(value) for key, value in notes["metrics"].items()}
+    half = False
+    if data is not None:
+        metrics, half = _measure(checkpoint, stage, data)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stage}.safetensors"
+    write_network(path, read_network(checkpoint), notes={"stage": stage}, half=half)
+    entry = WeightsEntry(
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        network=name,
+        config=config,
+        input=INPUTS[name],
+        training_data=f"{training_data}; {notes['samples']} crops in {notes['step']} steps",
+        licence=licence,
+        metrics={key: round(value, 5) for key, value in metrics.items()},
+        created=datetime.now(UTC).date().isoformat(),
+    )
+    entries = dict(read_manifest(folder).entries) if (folder / MANIFEST_NAME).exists() else {}
+    write_manifest(Manifest(folder, {**entries, name: entry}))
+    return entry
+
+
+def _measure(checkpoint: Path, stage: str, data: Path) -> tuple[dict[str, float], bool]:
+    """Return the validation metrics and whether float16 leaves the loss as it is."""
+    from training.datasets import make_dataset  # heavy, and not needed without data
+
+    config = config_for(stage)
+    batches = list(islice(make_dataset(stage, data, split="val", seed=0, config=config), config.validation_batches))
+    full = validate(read_network(checkpoint), batches, config)
+    with tempfile.TemporaryDirectory() as scratch:
+        rounded = Path(scratch) / "half.safetensors"
+        write_network(rounded, read_network(checkpoint), notes={}, half=True)
+        halved = validate(read_network(rounded), batches, config)
+    change = abs(halved["loss"] - full["loss"]) / max(abs(full["loss"]), 1e-9)
+    logger.info("float16 changes the loss by %.2g of %.4f", change, full["loss"])
+    return (halved, True) if change <= HALF_TOLERANCE else (full, False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training bundle", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="such as runs/stage2/best.safetensors")
+    parser.add_argument("--out", type=Path, default=Path("resources/weights"), help="default: resources/weights")
+    parser.add_argument("--data", type=Path, help="rendered pages to measure on; allows float16 storage")
+    parser.add_argument("--training-data", default=TRAINING_DATA, help="what the network was trained on")
+    parser.add_argument("--licence", default=LICENCE, help="licence of the weights")
+    return parser
