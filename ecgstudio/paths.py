@@ -33,4 +33,4 @@ def _candidates() -> list[Path]:
     package = Path(__file__).resolve().parent
     frozen = getattr(sys, "_MEIPASS", None)
     folders = [Path(frozen) / "resources"] if isinstance(frozen, str) else []
-    return [*folders, package / "resources", package.parent / "resources"]
+    return [*folders, package / "_resources", package.parent / "resources"]
