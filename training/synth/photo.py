@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SHORTEST_PX, LONGEST_PX = 900, 3200
 COARSEST_PX_PER_MM, FINEST_PX_PER_MM = 60 / 25.4, 250 / 25.4
 MAX_BLUR_MM = 0.26  # traces of half a millimetre stay apart
+MOST_TABLE = 2.6  # frame area over paper area
 CAMERA_ASPECTS = (4 / 3, 4 / 3, 4 / 3, 3 / 2, 16 / 9, 1.0)
 
 
@@ -132,7 +133,9 @@ def frame_sheet(rng: np.random.Generator, sheet_wh: tuple[int, int], *, px_per_m
             aspect = float(rng.choice(CAMERA_ASPECTS))
             if chance(rng, 0.92 if box[0] < box[1] else 0.08):
                 aspect = 1.0 / aspect
-            frame = np.maximum(frame, (frame[1] * aspect, frame[0] / aspect))
+            whole = np.maximum(frame, (frame[1] * aspect, frame[0] / aspect))
+            # People step closer, or crop, rather than keep a picture that is mostly table.
+            frame = whole if whole.prod() < MOST_TABLE * box.prod() else frame
         slack = np.abs(frame - box) / 2
     centre = (low + high) / 2 + rng.uniform(-1, 1, 2) * slack
     scale = log_uniform(rng, SHORTEST_PX, LONGEST_PX) / frame.max()

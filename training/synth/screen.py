@@ -16,6 +16,8 @@ from training.synth.warp import Warp, scaling
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from training.synth.warp import Nodes
+
     Rgb = NDArray[np.uint8]
     Planes = tuple[NDArray[np.float32], NDArray[np.float32]]  # sheet x and y at each photo pixel
 
@@ -62,7 +64,7 @@ def photograph_screen(
     shown_scale = shown_px_per_mm / px_per_mm
     sheet_xy = (nodes.dense(nodes.sheet_x), nodes.dense(nodes.sheet_y))
     room = table_top(rng, pose.photo_wh)
-    around, on_glass = surroundings(rng, sheet_xy, room, sheet_wh, px_per_mm=px_per_mm)
+    around, on_glass = surroundings(rng, nodes, room, sheet_wh, px_per_mm=px_per_mm)
     photo = warp.render(sheet, around, nodes=nodes, shown_scale=min(shown_scale, 1.0))
     photo = stripes(rng, photo, sheet_xy, on_glass, shown_scale=shown_scale)
     black = rng.uniform(4, 50)
@@ -95,28 +97,36 @@ def photograph_screen(
 
 
 def surroundings(
-    rng: np.random.Generator, sheet_xy: Planes, room: Rgb, sheet_wh: tuple[int, int], *, px_per_mm: float
-) -> tuple[Rgb, NDArray[np.uint8]]:
-    """Return what shows around the sheet (window, toolbar, bezel, room) and where the glass is (255)."""
-    border = rng.uniform(0, 60, 4) * px_per_mm
-    x, y = sheet_xy
-    inside_x = np.minimum(x + border[0], sheet_wh[0] + border[2] - x)
-    inside = np.minimum(np.minimum(inside_x, y + border[1]), sheet_wh[1] + border[3] - y)
-    window = float(rng.choice((255, 245, 128, 60, 30)))
-    bezel = rng.uniform(5, 45) if chance(rng, 0.85) else rng.uniform(120, 220)
+    rng: np.random.Generator, nodes: Nodes, room: Rgb, sheet_wh: tuple[int, int], *, px_per_mm: float
+) -> tuple[Rgb, NDArray[np.uint8] | None]:
+    """Return what shows around the sheet (window, toolbar, bezel, room) and a mask of the glass (None: all glass)."""
+    border = (rng.uniform(0, 60, 4) * px_per_mm).astype(np.float32)
+    window = int(rng.choice((255, 245, 128, 60, 30)))
+    bezel = int(rng.uniform(5, 45) if chance(rng, 0.85) else rng.uniform(120, 220))
     bezel_px = rng.uniform(5, 25) * px_per_mm
-    around = cv2.convertScaleAbs(room, alpha=0.6)
-    around[inside > -bezel_px] = int(bezel)
-    around[inside > 0] = int(window)
-    toolbar_px = border[1] * rng.uniform(0.2, 1.0)
-    around[(inside > 0) & (y < toolbar_px - border[1])] = (rng.uniform(20, 250) * np.array([0.9, 0.95, 1.0])).astype(
-        int
-    )
-    return around, (inside > 0).astype(np.uint8) * np.uint8(255)
+    toolbar_px = float(border[1] * rng.uniform(0.2, 1.0))
+    toolbar = rng.uniform(20, 250) * np.array([0.9, 0.95, 1.0])
+    depth_y = nodes.sheet_y + border[1]
+    depth = np.minimum(nodes.sheet_x + border[0], sheet_wh[0] + border[2] - nodes.sheet_x)
+    depth = np.minimum(np.minimum(depth, depth_y), sheet_wh[1] + border[3] - nodes.sheet_y)
+    if float(depth.min()) > toolbar_px:
+        return np.full(3, window, np.uint8), None
+    # Distances upsample exactly and are cut at photo resolution, so that edges stay sharp and straight.
+    inside = nodes.dense(depth)
+    zone = np.zeros(inside.shape, np.uint8)
+    zone[inside > -bezel_px] = 1
+    glass = cv2.compare(inside, 0.0, cv2.CMP_GT)
+    zone[glass > 0] = 2
+    zone[(glass > 0) & (nodes.dense(depth_y) < toolbar_px)] = 3
+    colours = np.zeros((1, 256, 3), np.uint8)
+    colours[0, 1:4] = np.array([[bezel] * 3, [window] * 3, toolbar])
+    around = cv2.LUT(cv2.merge([zone, zone, zone]), colours)
+    cv2.copyTo(cv2.convertScaleAbs(room, alpha=0.6), cv2.compare(zone, 0.0, cv2.CMP_EQ), around)
+    return around, glass
 
 
 def stripes(
-    rng: np.random.Generator, photo: Rgb, sheet_xy: Planes, on_glass: NDArray[np.uint8], *, shown_scale: float
+    rng: np.random.Generator, photo: Rgb, sheet_xy: Planes, on_glass: NDArray[np.uint8] | None, *, shown_scale: float
 ) -> Rgb:
     """Sample the LCD's red, green and blue stripes and row gaps at the camera's pixels.
 
@@ -145,7 +155,7 @@ def stripes(
     # The camera's exposure makes up for part of the dark between the stripes.
     brighter = rng.uniform(0.7, 1.0) * 255.0 / (float(coded.mean()) * float(coded_rows.mean()) / 255.0)
     pattern = cv2.multiply(pattern, cv2.merge([gap, gap, gap]), scale=brighter / 255.0)
-    if on_glass.min() == 0:
+    if on_glass is not None:
         off = cv2.bitwise_not(on_glass)
         pattern = cv2.max(pattern, cv2.merge([off, off, off]))
     return cv2.multiply(photo, pattern, dst=photo, scale=1 / 255.0)
