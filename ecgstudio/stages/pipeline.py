@@ -88,7 +88,8 @@ def advance(
     """Bring a page's analysis up to a stage, reusing every automatic answer whose key still holds.
 
     A stage that cannot answer leaves a `Failed` and the stages that wait for it leave theirs; a human who supplies
-    the answer lets the chain go on. Outcomes beyond `upto` are left as they are: their keys tell whether they hold.
+    the answer lets the chain go on. Only stages that compute report to `status`. Outcomes beyond `upto`
+    are left as they are: their keys tell whether they hold.
 
     Raises:
         Cancelled: `status` asked for it; `analysis` is unchanged.
@@ -109,11 +110,12 @@ def advance(
         part.checkpoint(0.0, stage.value)
         return part
 
-    part = begin(Stage.KEYPOINTS)
     keypoints = _outcome(
         key(Stage.KEYPOINTS, settings.keypoints),
         analysis.keypoints,
-        lambda: stage0_keypoints.detect_keypoints(page, runtime=runtime, settings=settings.keypoints, status=part),
+        lambda: stage0_keypoints.detect_keypoints(
+            page, runtime=runtime, settings=settings.keypoints, status=begin(Stage.KEYPOINTS)
+        ),
         edit=corrections.keypoints,
         apply=lambda auto: apply_keypoints(auto, corrections.keypoints),
     )
@@ -121,12 +123,15 @@ def advance(
     if upto is Stage.KEYPOINTS:
         return analysis
 
-    part = begin(Stage.GRID)
     grid = _outcome(
         key(Stage.GRID, settings.grid, keypoints),
         analysis.grid,
         lambda: stage1_grid.fit_grid(
-            page, _answer(Stage.GRID, keypoints), runtime=runtime, settings=settings.grid, status=part
+            page,
+            _answer(Stage.GRID, keypoints),
+            runtime=runtime,
+            settings=settings.grid,
+            status=begin(Stage.GRID),
         ),
         edit=corrections.grid,
         apply=lambda auto: apply_grid(auto, corrections.grid),
@@ -135,7 +140,6 @@ def advance(
     if upto is Stage.GRID:
         return analysis
 
-    part = begin(Stage.TRACES)
     traces = _outcome(
         key(Stage.TRACES, settings.traces, keypoints, grid),
         analysis.traces,
@@ -145,7 +149,7 @@ def advance(
             _answer(Stage.TRACES, grid),
             runtime=runtime,
             settings=settings.traces,
-            status=part,
+            status=begin(Stage.TRACES),
         ),
         edit=corrections.traces,
         apply=lambda auto: apply_traces(auto, corrections.traces, grid=_answer(Stage.TRACES, grid)),
@@ -154,7 +158,6 @@ def advance(
     if upto is Stage.TRACES:
         return analysis
 
-    begin(Stage.RECORD)
     record = _outcome(
         key(Stage.RECORD, settings.assemble, grid, traces, networks=False),
         analysis.record,
@@ -166,7 +169,6 @@ def advance(
     if upto is Stage.RECORD:
         return analysis
 
-    begin(Stage.QUALITY)
     report = _outcome(
         key(Stage.QUALITY, settings.quality, keypoints, grid, traces, record, networks=False),
         analysis.quality,

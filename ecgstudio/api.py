@@ -1,0 +1,164 @@
+"""The Python door: load the networks once, then turn pages into records.
+
+>>> from ecgstudio import digitize, load_runtime
+>>> [page] = digitize("ecg.png", runtime=load_runtime())
+>>> page.status, page.record.lead_mv("II")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
+from ecgstudio.core.ecg import EcgRecord
+from ecgstudio.core.page import Page, PageId
+from ecgstudio.errors import UserError
+from ecgstudio.io.images import iter_pages, page_stem
+from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Failed, Runtime, Status
+from ecgstudio.stages.overlay import render_overlay
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage, advance
+from ecgstudio.stages.quality import QualityReport
+from ecgstudio.stages.report import Summary, Verdict, build_report, summarize
+from ecgstudio.stages.settings import PipelineSettings
+
+__all__ = ["PageResult", "digitize", "digitize_page", "load_runtime", "page_from_array", "render_overlay"]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_SETTINGS: Final = PipelineSettings()
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageResult:
+    """What came of one page; `record` is None exactly where `status` is "failed"."""
+
+    page_id: PageId
+    source: str
+    stem: str
+    analysis: Analysis
+    record: EcgRecord | None
+    quality: QualityReport | None
+    summary: Summary
+    report: dict[str, object]
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> Verdict:
+        """Whether the record can be used: "ok", "review" (look at it first) or "failed"."""
+        return self.summary.status
+
+
+def load_runtime(device: str = "auto", weights_folder: Path | None = None) -> Runtime:
+    """Make the bundled networks (or those of another folder) ready on "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: the device or the weights are not there.
+    """
+    from ecgstudio.nets.torch_runtime import load_runtime as load_torch_runtime
+
+    return load_torch_runtime(device, weights_folder)
+
+
+def digitize(
+    source: str | os.PathLike[str] | Page | NDArray[np.uint8],
+    *,
+    runtime: Runtime,
+    settings: PipelineSettings = DEFAULT_SETTINGS,
+    status: Status = NULL_STATUS,
+) -> list[PageResult]:
+    """Read every page of a file, or one page in memory: a `Page`, or RGB or grey pixels u8[H, W(, 3)].
+
+    A page that cannot be read is a result that says why; the others are read all the same.
+
+    Raises:
+        InputError: the file cannot be opened.
+        Cancelled: `status` asked for it.
+    """
+    if isinstance(source, Page):
+        pages: Iterator[tuple[str, Page]] = iter([(page_stem(source.source, source.id.index), source)])
+    elif isinstance(source, np.ndarray):
+        pages = iter([("page", page_from_array(source))])
+    else:
+        pages = ((page_stem(source, page.id.index), page) for page in iter_pages(source))
+    return [digitize_page(page, stem=stem, runtime=runtime, settings=settings, status=status) for stem, page in pages]
+
+
+def digitize_page(
+    page: Page,
+    *,
+    stem: str,
+    runtime: Runtime,
+    settings: PipelineSettings = DEFAULT_SETTINGS,
+    corrections: Corrections = NO_CORRECTIONS,
+    upto: Stage = Stage.QUALITY,
+    status: Status = NULL_STATUS,
+    clock: Clock = time.perf_counter,
+) -> PageResult:
+    """Take one page through the pipeline up to a stage; whatever goes wrong becomes a result that says so.
+
+    Raises:
+        Cancelled: `status` asked for it.
+    """
+    analysis, crash = EMPTY_ANALYSIS, None
+    timings_s: dict[str, float] = {}
+    for stage in ORDER[: ORDER.index(upto) + 1]:
+        start = clock()
+        try:
+            analysis = advance(
+                page, corrections, analysis=analysis, upto=stage, runtime=runtime, settings=settings, status=status
+            )
+        except Cancelled:
+            raise
+        except UserError as error:
+            crash = Failed(stage.value, str(error))
+        except MemoryError:
+            crash = Failed(stage.value, "there is not enough memory for a page of this size", "scan it at 300 dpi")
+        except Exception as error:  # the last boundary: one odd page must not stop an archive
+            crash = Failed(stage.value, f"unexpected error: {error or type(error).__name__}", "please report it")
+            logger.debug("%s of %s failed", stage.value, page.id, exc_info=True)
+        timings_s[stage.value] = clock() - start
+        if crash is not None:
+            break
+    timings_s["total"] = sum(timings_s.values())
+    summary = summarize(analysis, crash=crash)
+    report = build_report(
+        page,
+        analysis,
+        summary=summary,
+        corrections=corrections,
+        runtime=runtime,
+        settings=settings,
+        timings_s=timings_s,
+    )
+    record = analysis.record.value if analysis.record is not None else None
+    quality = analysis.quality.value if analysis.quality is not None else None
+    return PageResult(
+        page_id=page.id,
+        source=page.source,
+        stem=stem,
+        analysis=analysis,
+        record=None if summary.status == "failed" or isinstance(record, Failed) else record,
+        quality=None if isinstance(quality, Failed) else quality,
+        summary=summary,
+        report=report,
+        timings_s=timings_s,
+    )
+
+
+def page_from_array(pixels: NDArray[np.uint8], *, source: str = "page", dpi: float | None = None) -> Page:
+    """Make a page of RGB or grey pixels u8[H, W(, 3)]; its identity is that of its pixels."""
+    rgb = np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
+    content = f"{rgb.shape}".encode() + np.ascontiguousarray(rgb).tobytes()
+    return Page(PageId(hashlib.sha256(content).hexdigest(), 0), rgb, dpi, source)

@@ -1,0 +1,180 @@
+"""The command line: which commands there are, what they take, and what their exit codes mean.
+
+Nothing heavy is imported here, so that `--help` is instant; a command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ecgstudio import __version__
+from ecgstudio.commands.console import logging_to
+from ecgstudio.errors import EcgStudioError
+
+logger = logging.getLogger(__name__)
+
+EXIT_OK: Final = 0
+EXIT_SOME_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells expect
+
+SPEEDS_MM_PER_S: Final = {"auto": None, "25": 25.0, "50": 50.0}
+GAINS_MM_PER_MV: Final = {"auto": None, "5": 5.0, "10": 10.0, "20": 20.0}
+DEVICES: Final = ("auto", "cpu", "cuda", "mps")
+STAGES: Final = ("0", "1", "2")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A row of the table below: a subcommand, its arguments, and what runs it."""
+
+    name: str
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _digitize_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="INPUT", help="image, PDF or DICOM files, folders of them, or globs")
+    add("-o", "--output", required=True, type=Path, metavar="DIR", help="folder for the results; made if missing")
+    add("--format", type=_formats, default=("wfdb", "csv", "json"), metavar="LIST",
+        help="what to write, separated by commas: wfdb, csv, long, json, overlay (default: wfdb,csv,json)")  # fmt: skip
+    add("--layout", type=_layout, default="auto", metavar="NAME",
+        help="auto, or a layout such as 3x4+1, 3x4+3, 3x4, 6x2, 6x2+1, 12x1, 6x1 (default: auto)")  # fmt: skip
+    add("--speed", choices=SPEEDS_MM_PER_S, default="auto", help="paper speed in mm/s (default: auto)")
+    add("--gain", choices=GAINS_MM_PER_MV, default="auto", help="gain in mm/mV (default: auto)")
+    add("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
+    add("--overwrite", action="store_true", help="replace results that are already there")
+    add("--jobs", type=_at_least_one, default=1, metavar="N", help="processes that work side by side (default: 1)")
+    add("--overlay", action="store_true", help="also draw what was found over the page, as a PNG")
+    add("--stage", choices=STAGES, default=None,
+        help="run only up to stage 0 (keypoints), 1 (grid) or 2 (traces), and write its JSON and overlay")  # fmt: skip
+    add("--json", action="store_true", help="print one line of JSON per page instead of a line of words")
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--self-test", action="store_true", help="digitize the bundled sample page and compare it with its truth")
+    add("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
+
+
+def _run_digitize(arguments: argparse.Namespace) -> int:
+    from ecgstudio.commands.digitize import DigitizeRequest, run
+    from ecgstudio.stages.settings import AssembleSettings, PipelineSettings
+
+    formats = tuple(arguments.format)
+    if arguments.overlay and "overlay" not in formats:
+        formats = (*formats, "overlay")
+    request = DigitizeRequest(
+        inputs=tuple(arguments.inputs),
+        folder=arguments.output,
+        formats=formats,
+        settings=PipelineSettings(
+            assemble=AssembleSettings(
+                layout=arguments.layout,
+                mm_per_s=SPEEDS_MM_PER_S[arguments.speed],
+                mm_per_mV=GAINS_MM_PER_MV[arguments.gain],
+            )
+        ),
+        stage=None if arguments.stage is None else int(arguments.stage),
+        device=arguments.device,
+        overwrite=arguments.overwrite,
+        jobs=arguments.jobs,
+        as_json=arguments.json,
+        verbose=arguments.verbose,
+        debug=arguments.debug,
+    )
+    return EXIT_OK if run(request, out=sys.stdout, err=sys.stderr) else EXIT_SOME_FAILED
+
+
+def _run_doctor(arguments: argparse.Namespace) -> int:
+    from ecgstudio.commands.doctor import run
+
+    healthy = run(device=arguments.device, self_test=arguments.self_test, out=sys.stdout)
+    return EXIT_OK if healthy else EXIT_SOME_FAILED
+
+
+COMMANDS: Final = (
+    Command("digitize", "turn pages into 12-lead records", _digitize_arguments, _run_digitize),
+    Command("doctor", "show version, device, weights and libraries", _doctor_arguments, _run_doctor),
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands from the table."""
+    parser = argparse.ArgumentParser(
+        prog="ecgstudio",
+        description="Turns paper ECGs (scans, phone photos, PDFs) into digital 12-lead records.",
+        epilog="Exit codes: 0 all pages were read, 1 some failed (each is named), 2 wrong usage.",
+    )
+    parser.add_argument("--version", action="version", version=f"ecgstudio {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        sub = commands.add_parser(command.name, help=command.help, description=f"{command.help.capitalize()}.")
+        command.add_arguments(sub)
+        sub.add_argument("--verbose", action="store_true", help="say more while working")
+        sub.add_argument("--debug", action="store_true", help="say everything, with the traceback of every error")
+        sub.set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 all went well, 1 something failed, 2 wrong usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show
+    try:
+        arguments = build_parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has said why
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    with logging_to(sys.stderr, verbose=arguments.verbose, debug=arguments.debug):
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except EcgStudioError as error:
+        logger.debug("%s", error, exc_info=True)
+        sys.stderr.write(f"ecgstudio: {error}\n")
+        return EXIT_SOME_FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("\necgstudio: interrupted; pages that were finished are kept\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        return EXIT_SOME_FAILED
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    from ecgstudio.io.export import parse_formats
+
+    try:
+        return parse_formats(text)
+    except EcgStudioError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _layout(text: str) -> str:
+    from ecgstudio.core.leads import LAYOUTS
+    from ecgstudio.stages.settings import AUTO_LAYOUT
+
+    if text != AUTO_LAYOUT and text not in LAYOUTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no layout; choose from {', '.join((AUTO_LAYOUT, *LAYOUTS))}")
+    return text
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number

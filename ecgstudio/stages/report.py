@@ -1,0 +1,181 @@
+"""What is said about a page in words and numbers: the dictionary behind the JSON report and the printed line."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from ecgstudio import __version__
+from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
+from ecgstudio.core.ecg import LeadTrace
+from ecgstudio.core.grid import GridFit
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.page import Page
+from ecgstudio.stages.contract import Failed, Outcome, Runtime
+from ecgstudio.stages.pipeline import Analysis
+from ecgstudio.stages.settings import PipelineSettings
+
+T = TypeVar("T")
+Verdict = Literal["ok", "review", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A page in one line: its verdict, why, and what was found on it; `confidence` is NaN where nothing was read."""
+
+    status: Verdict
+    reasons: tuple[str, ...]
+    failure: Failed | None
+    layout: str
+    mm_per_s: float
+    mm_per_mV: float
+    confidence: float
+
+    def __str__(self) -> str:
+        words = [str(self.status)]
+        if self.layout:
+            words.append(self.layout)
+        if np.isfinite(self.mm_per_s):
+            words.append(f"{self.mm_per_s:g} mm/s {self.mm_per_mV:g} mm/mV")
+        if np.isfinite(self.confidence):
+            words.append(f"conf {self.confidence:.2f}")
+        return "  ".join([*words, *(["; ".join(self.reasons)] if self.reasons else [])])
+
+
+def summarize(analysis: Analysis, *, crash: Failed | None = None) -> Summary:
+    """Say in one line what an analysis is worth: `failed` if a stage has no answer, or broke down (`crash`)."""
+    failure, report = analysis.failure or crash, _known(analysis.quality)
+    grid, ecg = _known(analysis.grid), _known(analysis.traces)
+    status: Verdict = "ok"
+    reasons: tuple[str, ...] = ()
+    if failure is not None:
+        status, reasons = "failed", (str(failure),)
+    elif report is not None:
+        status, reasons = report.status, tuple(report.reasons)
+    return Summary(
+        status=status,
+        reasons=reasons,
+        failure=failure,
+        layout=ecg.layout if ecg is not None else "",
+        mm_per_s=grid.scale.mm_per_s if grid is not None else np.nan,
+        mm_per_mV=grid.scale.mm_per_mV if grid is not None else np.nan,
+        confidence=float(np.mean([_confidence(t) for t in ecg.traces])) if ecg is not None and ecg.traces else np.nan,
+    )
+
+
+def build_report(
+    page: Page,
+    analysis: Analysis,
+    *,
+    summary: Summary,
+    corrections: Corrections,
+    runtime: Runtime,
+    settings: PipelineSettings,
+    timings_s: Mapping[str, float],
+) -> dict[str, object]:
+    """Gather everything that the JSON report of a page says."""
+    keypoints, grid = _known(analysis.keypoints), _known(analysis.grid)
+    ecg, quality = _known(analysis.traces), _known(analysis.quality)
+    return {
+        "source": page.source,
+        "status": summary.status,
+        "reasons": list(summary.reasons),
+        "failure": plain(summary.failure),
+        "layout": summary.layout or None,
+        "scale": plain(grid.scale) if grid is not None else None,
+        "confidence": plain(summary.confidence),
+        "traces": [_trace_line(trace) for trace in ecg.traces] if ecg is not None else [],
+        "checks": plain(quality),
+        "sheet": _sheet(keypoints, grid),
+        "page": {
+            "sha256": page.id.sha256,
+            "index": page.id.index,
+            "width_px": page.width,
+            "height_px": page.height,
+            "dpi": page.dpi,
+        },
+        "stages": {stage.value: outcome.state.value for stage, outcome in analysis.outcomes()},
+        "corrections": plain(corrections) if corrections != NO_CORRECTIONS else None,
+        "settings": plain(settings),
+        "timings_s": {name: round(seconds, 3) for name, seconds in timings_s.items()},
+        "device": runtime.device,
+        "weights": runtime.weights_hash,
+        "version": __version__,
+    }
+
+
+def stage_report(page: Page, analysis: Analysis, *, summary: Summary) -> dict[str, object]:
+    """Gather all that the stages reached have found, in page pixels: the JSON of a single stage."""
+    return {
+        "source": page.source,
+        "page": {"sha256": page.id.sha256, "index": page.id.index, "width_px": page.width, "height_px": page.height},
+        "stages": {stage.value: outcome.state.value for stage, outcome in analysis.outcomes()},
+        "failure": plain(summary.failure),
+        **{stage.value: plain(outcome.value) for stage, outcome in analysis.outcomes()},
+        "version": __version__,
+    }
+
+
+def plain(value: object) -> object:
+    """Turn a value into what JSON can say: dataclasses into dictionaries, arrays into lists, NaN into null."""
+    match value:
+        case enum.Enum():
+            return plain(value.value)
+        case float():
+            return value if math.isfinite(value) else None
+        case np.ndarray() | np.generic():
+            return plain(value.tolist())
+        case Mapping():
+            return {str(name): plain(item) for name, item in value.items()}
+        case tuple() | list():
+            return [plain(item) for item in value]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = (field for field in dataclasses.fields(value) if field.init)
+            return {field.name: plain(getattr(value, field.name)) for field in fields}
+        case _:
+            return value
+
+
+def _known(outcome: Outcome[T] | None) -> T | None:
+    return None if outcome is None or isinstance(outcome.value, Failed) else outcome.value
+
+
+def _trace_line(trace: LeadTrace) -> dict[str, object]:
+    read = np.isfinite(trace.mv)
+    return {
+        "lead": trace.lead,
+        "start_s": round(trace.t0_s, 4),
+        "duration_s": round(trace.duration_s, 4),
+        "read": round(float(read.mean()), 4) if len(read) else 0.0,
+        "confidence": round(_confidence(trace), 4),
+    }
+
+
+def _confidence(trace: LeadTrace) -> float:
+    """Mean confidence of the samples that were read; 0 if none was."""
+    read = np.isfinite(trace.mv)
+    return float(trace.confidence[read].mean()) if read.any() else 0.0
+
+
+def _sheet(keypoints: Keypoints | None, grid: GridFit | None) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if keypoints is not None:
+        found |= {
+            "orientation": keypoints.orientation,
+            "orientation_confidence": keypoints.orientation_confidence,
+            "mirrored": keypoints.mirrored,
+            "angle_deg": round(float(np.degrees(keypoints.angle_rad)), 3),
+        }
+    if grid is not None:
+        found |= {
+            "px_per_mm": round(grid.px_per_mm, 4),
+            "grid_confidence": grid.confidence,
+            "size_mm": list(grid.size_mm),
+        }
+    return found
