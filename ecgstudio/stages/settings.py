@@ -22,9 +22,11 @@ class GridSettings:
 class TraceSettings:
     """Choices of stage 2.
 
+    layout: a template's name that the user vouches for, or "auto".
     flip: read every strip upside down as well and average the two readings (twice the time).
     """
 
+    layout: str = AUTO_LAYOUT
     flip: bool = False
 
 
@@ -32,11 +34,9 @@ class TraceSettings:
 class AssembleSettings:
     """Choices of putting the traces on a common time base.
 
-    layout: a template's name that the user vouches for, or "auto".
     mm_per_s, mm_per_mV: paper speed and gain that the user vouches for; None: as found on the page.
     """
 
-    layout: str = AUTO_LAYOUT
     mm_per_s: float | None = None
     mm_per_mV: float | None = None
 
