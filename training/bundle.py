@@ -6,12 +6,10 @@ import argparse
 import hashlib
 import logging
 import tempfile
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from ecgstudio.errors import UserError
 from ecgstudio.nets.weights import (
     MANIFEST_NAME,
     Manifest,
@@ -38,22 +36,30 @@ HALF_TOLERANCE = 1e-3
 """Relative change of the validation loss up to which weights are stored as float16."""
 
 
-def main(arguments: Sequence[str]) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``python -m training bundle``."""
+    parser.add_argument("checkpoint", type=Path, help="such as runs/stage2/best.safetensors")
+    parser.add_argument("--out", type=Path, default=Path("resources/weights"), help="default: resources/weights")
+    parser.add_argument("--data", type=Path, help="rendered pages to measure on; allows float16 storage")
+    parser.add_argument("--training-data", default=TRAINING_DATA, help="what the network was trained on")
+    parser.add_argument("--licence", default=LICENCE, help="licence of the weights")
+
+
+def main(args: argparse.Namespace) -> int:
     """Bundle one checkpoint; return the exit code."""
-    options = _parser().parse_args(arguments)
     try:
         entry = bundle(
-            options.checkpoint,
-            folder=options.out,
-            data=options.data,
-            training_data=options.training_data,
-            licence=options.licence,
+            args.checkpoint,
+            folder=args.out,
+            data=args.data,
+            training_data=args.training_data,
+            licence=args.licence,
         )
-    except (UserError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         logger.error("%s", error)
         return 1
-    size_mb = (options.out / entry.file).stat().st_size / 1e6
-    logger.info("%s: %.1f MB, sha256 %s", options.out / entry.file, size_mb, entry.sha256)
+    size_mb = (args.out / entry.file).stat().st_size / 1e6
+    logger.info("%s: %.1f MB, sha256 %s", args.out / entry.file, size_mb, entry.sha256)
     return 0
 
 
@@ -112,13 +118,3 @@ def _measure(checkpoint: Path, stage: str, data: Path) -> tuple[dict[str, float]
     change = abs(halved["loss"] - full["loss"]) / max(abs(full["loss"]), 1e-9)
     logger.info("float16 changes the loss by %.2g of %.4f", change, full["loss"])
     return (halved, True) if change <= HALF_TOLERANCE else (full, False)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training bundle", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="such as runs/stage2/best.safetensors")
-    parser.add_argument("--out", type=Path, default=Path("resources/weights"), help="default: resources/weights")
-    parser.add_argument("--data", type=Path, help="rendered pages to measure on; allows float16 storage")
-    parser.add_argument("--training-data", default=TRAINING_DATA, help="what the network was trained on")
-    parser.add_argument("--licence", default=LICENCE, help="licence of the weights")
-    return parser

@@ -8,28 +8,44 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 
+from ecgstudio.errors import UserError
+
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "synth": ("training.synth.write", "render pages with their truth into a folder"),
     "train": ("training.train", "train stage0, stage1, stage2 or all"),
     "evaluate": ("training.evaluate", "score the stages against the truth"),
     "bundle": ("training.bundle", "turn a checkpoint into the weights that ECG Studio ships"),
 }
-USAGE_ERROR = 2
+USER_ERROR = 1
+
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return its exit code; its own module parses what follows its name."""
+    """Run one subcommand and return its exit code.
+
+    Each is a module with ``add_arguments(parser)`` and ``main(args) -> int``, imported only when it is asked for.
+    """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     width = max(map(len, COMMANDS))
-    parser = argparse.ArgumentParser(
+    chooser = argparse.ArgumentParser(
         prog="python -m training",
         description=__doc__,
         epilog="\n".join(f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those listed below")
-    known = parser.parse_args(arguments[:1])
+    chooser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those listed below")
+    command = chooser.parse_args(arguments[:1]).command
+    module_name, summary = COMMANDS[command]
+    module = importlib.import_module(module_name)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m training {command}", description=f"{summary[0].upper()}{summary[1:]}."
+    )
+    module.add_arguments(parser)
+    args = parser.parse_args(arguments[1:])
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    module = importlib.import_module(COMMANDS[known.command][0])
-    code: int | None = module.main(arguments[1:])
-    return code or 0
+    try:
+        return int(module.main(args) or 0)
+    except UserError as error:
+        logger.error("%s", error)
+        return USER_ERROR

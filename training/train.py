@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 from torch.utils.data import IterableDataset
 
-from ecgstudio.errors import UserError
 from training.configs import STAGES, TrainConfig, config_for
 from training.loop import Batch, DatasetFactory, World, join_world, leave_world, train
 
@@ -20,20 +19,32 @@ logger = logging.getLogger(__name__)
 INTERRUPTED = 130
 
 
-def main(arguments: Sequence[str]) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``python -m training train``."""
+    parser.add_argument("stage", choices=(*STAGES, "all"))
+    parser.add_argument("--data", type=Path, required=True, help="folder written by 'python -m training synth'")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="runs are kept in OUT/STAGE (default: runs)")
+    parser.add_argument("--resume", action="store_true", help="go on where the run in OUT/STAGE stopped")
+    parser.add_argument("--minutes", type=float, help="length of the run in wall-clock minutes instead of steps")
+    parser.add_argument("--config", type=Path, help="TOML file of settings; tables [stage0].. apply to one stage")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; may be repeated"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
     """Train the stages asked for, one after the other; return the exit code."""
-    options = _parser().parse_args(arguments)
     interrupted = _Interruption()
-    stages = list(STAGES) if options.stage == "all" else [options.stage]
-    overrides = list(options.set)
-    if options.minutes is not None:
-        overrides.append(f"minutes={options.minutes}")
+    stages = list(STAGES) if args.stage == "all" else [args.stage]
+    overrides = list(args.set)
+    if args.minutes is not None:
+        overrides.append(f"minutes={args.minutes}")
     try:
-        configs = {stage: config_for(stage, toml=options.config, overrides=overrides) for stage in stages}
+        configs = {stage: config_for(stage, toml=args.config, overrides=overrides) for stage in stages}
         world = join_world()
         for stage, config in configs.items():
-            _train_stage(stage, config, options, world, interrupted)
-    except (UserError, ValueError, OSError, FloatingPointError) as error:
+            _train_stage(stage, config, args, world, interrupted)
+    except (ValueError, OSError, FloatingPointError) as error:
         logger.error("%s", error)
         return 1
     except KeyboardInterrupt as stop:
@@ -46,16 +57,16 @@ def main(arguments: Sequence[str]) -> int:
 def _train_stage(
     stage: str,
     config: TrainConfig,
-    options: argparse.Namespace,
+    args: argparse.Namespace,
     world: World,
     interrupted: Callable[[], bool],
 ) -> None:
     result = train(
         stage,
         config,
-        _dataset_factory(stage, options.data, config),
-        folder=options.out / stage,
-        resume=options.resume,
+        _dataset_factory(stage, args.data, config),
+        folder=args.out / stage,
+        resume=args.resume,
         world=world,
         interrupted=interrupted,
     )
@@ -94,17 +105,3 @@ class _Interruption:
         if self._asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._asked = True
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training train", description=__doc__)
-    parser.add_argument("stage", choices=(*STAGES, "all"))
-    parser.add_argument("--data", type=Path, required=True, help="folder written by 'python -m training synth'")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="runs are kept in OUT/STAGE (default: runs)")
-    parser.add_argument("--resume", action="store_true", help="go on where the run in OUT/STAGE stopped")
-    parser.add_argument("--minutes", type=float, help="length of the run in wall-clock minutes instead of steps")
-    parser.add_argument("--config", type=Path, help="TOML file of settings; tables [stage0].. apply to one stage")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; may be repeated"
-    )
-    return parser

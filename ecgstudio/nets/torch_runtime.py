@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 CPU: Final = torch.device("cpu")
 SIZE_MULTIPLE = 32
 STRIP_MULTIPLES = (32, 16)
-STRIP_PIXELS_PER_CALL = {"cpu": 5_000_000, "mps": 20_000_000, "cuda": 60_000_000}
-"""Bounds the memory of one call: about 60 bytes per strip pixel, so 0.3 GB on a CPU."""
+STRIP_PIXELS_PER_CALL = {"cpu": 1_200_000, "mps": 20_000_000, "cuda": 60_000_000}
+"""Bounds the memory of one call. On a CPU one strip at a time is also a third faster: it stays in the cache."""
 
 
 def load_runtime(device: str = "auto", weights_dir: Path | None = None) -> TorchRuntime:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,3 +202,10 @@ def test_a_checkpoint_becomes_bundled_weights(tmp_path: Path) -> None:
     network = load_bundled(manifest, "trace")
     best = load_file(tmp_path / BEST_FILE)
     assert torch.equal(network.state_dict()["columns.weight"], best["columns.weight"])
+
+
+def test_the_command_line_lists_its_commands_without_importing_torch() -> None:
+    code = "import sys; from training.cli import main\ntry: main(['--help'])\nexcept SystemExit: sys.exit('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    for command in ("synth", "train", "evaluate", "bundle"):
+        assert command in answer.stdout
