@@ -68,7 +68,7 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run_digitize(arguments: argparse.Namespace) -> int:
     from ecgstudio.commands.digitize import DigitizeRequest, run
-    from ecgstudio.stages.settings import AssembleSettings, PipelineSettings, TraceSettings
+    from ecgstudio.stages.settings import GridSettings, PipelineSettings, TraceSettings
 
     formats = tuple(arguments.format)
     if arguments.overlay and "overlay" not in formats:
@@ -78,10 +78,10 @@ def _run_digitize(arguments: argparse.Namespace) -> int:
         folder=arguments.output,
         formats=formats,
         settings=PipelineSettings(
-            traces=TraceSettings(layout=arguments.layout),
-            assemble=AssembleSettings(
+            grid=GridSettings(
                 mm_per_s=SPEEDS_MM_PER_S[arguments.speed], mm_per_mV=GAINS_MM_PER_MV[arguments.gain]
             ),
+            traces=TraceSettings(layout=arguments.layout),
         ),
         stage=None if arguments.stage is None else int(arguments.stage),
         device=arguments.device,

@@ -15,7 +15,19 @@ class KeypointSettings:
 
 @dataclass(frozen=True, slots=True)
 class GridSettings:
-    """Choices of stage 1."""
+    """Choices of stage 1.
+
+    mm_per_s, mm_per_mV: paper speed and gain that the user vouches for; None: as found on the page.
+    """
+
+    mm_per_s: float | None = None
+    mm_per_mV: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("mm_per_s", "mm_per_mV"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 1000:
+                raise ValueError(f"{name} must be positive, got {value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +44,7 @@ class TraceSettings:
 
 @dataclass(frozen=True, slots=True)
 class AssembleSettings:
-    """Choices of putting the traces on a common time base.
-
-    mm_per_s, mm_per_mV: paper speed and gain that the user vouches for; None: as found on the page.
-    """
-
-    mm_per_s: float | None = None
-    mm_per_mV: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("mm_per_s", "mm_per_mV"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < 1000:
-                raise ValueError(f"{name} must be positive, got {value}")
+    """Choices of putting the traces on a common time base."""
 
 
 @dataclass(frozen=True, slots=True)
