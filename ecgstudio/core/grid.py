@@ -16,11 +16,18 @@ _NEWTON_MAX_STEP_MM = 40.0  # a longer step than this leaves the region in which
 
 @dataclass(frozen=True, slots=True)
 class PaperScale:
-    """What a millimetre of paper means: time along x, voltage along y. `source` says who decided it."""
+    """What a millimetre of paper means: time along x, voltage along y. `source` says who decided it.
+
+    The evidence is kept beside the decision: the calibration pulse as measured, and the printed texts (None: not seen).
+    """
 
     mm_per_s: float
     mm_per_mV: float
     source: str
+    pulse_height_mm: float | None = None
+    pulse_width_mm: float | None = None
+    printed_mm_per_s: float | None = None
+    printed_mm_per_mV: float | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.mm_per_s < math.inf and 0 < self.mm_per_mV < math.inf):

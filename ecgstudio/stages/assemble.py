@@ -1,0 +1,48 @@
+"""Traces onto one time base: the 12-lead record in which each lead stands at the time at which it was printed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
+from ecgstudio.core.grid import GridFit
+from ecgstudio.core.leads import LEAD_INDEX, LEADS
+from ecgstudio.stages.contract import StageError
+from ecgstudio.stages.settings import AssembleSettings
+
+RECORD_HZ = 500.0
+RECORD_SECONDS = 10.0
+LONGER_BY_S = 0.3  # a print longer than this beyond 10 s makes the record longer; a little is a matter of measuring
+
+
+def assemble(ecg: DigitizedEcg, grid: GridFit, *, settings: AssembleSettings) -> EcgRecord:
+    """Place all traces on a common time base at 500 Hz; what was not printed or read stays NaN.
+
+    Where a lead was printed more than once, the longest print counts. Raises StageError if nothing was read.
+    """
+    if not ecg.traces:
+        raise StageError("record", "no lead was read", "check the lead names and the grid")
+    last_s = max(trace.t0_s + trace.duration_s for trace in ecg.traces)
+    seconds = last_s if last_s > RECORD_SECONDS + LONGER_BY_S else RECORD_SECONDS
+    mv = np.full((len(LEADS), round(seconds * RECORD_HZ)), np.nan, np.float32)
+    for lead in LEADS:
+        prints = ecg.of(lead)
+        if prints:
+            _place(mv[LEAD_INDEX[lead]], max(prints, key=_read_samples))
+    return EcgRecord(
+        mv=mv, fs=RECORD_HZ,
+        meta={
+            "layout": ecg.layout, "mm_per_s": grid.scale.mm_per_s, "mm_per_mV": grid.scale.mm_per_mV,
+            "scale_source": grid.scale.source,
+        },
+    )  # fmt: skip
+
+
+def _read_samples(trace: LeadTrace) -> int:
+    return int(np.isfinite(trace.mv).sum())
+
+
+def _place(target: np.ndarray[tuple[int], np.dtype[np.float32]], trace: LeadTrace) -> None:
+    first = round(trace.t0_s * RECORD_HZ)
+    count = max(0, min(len(trace.mv), len(target) - first))
+    target[first : first + count] = trace.mv[:count]

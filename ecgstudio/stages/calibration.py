@@ -1,0 +1,137 @@
+"""What a millimetre means: paper speed and gain from the calibration pulse, the printed texts, or the user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.grid import GridFit, PaperScale
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.page import Page
+from ecgstudio.stages.contract import Runtime
+from ecgstudio.stages.decode import pair_average, trace_path
+from ecgstudio.stages.settings import GridSettings
+from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
+
+SPEEDS = {"speed25": 25.0, "speed50": 50.0}
+GAINS = {"gain5": 5.0, "gain10": 10.0, "gain20": 20.0}
+STANDARD_MM_PER_S, STANDARD_MM_PER_MV = 25.0, 10.0
+PULSE_MV, PULSE_S = 1.0, 0.2
+PULSE_WINDOW_MM = 32.0
+PULSE_STRIP_HALF_MM = 30.0
+MAX_PULSES = 3
+MIN_MARKER_CONFIDENCE = 0.5
+SNAP = 0.13  # a measured pulse stands for a standard gain within this share
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A calibration pulse as measured on the rectified paper."""
+
+    height_mm: float
+    width_mm: float
+
+
+def decide_scale(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime, settings: GridSettings) -> PaperScale:
+    """Weigh all evidence of speed and gain; the user's word comes first, then the pulse, the texts, the standard."""
+    printed_speed, printed_gain = _printed(keypoints, SPEEDS), _printed(keypoints, GAINS)
+    pulse = measure_pulse(page, keypoints, grid, runtime=runtime)
+    by_pulse = _snapped(pulse.height_mm / PULSE_MV, tuple(GAINS.values())) if pulse is not None else None
+    width_speed = _snapped(pulse.width_mm / PULSE_S, tuple(SPEEDS.values())) if pulse is not None else None
+    speed, speed_from = _first(
+        (settings.mm_per_s, "set"), (printed_speed, "printed"), (width_speed, "pulse"), (STANDARD_MM_PER_S, "assumed")
+    )
+    gain, gain_from = _first(
+        (settings.mm_per_mV, "set"), (by_pulse, "pulse"), (printed_gain, "printed"), (STANDARD_MM_PER_MV, "assumed")
+    )
+    return PaperScale(
+        mm_per_s=speed, mm_per_mV=gain, source=f"speed {speed_from}, gain {gain_from}",
+        pulse_height_mm=None if pulse is None else round(pulse.height_mm, 3),
+        pulse_width_mm=None if pulse is None else round(pulse.width_mm, 3),
+        printed_mm_per_s=printed_speed, printed_mm_per_mV=printed_gain,
+    )  # fmt: skip
+
+
+def _first(*options: tuple[float | None, str]) -> tuple[float, str]:
+    return next((value, source) for value, source in options if value is not None)
+
+
+def _printed(keypoints: Keypoints, table: dict[str, float]) -> float | None:
+    found = [
+        (float(confidence), table[name])
+        for name, confidence in zip(keypoints.names, keypoints.confidence, strict=True)
+        if name in table and confidence >= MIN_MARKER_CONFIDENCE
+    ]
+    return max(found)[1] if found else None
+
+
+def _snapped(value: float, standards: tuple[float, ...]) -> float | None:
+    best = min(standards, key=lambda s: abs(np.log(max(value, 1e-6) / s)))
+    return best if abs(value / best - 1) <= SNAP else None
+
+
+def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime) -> Pulse | None:
+    """Measure the calibration pulse with the trace network: plateau against foot; None where there is none.
+
+    Where the foot lies depends on the height that is asked for, so each standard height is tried as a hypothesis
+    and the one that confirms itself is kept.
+    """
+    places = [
+        (float(confidence), keypoints.xy[i])
+        for i, (name, confidence) in enumerate(zip(keypoints.names, keypoints.confidence, strict=True))
+        if name == "pulse" and confidence >= MIN_MARKER_CONFIDENCE
+    ]
+    if not places:
+        return None
+    places.sort(key=lambda item: -item[0])
+    centres = grid.to_mm(np.array([xy for _, xy in places[:MAX_PULSES]]))
+    centres = centres[np.isfinite(centres).all(axis=1)]
+    hypotheses = [(centre, height) for centre in centres for height in GAINS.values()]
+    if not hypotheses:
+        return None
+    half_px = round(PULSE_STRIP_HALF_MM * STRIP_PX_PER_MM / 16) * 16
+    width = int(PULSE_WINDOW_MM * STRIP_PX_PER_MM)
+    strips = np.stack([
+        cut_strip(page, grid, x0_mm=c[0] - PULSE_WINDOW_MM / 2, centre_mm=c[1] + h / 2, half_px=half_px, width_px=width)
+        for c, h in hypotheses
+    ])  # fmt: skip
+    height, mass = trace_path(runtime.trace(normalised(strips)).columns)
+    found = []
+    for (_, wanted), row, sure in zip(hypotheses, pair_average(height), pair_average(mass), strict=True):
+        pulse = _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure)
+        if pulse is not None and abs(pulse.height_mm / wanted - 1) <= SNAP:
+            found.append(pulse)
+    if not found:
+        return None
+    return Pulse(float(np.median([p.height_mm for p in found])), float(np.median([p.width_mm for p in found])))
+
+
+def _pulse_of(level_mm: F64, mass: F64) -> Pulse | None:
+    """Find a rectangular step around the middle of a trace (mm above the strip's centre)."""
+    n = len(level_mm)
+    near = slice(n // 2 - int(STRIP_PX_PER_MM), n // 2 + int(STRIP_PX_PER_MM))
+    if mass[near].mean() < 0.3:
+        return None
+    top = float(np.median(level_mm[near]))
+    if abs(level_mm[near] - top).mean() > 0.5:
+        return None
+    # walk outwards to half height on both sides
+    outside = np.concatenate([level_mm[: n // 4], level_mm[-n // 4 :]])
+    feet = [float(np.median(part)) for part in (level_mm[n // 2 - 72 : n // 2 - 44], level_mm[n // 2 + 44 : n // 2 + 72])]
+    foot = min(feet, key=abs) if np.isfinite(feet).all() else float(np.median(outside))
+    middle = (top + foot) / 2
+    high = level_mm > middle
+    left, right = n // 2, n // 2
+    while left > 0 and high[left - 1]:
+        left -= 1
+    while right < n - 1 and high[right + 1]:
+        right += 1
+    width_mm = (right - left + 1) / STRIP_PX_PER_MM
+    # the foot: the pulse's own short flats just outside its edges
+    flats = np.concatenate([level_mm[max(0, left - 7) : max(0, left - 2)], level_mm[right + 3 : right + 8]])
+    if len(flats) < 4:
+        return None
+    height_mm = top - float(np.median(flats))
+    return Pulse(height_mm, width_mm) if 3.0 < height_mm < 25.0 and 2.5 < width_mm < 13.0 else None

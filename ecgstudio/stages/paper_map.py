@@ -1,0 +1,250 @@
+"""From local phases of a periodic grid to a smooth map between page pixels and paper millimetres.
+
+Phases are unwrapped in two dimensions (as in fringe analysis), a homography takes the bulk, a smoothed residual the
+rest; then the map is refined on the original pixels by demodulating the printed lines themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.restoration import unwrap_phase
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.geometry import apply_homography, fit_homography
+from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
+from ecgstudio.stages.view import coarse_centres, upsampled
+
+Complex = NDArray[np.complex128]
+Image = NDArray[np.uint8]
+
+TRUSTED_VECTOR = 0.35  # a smoothed phase vector longer than this is trusted
+MAX_SCALE_ERROR = 0.35  # coarse px/mm of stage 0 may be off by this share
+REFINE_PX_PER_MM = 8.0
+BETWEEN_HARMONICS = 0.1  # cycles per mm: half-way between the harmonics of 5-mm lines
+UNKNOWN_SCALE = PaperScale(25.0, 10.0, "assumed")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AxisField:
+    """One paper coordinate over a raster of cells: mm f64[R, C] (up to a constant) and how far to trust it, 0..1."""
+
+    mm: F64
+    weight: F64
+
+
+def unwrap_axis(phase: Complex, nominal_mm: F64, *, period_mm: float) -> AxisField | None:
+    """Turn wrapped phases of one paper axis into millimetres.
+
+    `phase` [R, C] holds vectors exp(2 pi i x_mm / period), shorter where unsure; `nominal_mm` [R, C] is the coordinate
+    that stage 0 expects. None when no coherent region is found.
+    """
+    residual = phase * np.exp(-2j * np.pi * nominal_mm / period_mm)
+    rows, columns = residual.shape
+    size = (_fast(2 * rows), _fast(2 * columns))
+    spectrum = np.abs(np.fft.fft2(residual, size))
+    fy, fx = np.fft.fftfreq(size[0])[:, None], np.fft.fftfreq(size[1])[None, :]
+    gy, gx = (np.median(np.gradient(nominal_mm, axis=k)) / period_mm for k in (0, 1))
+    limit = MAX_SCALE_ERROR * float(np.hypot(gx, gy))
+    spectrum[(np.abs(fy) > limit) | (np.abs(fx) > limit)] = 0
+    peak = np.unravel_index(int(np.argmax(spectrum)), spectrum.shape)
+    ramp = fy[peak[0], 0] * np.arange(rows)[:, None] + fx[0, peak[1]] * np.arange(columns)[None, :]
+    flat = residual * np.exp(-2j * np.pi * ramp)
+    smooth = ndimage.gaussian_filter(flat.real, 1.5) + 1j * ndimage.gaussian_filter(flat.imag, 1.5)
+    weight = np.abs(smooth)
+    sure = weight > TRUSTED_VECTOR
+    regions, count = ndimage.label(ndimage.binary_opening(sure))
+    if count == 0:
+        return None
+    masses = ndimage.sum(weight, regions, np.arange(1, count + 1))
+    main = regions == 1 + int(np.argmax(masses))
+    if main.sum() < 60:
+        return None
+    unwrapped = unwrap_phase(np.ma.masked_array(np.angle(smooth), ~main))
+    turns = np.ma.filled(unwrapped, 0.0) / (2 * np.pi)
+    mm = nominal_mm + period_mm * (turns + ramp)
+    return AxisField(mm=mm, weight=np.where(main, np.clip(weight, 0, 1), 0.0))
+
+
+def _fast(n: int) -> int:
+    return int(cv2.getOptimalDFTSize(n))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellMap:
+    """Cell positions [N, 2] in page pixels -> mm: a homography and a smoothed residual on the raster of cells."""
+
+    homography: F64  # cell (column, row) -> mm
+    residual: F64  # [R, C, 2] mm
+    weight: F64  # [R, C]
+
+    def to_mm(self, cells: F64) -> F64:
+        """Map cell coordinates (column, row) [N, 2] to mm."""
+        at = [cells[:, 1], cells[:, 0]]
+        extra = [ndimage.map_coordinates(self.residual[..., k], at, order=1, mode="nearest") for k in (0, 1)]
+        return apply_homography(self.homography, cells) + np.stack(extra, axis=1)
+
+    def to_cells(self, mm: F64) -> F64:
+        """Invert `to_mm` by fixed-point steps (the residual is small and smooth)."""
+        inverse = np.linalg.inv(self.homography)
+        cells = apply_homography(inverse, mm)
+        for _ in range(8):
+            at = [cells[:, 1], cells[:, 0]]
+            extra = [ndimage.map_coordinates(self.residual[..., k], at, order=1, mode="nearest") for k in (0, 1)]
+            cells = apply_homography(inverse, mm - np.stack(extra, axis=1))
+        return cells
+
+
+def fit_cells(x: AxisField, y: AxisField) -> CellMap | None:
+    """Join both axes: a robust homography from cells to mm, then the smoothed residual."""
+    weight = np.sqrt(x.weight * y.weight)
+    rows, columns = weight.shape
+    r, c = np.nonzero(weight > 0)
+    if len(r) < 60:
+        return None
+    pick = np.random.default_rng(0).permutation(len(r))[:700]
+    cells = np.stack([c[pick], r[pick]], axis=1).astype(np.float64)
+    mm = np.stack([x.mm[r[pick], c[pick]], y.mm[r[pick], c[pick]]], axis=1)
+    base = weight[r[pick], c[pick]]
+    trust = base.copy()
+    homography = np.eye(3)
+    for _ in range(6):
+        try:
+            homography = fit_homography(cells, mm, weights=trust)
+        except ValueError:
+            return None
+        miss = np.hypot(*(apply_homography(homography, cells) - mm).T)
+        spread = max(0.15, 1.5 * float(np.median(miss)))
+        trust = base / (1 + (miss / spread) ** 2)
+    raster = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2).astype(np.float64)
+    model = apply_homography(homography, raster).reshape(rows, columns, 2)
+    if not np.isfinite(model).all():
+        return None
+    miss_mm = np.stack([x.mm, y.mm], axis=-1) - model
+    w = np.where(np.abs(miss_mm).max(axis=-1) < 12.0, weight, 0.0)
+    residual = np.stack([smoothed(miss_mm[..., k], w, sigmas=(2.5, 6.0, 16.0)) for k in (0, 1)], axis=-1)
+    return CellMap(homography, residual, weight)
+
+
+def smoothed(values: F64, weight: F64, *, sigmas: tuple[float, ...]) -> F64:
+    """Average values by weight with Gaussians from wide to narrow: the narrow one counts where it has evidence."""
+    out = np.zeros_like(values)
+    for sigma in sorted(sigmas, reverse=True):
+        mass = ndimage.gaussian_filter(weight, sigma, mode="constant")
+        mean = ndimage.gaussian_filter(values * weight, sigma, mode="constant") / np.maximum(mass, 1e-6)
+        share = mass / (mass + 0.08)
+        out = out * (1 - share) + mean * share
+    return out
+
+
+def nodes_from_cells(cell_map: CellMap, *, cells_to_page: F64, margin_mm: float = 25.0) -> F64:
+    """Return the 5-mm lattice [R, C, 2] in page pixels over the region in which the grid was seen.
+
+    `cells_to_page` is the 2 x 3 matrix from cell (column, row) to page pixels.
+    """
+    r, c = np.nonzero(cell_map.weight > 0)
+    seen = cell_map.to_mm(np.stack([c, r], axis=1).astype(np.float64))
+    rows, columns = cell_map.weight.shape
+    border = np.array([[0.0, 0], [columns - 1, 0], [0, rows - 1], [columns - 1, rows - 1]])
+    edge = cell_map.to_mm(border)
+    low = np.maximum(np.percentile(seen, 0.5, axis=0) - margin_mm, edge.min(axis=0) - 5)
+    high = np.minimum(np.percentile(seen, 99.5, axis=0) + margin_mm, edge.max(axis=0) + 5)
+    first = np.floor(low / GRID_PITCH_MM) * GRID_PITCH_MM
+    count = np.maximum(np.ceil((high - first) / GRID_PITCH_MM).astype(int) + 1, 4)
+    count = np.minimum(count, 160)
+    x, y = np.meshgrid(first[0] + GRID_PITCH_MM * np.arange(count[0]), first[1] + GRID_PITCH_MM * np.arange(count[1]))
+    cells = cell_map.to_cells(np.stack([x.ravel(), y.ravel()], axis=1))
+    page = cells @ cells_to_page[:, :2].T + cells_to_page[:, 2]
+    return page.reshape(count[1], count[0], 2)
+
+
+def rectified(pixels: Image, grid: GridFit, *, px_per_mm: float, origin_mm: tuple[float, float], shape: tuple[int, int]) -> Image:
+    """Sample original pixels once into a rectified raster; pixel (0, 0) has its centre half a pixel from the origin."""
+    at, coarse_shape = coarse_centres(shape, 16)
+    mm = (at + 0.5) / px_per_mm + np.array(origin_mm)
+    page = grid.lattice_to_page(mm[: coarse_shape[1], 0], mm[:: coarse_shape[1], 1])
+    full = upsampled(page.astype(np.float32), shape, 16)
+    # pages finer than the raster are averaged first, so that nothing aliases
+    zoom = grid.px_per_mm / px_per_mm
+    if zoom > 1.35:
+        small = cv2.resize(pixels, None, fx=1 / zoom, fy=1 / zoom, interpolation=cv2.INTER_AREA)
+        scale = np.array([small.shape[1] / pixels.shape[1], small.shape[0] / pixels.shape[0]], np.float32)
+        full, pixels = (full + np.float32(0.5)) * scale - np.float32(0.5), small
+    out = cv2.remap(pixels, full[..., 0], full[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, np.uint8)
+
+
+def refine(pixels: Image, grid: GridFit) -> tuple[GridFit, float, float]:
+    """Move the map onto the printed lines, first the 5-mm lines, then the 1-mm lines.
+
+    Returns the grid, the share of the area in which lines were found, and the rms of the last correction in mm.
+    """
+    found, moved = 0.0, np.inf
+    darkest = np.ascontiguousarray(pixels.min(axis=2))
+    for period_mm, sigma in ((5.0, 1.6), (1.0, 2.2), (1.0, 1.6)):
+        delta, weight = _line_offsets(darkest, grid, period_mm=period_mm)
+        share = float((weight > 0.5).mean())
+        if share < 0.04:
+            continue
+        shift = np.stack([smoothed(delta[..., k], weight[..., k], sigmas=(sigma, 4.0, 10.0)) for k in (0, 1)], axis=-1)
+        block_mm = 5.0 if period_mm == 5.0 else 2.5
+        grid = _shifted(grid, shift, block_mm)
+        found = max(found, share) if period_mm == 5.0 else share
+        moved = float(np.sqrt((shift**2).mean()))
+    return grid, found, moved
+
+
+def _line_offsets(grey: Image, grid: GridFit, *, period_mm: float) -> tuple[F64, F64]:
+    """Measure by demodulation how far each block's printed lines lie from the map: mm [R, C, 2] and weights.
+
+    The weight compares the line's own frequency with neighbouring ones that carry no lines.
+    """
+    width_mm, height_mm = grid.size_mm
+    block_mm = 5.0 if period_mm == 5.0 else 2.5
+    block = round(block_mm * REFINE_PX_PER_MM)
+    shape = (round(height_mm / block_mm) * block, round(width_mm / block_mm) * block)
+    image = rectified(grey, grid, px_per_mm=REFINE_PX_PER_MM, origin_mm=(0.0, 0.0), shape=shape).astype(np.float32)
+    image -= cv2.blur(image, (2 * block + 1, 2 * block + 1))
+    limit = 3.0 * float(np.median(np.abs(image))) + 2.0
+    np.clip(image, -limit, limit, out=image)  # a trace must not outweigh many grid lines
+    blocks = (shape[1] // block, shape[0] // block)
+    deltas, weights = [], []
+    for axis in (0, 1):
+        n = shape[1 - axis]
+        position_mm = (np.arange(n) + 0.5) / REFINE_PX_PER_MM
+
+        def demodulate(cycles_per_mm: float, position_mm: F64 = position_mm, axis: int = axis) -> Complex:
+            carrier = np.exp(-2j * np.pi * cycles_per_mm * position_mm)
+            parts = []
+            for part in (carrier.real, carrier.imag):
+                wave = part.astype(np.float32)
+                product = image * (wave[None, :] if axis == 0 else wave[:, None])
+                small = cv2.resize(product, blocks, interpolation=cv2.INTER_AREA).astype(np.float64)
+                parts.append(ndimage.gaussian_filter(small, 1.5, mode="nearest"))
+            return np.asarray(parts[0] + 1j * parts[1])
+
+        line = demodulate(1.0 / period_mm)
+        noise = (np.abs(demodulate(1.0 / period_mm + BETWEEN_HARMONICS)) + np.abs(demodulate(1.0 / period_mm - BETWEEN_HARMONICS))) / 2
+        floor = ndimage.gaussian_filter(noise, 3.0, mode="nearest") + 0.02
+        power = np.abs(line) ** 2
+        # lines are dark: their phase is that of a minimum, half a turn away; `delta` is true minus assumed mm
+        deltas.append(np.angle(-line) / (2 * np.pi) * period_mm)
+        weights.append(power / (power + (2.5 * floor) ** 2))
+    return np.stack(deltas, axis=-1), np.stack(weights, axis=-1)
+
+
+def _shifted(grid: GridFit, shift_mm: F64, block_mm: float) -> GridFit:
+    """Return the grid in which a point now called m is called m + shift(m)."""
+    rows, columns = grid.nodes.shape[:2]
+    x, y = np.meshgrid(np.arange(columns) * GRID_PITCH_MM, np.arange(rows) * GRID_PITCH_MM)
+    true_mm = np.stack([x.ravel(), y.ravel()], axis=1)
+    old_mm = true_mm.copy()
+    for _ in range(3):
+        at = [old_mm[:, 1] / block_mm - 0.5, old_mm[:, 0] / block_mm - 0.5]
+        shift = [ndimage.map_coordinates(shift_mm[..., k], at, order=1, mode="nearest") for k in (0, 1)]
+        old_mm = true_mm - np.stack(shift, axis=1)
+    return GridFit(grid.to_page(old_mm).reshape(rows, columns, 2), grid.scale, grid.confidence)

@@ -1,0 +1,164 @@
+"""How far a page's answer can be trusted, judged without any truth: the page is asked whether it agrees with itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
+from ecgstudio.core.grid import GridFit, PaperScale
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.leads import LEADS, einthoven_residual, goldberger_residual
+from ecgstudio.stages.settings import QualitySettings
+
+Verdict = Literal["ok", "review", "failed"]
+
+LOW_LEAD_CONFIDENCE = 0.5
+LOW_GRID_CONFIDENCE = 0.45
+LOW_ORIENTATION_CONFIDENCE = 0.6
+MIN_EINTHOVEN_DB = 6.0
+MIN_TWIN_DB = 6.0
+MAX_SHIFT_S = 0.06
+MIN_COMMON_S = 1.0
+MISSING_SHARE = 0.15
+PULSE_TOLERANCE = 0.08
+FEW_LEADS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class LeadQuality:
+    """One printed lead: its mean confidence and the share of its printed samples that were read."""
+
+    lead: str
+    confidence: float
+    read: float
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReport:
+    """The self-checks; a check that the page does not allow is None.
+
+    einthoven_db, goldberger_db: 10 log10 of the power of II (aVR) over that of II - I - III (aVR + aVL + aVF).
+    twin_db, twin_lead: the same for the short against the long print of one lead, `twin_uv` its rms in microvolt.
+    """
+
+    status: Verdict
+    reasons: tuple[str, ...]
+    confidence: float
+    leads: tuple[LeadQuality, ...]
+    einthoven_db: float | None
+    goldberger_db: float | None
+    twin_lead: str | None
+    twin_db: float | None
+    twin_uv: float | None
+    pulse_mm: float | None
+    scale_agrees: bool | None
+    grid_confidence: float
+    orientation_confidence: float
+
+
+def assess(
+    keypoints: Keypoints, grid: GridFit, ecg: DigitizedEcg, record: EcgRecord, *, settings: QualitySettings
+) -> QualityReport:
+    """Judge a page by its own evidence and say in words what looks wrong."""
+    leads = tuple(_lead_quality(trace) for trace in ecg.traces)
+    mv = record.mv.astype(np.float64)
+    einthoven = _ratio_db(mv[1], einthoven_residual(mv), record.fs)
+    goldberger = _ratio_db(mv[3], goldberger_residual(mv), record.fs)
+    twin = _twin(ecg)
+    agrees, conflict = _scale_check(grid.scale)
+    confidence = float(np.mean([lead.confidence * lead.read for lead in leads])) if leads else 0.0
+    reasons = [conflict] if conflict else []
+    if grid.confidence < LOW_GRID_CONFIDENCE:
+        reasons.append(f"the grid is uncertain (confidence {grid.confidence:.2f}): check the scale")
+    if keypoints.orientation_confidence < LOW_ORIENTATION_CONFIDENCE:
+        reasons.append("the page's orientation is uncertain")
+    if "assumed" in grid.scale.source and grid.confidence < LOW_GRID_CONFIDENCE:
+        reasons.append(f"{grid.scale.source}: no pulse or printed scale was found")
+    missing = [lead for lead in LEADS if not np.isfinite(record.lead_mv(lead)).any()]
+    if missing:
+        reasons.append(f"not found: {', '.join(missing)}")
+    weak = sorted({lead.lead for lead in leads if lead.confidence < LOW_LEAD_CONFIDENCE})
+    if weak:
+        reasons.append(f"low confidence: {', '.join(weak)}")
+    holes = sorted({lead.lead for lead in leads if lead.read < 1 - MISSING_SHARE})
+    if holes:
+        reasons.append(f"parts not readable: {', '.join(holes)}")
+    if einthoven is not None and einthoven < MIN_EINTHOVEN_DB:
+        reasons.append(f"II differs from I + III ({einthoven:.1f} dB): leads may be swapped or misread")
+    if goldberger is not None and goldberger < MIN_EINTHOVEN_DB:
+        reasons.append(f"aVR + aVL + aVF is not zero ({goldberger:.1f} dB): leads may be swapped or misread")
+    if twin is not None and twin[1] < MIN_TWIN_DB:
+        reasons.append(f"the two prints of lead {twin[0]} differ by {twin[2]:.0f} uV")
+    status: Verdict = "review" if reasons else "ok"
+    if not leads or confidence < 0.1:
+        status, reasons = "failed", [*reasons, "hardly any sample could be read"]
+    return QualityReport(
+        status=status, reasons=tuple(reasons), confidence=confidence, leads=leads,
+        einthoven_db=einthoven, goldberger_db=goldberger,
+        twin_lead=twin[0] if twin else None, twin_db=twin[1] if twin else None, twin_uv=twin[2] if twin else None,
+        pulse_mm=grid.scale.pulse_height_mm, scale_agrees=agrees,
+        grid_confidence=grid.confidence, orientation_confidence=keypoints.orientation_confidence,
+    )  # fmt: skip
+
+
+def _lead_quality(trace: LeadTrace) -> LeadQuality:
+    read = np.isfinite(trace.mv)
+    confidence = float(trace.confidence[read].mean()) if read.any() else 0.0
+    return LeadQuality(trace.lead, confidence, float(read.mean()) if len(read) else 0.0)
+
+
+def _ratio_db(signal: NDArray[np.float64], residual: NDArray[np.float64], fs: float) -> float | None:
+    """Return signal over residual power in dB where both are known for long enough; offsets do not count."""
+    both = np.isfinite(signal) & np.isfinite(residual)
+    if both.sum() < MIN_COMMON_S * fs:
+        return None
+    return float(10 * np.log10(max(np.var(signal[both]), 1e-12) / max(np.var(residual[both]), 1e-12)))
+
+
+def _twin(ecg: DigitizedEcg) -> tuple[str, float, float] | None:
+    """Compare the two prints of a lead over the time they share, allowing a small shift: (lead, dB, rms uV)."""
+    for lead in LEADS:
+        prints = sorted(ecg.of(lead), key=lambda t: t.duration_s)
+        if len(prints) < 2:
+            continue
+        short, long = prints[0], prints[-1]
+        best: tuple[float, float] | None = None
+        reach = round(MAX_SHIFT_S * short.fs)
+        first = round((short.t0_s - long.t0_s) * short.fs)
+        for shift in range(-reach, reach + 1):
+            start = first + shift
+            a = short.mv[max(0, -start) :]
+            b = long.mv[max(0, start) : max(0, start) + len(a)]
+            a = a[: len(b)].astype(np.float64)
+            both = np.isfinite(a) & np.isfinite(b)
+            if both.sum() < MIN_COMMON_S * short.fs:
+                continue
+            difference = a[both] - b[both]
+            rms = float(np.std(difference))
+            if best is None or rms < best[0]:
+                best = rms, float(np.std(b[both]))
+        if best is not None:
+            return lead, float(20 * np.log10(max(best[1], 1e-6) / max(best[0], 1e-6))), best[0] * 1000
+    return None
+
+
+def _scale_check(scale: PaperScale) -> tuple[bool | None, str]:
+    """Compare pulse, printed texts and the scale in use; None when there is nothing to compare."""
+    checked, wrong = False, []
+    if scale.pulse_height_mm is not None:
+        checked = True
+        if abs(scale.pulse_height_mm / scale.mm_per_mV - 1) > PULSE_TOLERANCE:
+            wrong.append(f"the pulse is {scale.pulse_height_mm:.1f} mm high but {scale.mm_per_mV:g} mm/mV is used")
+    for printed, used, unit in (
+        (scale.printed_mm_per_s, scale.mm_per_s, "mm/s"),
+        (scale.printed_mm_per_mV, scale.mm_per_mV, "mm/mV"),
+    ):
+        if printed is not None:
+            checked = True
+            if printed != used:
+                wrong.append(f"{printed:g} {unit} is printed but {used:g} {unit} is used")
+    return (not wrong if checked else None), "; ".join(wrong)

@@ -1,0 +1,183 @@
+"""Stage 0: which way is up, how large is a millimetre, and where are the lead names; networks look, geometry joins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.geometry import to_upright_pixels
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.leads import KEYPOINT_NAMES, LEADS
+from ecgstudio.core.page import Page
+from ecgstudio.stages.contract import KeypointMaps, Runtime, StageError, Status
+from ecgstudio.stages.settings import KeypointSettings
+from ecgstudio.stages.view import View, upright_view
+
+Image = NDArray[np.uint8]
+
+POSE_SIDE_PX = 640
+READ_PX_PER_MM = 5.0
+READ_CELL_PX = 4
+MAX_READ_PX = 2304
+SURE_ORIENTATION = 0.8
+MIN_PAPER = 0.5
+MIN_LABEL_CELLS = 2
+MIN_LABEL_CONFIDENCE = 0.30
+LEAD_CLASSES = slice(1, 1 + len(LEADS))
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """How the sheet lies in the page: coarse scale and the angle of the paper's x axis, in the page as it is."""
+
+    orientation: int
+    confidence: float
+    px_per_mm: float
+    angle_rad: float
+    mirrored: bool
+
+
+def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings, status: Status) -> Keypoints:
+    """Find orientation, coarse scale and all printed lead names and markers.
+
+    Raises StageError if nothing on the page looks like ECG paper.
+    """
+    poses = _poses(page.pixels, runtime)
+    status.checkpoint(0.3, "orientation")
+    best: tuple[float, Pose, list[_Label]] | None = None
+    for pose in poses:
+        labels = _read_labels(page.pixels, pose, runtime)
+        legible = sum(label.confidence for label in labels if label.name in LEADS)
+        score = legible + 2.0 * pose.confidence
+        if best is None or score > best[0]:
+            best = (score, pose, labels)
+        if pose.confidence >= SURE_ORIENTATION and legible >= 2.0:
+            break
+    assert best is not None
+    _, pose, labels = best
+    status.checkpoint(1.0, "lead names")
+    return Keypoints(
+        names=tuple(label.name for label in labels),
+        xy=np.array([label.xy for label in labels], np.float64).reshape(-1, 2),
+        confidence=np.array([label.confidence for label in labels], np.float64),
+        orientation=pose.orientation,
+        orientation_confidence=float(np.clip(pose.confidence, 0, 1)),
+        px_per_mm=pose.px_per_mm,
+        angle_rad=pose.angle_rad,
+        mirrored=pose.mirrored,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    name: str
+    xy: tuple[float, float]
+    confidence: float
+
+
+def _poses(pixels: Image, runtime: Runtime) -> list[Pose]:
+    """Return the likely poses, most likely first; a second one only while the first is unsure."""
+    zoom = POSE_SIDE_PX / max(pixels.shape[:2])
+    size = (max(32, round(pixels.shape[1] * zoom)), max(32, round(pixels.shape[0] * zoom)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+    zoom = size[0] / pixels.shape[1]
+    probabilities = np.zeros(8)
+    upright_maps: dict[int, KeypointMaps] = {}
+    first = runtime.keypoints(_padded(small))
+    probabilities += first.orientation
+    upright_maps[0] = first
+    if first.orientation.max() < SURE_ORIENTATION:  # look at it from another side: the answers must turn with it
+        for turns in (1, 2, 3):
+            turned = np.ascontiguousarray(np.rot90(small, turns))
+            answer = runtime.keypoints(_padded(turned)).orientation
+            for seen in range(8):
+                probabilities[(seen % 4 - turns) % 4 + 4 * (seen // 4)] += answer[seen]
+    probabilities /= probabilities.sum()
+    geometry = first.geometry
+    cells = np.array(size) / 32
+    inside = np.zeros(geometry.shape[1:], bool)
+    inside[: max(1, int(cells[1])), : max(1, int(cells[0]))] = True
+    paper = np.where(inside, geometry[0], 0.0)
+    if paper.max() < MIN_PAPER:
+        raise StageError("keypoints", "nothing on this page looks like ECG paper", "check that the file is an ECG page")
+    weight = np.where(paper >= MIN_PAPER, paper, 0.0)
+    log_scale = _weighted_median(geometry[1][weight > 0], weight[weight > 0])
+    px_per_mm = float(2.0**log_scale) / zoom
+    tilt = float(np.arctan2((geometry[3] * weight).sum(), (geometry[2] * weight).sum()) / 4)
+    order = np.argsort(-probabilities)
+    poses = []
+    for orientation in order[:3]:
+        confidence = float(probabilities[orientation])
+        if poses and (poses[0].confidence >= SURE_ORIENTATION and confidence < 0.05):
+            break
+        poses.append(Pose(int(orientation), confidence, px_per_mm, _paper_angle(int(orientation), tilt), orientation >= 4))
+    return poses
+
+
+def _paper_angle(orientation: int, tilt_rad: float) -> float:
+    """Return the direction of the paper's x axis in the page, from the orientation and the tilt modulo 90 degrees."""
+    # np.rot90 turns counter-clockwise on screen: the x axis (1, 0) goes to (0, -1), an angle of -90 degrees with y down
+    base = -np.pi / 2 * (orientation % 4)
+    if orientation >= 4:
+        base += np.pi  # mirrored left-right first: the x axis points left before the turns
+    angle = base + tilt_rad
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+
+
+def _padded(image: Image) -> Image:
+    """Pad to multiples of 32 on the right and at the bottom with grey."""
+    h, w = image.shape[:2]
+    return cv2.copyMakeBorder(image, 0, -h % 32, 0, -w % 32, cv2.BORDER_CONSTANT, value=(128, 128, 128)).astype(np.uint8)
+
+
+def _weighted_median(values: NDArray[np.float32], weights: F64) -> float:
+    order = np.argsort(values)
+    mass = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(mass, mass[-1] / 2)])
+
+
+def _read_labels(pixels: Image, pose: Pose, runtime: Runtime) -> list[_Label]:
+    """Read the names on the upright page at reading resolution."""
+    view = upright_view(
+        (pixels.shape[1], pixels.shape[0]), px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored,
+        view_px_per_mm=READ_PX_PER_MM, max_side_px=MAX_READ_PX,
+    )  # fmt: skip
+    maps = runtime.keypoints(view.pixels(pixels))
+    return _labels_from(maps, view)
+
+
+def _labels_from(maps: KeypointMaps, view: View) -> list[_Label]:
+    """Group label cells into printed names; the class with most mass in a group is its name."""
+    names = maps.labels
+    labels = []
+    for group in (LEAD_CLASSES, *(slice(k, k + 1) for k in range(1 + len(LEADS), names.shape[0]))):
+        mass = names[group].sum(axis=0)
+        regions, count = ndimage.label(mass > 0.5, structure=np.ones((3, 3)))
+        for index, where in enumerate(ndimage.find_objects(regions), 1):
+            if where is None or index > count:
+                continue
+            mask = regions[where] == index
+            if mask.sum() < MIN_LABEL_CELLS:
+                continue
+            per_class = names[group][(slice(None), *where)][:, mask].sum(axis=1)
+            winner = int(np.argmax(per_class))
+            confidence = float(per_class[winner] / mask.sum())
+            if confidence < MIN_LABEL_CONFIDENCE:
+                continue
+            weight = mass[where] * mask
+            rows, columns = np.mgrid[where]
+            centre = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+            px = (centre + 0.5) * READ_CELL_PX - 0.5
+            xy = view.to_page(px[None])[0]
+            labels.append(_Label(KEYPOINT_NAMES[(group.start or 0) - 1 + winner], (float(xy[0]), float(xy[1])), confidence))
+    return labels
+
+
+def upright_page(pixels: Image, keypoints: Keypoints) -> Image:
+    """Return the page turned upright (quarter turns and mirroring only)."""
+    return np.ascontiguousarray(to_upright_pixels(pixels, keypoints.orientation))

@@ -1,0 +1,136 @@
+"""Stage 1: where every 5-mm node of the paper lies on the page; the network finds the grid, its lines refine it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.grid import GridFit
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.page import Page
+from ecgstudio.stages.calibration import decide_scale
+from ecgstudio.stages.contract import GridMaps, Runtime, StageError, Status
+from ecgstudio.stages.paper_map import (
+    UNKNOWN_SCALE,
+    AxisField,
+    fit_cells,
+    nodes_from_cells,
+    refine,
+    unwrap_axis,
+)
+from ecgstudio.stages.settings import GridSettings
+from ecgstudio.stages.view import View, upright_view
+
+NETWORK_PX_PER_MM = 5.0
+CELL_PX = 4
+MAX_VIEW_PX = 2304
+FIELD_CELL_PX = 10  # cells of the classical search, in view pixels
+LOW_CONFIDENCE = 0.15
+
+
+def fit_grid(
+    page: Page, keypoints: Keypoints, *, runtime: Runtime, settings: GridSettings, status: Status
+) -> GridFit:
+    """Find the paper's lattice and what a millimetre means.
+
+    Where no grid can be found the answer is the plain scale of stage 0 with a low confidence; raises StageError
+    only if even that makes no sense.
+    """
+    height, width = page.pixels.shape[:2]
+    if not 0.3 <= keypoints.px_per_mm <= 120:
+        raise StageError("grid", "no paper scale was found", "set the scale by hand: mark two points a known distance apart")
+    view = upright_view(
+        (width, height), px_per_mm=keypoints.px_per_mm, angle_rad=keypoints.angle_rad, mirrored=keypoints.mirrored,
+        view_px_per_mm=NETWORK_PX_PER_MM, max_side_px=MAX_VIEW_PX,
+    )  # fmt: skip
+    image = view.pixels(page.pixels)
+    maps = runtime.grid(image)
+    status.checkpoint(0.5, "grid seen")
+    nodes, seen = _from_network(maps, view)
+    if nodes is None:
+        nodes, seen = _from_spectrum(image, view)
+    if nodes is None:
+        nodes, seen = _plain(view), 0.0
+        lines, moved = 0.0, np.inf
+        grid = GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE)
+    else:
+        grid, lines, moved = refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE))
+    status.checkpoint(0.9, "grid refined")
+    confidence = float(np.clip(0.25 * min(seen / 0.5, 1) + 0.6 * min(lines / 0.5, 1) + 0.15 * (moved < 0.3), 0.02, 0.99))
+    return GridFit(grid.nodes, UNKNOWN_SCALE, confidence)
+
+
+def _cells_to_page(view: View, cell_px: int) -> F64:
+    offset = (cell_px - 1) / 2
+    return np.column_stack([view.matrix * cell_px, view.origin + view.matrix @ np.array([offset, offset])])
+
+
+def _nominal(shape: tuple[int, int], cell_px: int) -> tuple[F64, F64]:
+    c, r = np.meshgrid(np.arange(shape[1]), np.arange(shape[0]))
+    return (c + 0.5) * cell_px / NETWORK_PX_PER_MM, (r + 0.5) * cell_px / NETWORK_PX_PER_MM
+
+
+def _from_network(maps: GridMaps, view: View) -> tuple[F64 | None, float]:
+    """Fit the network's 5-mm phases."""
+    x_mm, y_mm = _nominal(maps.points.shape, CELL_PX)
+    phase = maps.phase.astype(np.float64)
+    x = unwrap_axis(phase[0] + 1j * phase[1], x_mm, period_mm=5.0)
+    y = unwrap_axis(phase[2] + 1j * phase[3], y_mm, period_mm=5.0)
+    return _nodes(x, y, view, CELL_PX)
+
+
+def _nodes(x: AxisField | None, y: AxisField | None, view: View, cell_px: int) -> tuple[F64 | None, float]:
+    if x is None or y is None:
+        return None, 0.0
+    cell_map = fit_cells(x, y)
+    if cell_map is None:
+        return None, 0.0
+    share = float((cell_map.weight > 0).mean())
+    return nodes_from_cells(cell_map, cells_to_page=_cells_to_page(view, cell_px)), share
+
+
+def _from_spectrum(image: NDArray[np.uint8], view: View) -> tuple[F64 | None, float]:
+    """Find a 1-mm grid without emphasis on 5 mm by its local frequency near the scale that stage 0 expects."""
+    grey = image.min(axis=2).astype(np.float32)
+    grey -= cv2.blur(grey, (21, 21))
+    limit = 3 * float(np.median(np.abs(grey))) + 2
+    np.clip(grey, -limit, limit, out=grey)
+    taper = np.hanning(grey.shape[0])[:, None] * np.hanning(grey.shape[1])[None, :]
+    spectrum = np.abs(np.fft.fft2(grey * taper))
+    fy, fx = np.fft.fftfreq(grey.shape[0])[:, None], np.fft.fftfreq(grey.shape[1])[None, :]
+    expected = 1.0 / NETWORK_PX_PER_MM
+    shape = (grey.shape[0] // FIELD_CELL_PX, grey.shape[1] // FIELD_CELL_PX)
+    fields: list[AxisField | None] = []
+    yy, xx = np.mgrid[: shape[0] * FIELD_CELL_PX, : shape[1] * FIELD_CELL_PX]
+    for along, across, axis in ((fx, fy, 0), (fy, fx, 1)):
+        near = (np.abs(along - expected) < 0.3 * expected) & (np.abs(across) < 0.08 * expected)
+        masked = np.where(near, spectrum, 0)
+        peak = np.unravel_index(int(np.argmax(masked)), masked.shape)
+        if masked[peak] < 12 * float(np.median(spectrum[near])):
+            return None, 0.0
+        carrier = 2 * np.pi * (fx[0, peak[1]] * xx + fy[peak[0], 0] * yy)
+        part = grey[: yy.shape[0], : yy.shape[1]]
+        cells = [
+            ndimage.gaussian_filter(cv2.resize((part * wave).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA), 1.0)
+            for wave in (np.cos(carrier), -np.sin(carrier))
+        ]
+        vector = -(cells[0] + 1j * cells[1])
+        strength = np.abs(vector)
+        vector = vector / (strength + 0.5 * float(np.percentile(strength, 80)))
+        c, r = np.meshgrid(np.arange(shape[1]), np.arange(shape[0]))
+        middle = np.stack([(c + 0.5) * FIELD_CELL_PX - 0.5, (r + 0.5) * FIELD_CELL_PX - 0.5])
+        # the measured frequency defines the millimetre; the phase left over is slow
+        ramp = fx[0, peak[1]] * middle[0] + fy[peak[0], 0] * middle[1]
+        fields.append(unwrap_axis(vector * np.exp(2j * np.pi * ramp), ramp, period_mm=1.0))
+    return _nodes(fields[0], fields[1], view, FIELD_CELL_PX)
+
+
+def _plain(view: View) -> F64:
+    """Return the lattice of the unrefined upright view."""
+    rows, columns = view.shape
+    step = 5.0 * NETWORK_PX_PER_MM
+    x, y = np.meshgrid(np.arange(0, columns + step, step), np.arange(0, rows + step, step))
+    return view.to_page(np.stack([x.ravel(), y.ravel()], axis=1) - 0.5).reshape(*x.shape, 2)

@@ -1,0 +1,222 @@
+"""Stage 2: what voltage was printed at each instant of each lead; samples the original pixels once, strip by strip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
+from ecgstudio.core.grid import GridFit
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.leads import LEAD_INDEX
+from ecgstudio.core.page import Page
+from ecgstudio.stages.contract import Runtime, StageError, Status
+from ecgstudio.stages.decode import falling_edges, pair_average, resample_heights, trace_path
+from ecgstudio.stages.layout import Label, PageLayout, Row, Slot, find_rows, solve_layout
+from ecgstudio.stages.paper_map import rectified
+from ecgstudio.stages.settings import TraceSettings
+from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
+
+STRIP_HALF_MM = 30.0
+TALL_HALF_MM = 54.0
+STRIP_MARGIN_MM = 12.0
+LAYOUT_PX_PER_MM = 5.0
+LAYOUT_CELL_PX = 4
+OUTPUT_HZ = 500.0
+END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
+BOUNDARY_SEARCH_MM = 3.0
+MAX_BRIDGE_S = 0.06  # longer unreadable stretches stay missing
+CLIPPED_MM = 3.0
+LEAST_PRESENCE = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StripReading:
+    """One row as read: heights in strip pixels per whole column, with probabilities; column i lies at x0 + (i + .5)/8 mm."""
+
+    row: Row
+    x0_mm: float
+    centre_mm: float
+    half_px: int
+    height_px: F64
+    mass: F64
+    presence: F64
+    boundary: F64  # per half-column
+    presence_half: F64
+
+    def x_px(self, x_mm: float | F64) -> F64:
+        """Return whole-column coordinates of paper x."""
+        return np.asarray((np.asarray(x_mm) - self.x0_mm) * STRIP_PX_PER_MM - 0.5)
+
+
+def read_traces(
+    page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime, settings: TraceSettings, status: Status
+) -> DigitizedEcg:
+    """Find the rows, name the leads and read every trace.
+
+    Raises StageError if there is no strip or no nameable lead on the page.
+    """
+    layout = page_layout(page, keypoints, grid, runtime=runtime, wanted=settings.layout)
+    status.checkpoint(0.3, "layout")
+    readings = read_strips(page, grid, layout.rows, runtime=runtime, flip=settings.flip)
+    status.checkpoint(0.8, "traces read")
+    slots = refine_slots(layout, readings)
+    origin_mm = min(slot.start_mm for slot in slots)
+    traces = [_lead_trace(slot, readings[slot.row], grid, origin_mm) for slot in slots]
+    return DigitizedEcg(tuple(t for t in traces if t is not None and np.isfinite(t.mv).any()), layout.name)
+
+
+def page_layout(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime, wanted: str = "auto") -> PageLayout:
+    """Find rows and lead names on the rectified page."""
+    width_mm, height_mm = grid.size_mm
+    shape = tuple(int(-(-v * LAYOUT_PX_PER_MM // 32) * 32) for v in (height_mm, width_mm))
+    image = rectified(page.pixels, grid, px_per_mm=LAYOUT_PX_PER_MM, origin_mm=(0.0, 0.0), shape=(shape[0], shape[1]))
+    maps = runtime.grid(image)
+    inside = _inside_page(page, grid, maps.axis.shape)
+    cell_mm = LAYOUT_CELL_PX / LAYOUT_PX_PER_MM
+    rows = find_rows(np.where(inside, maps.axis, 0.0).astype(np.float32), cell_mm=cell_mm, origin_mm=(0.0, 0.0))
+    if not rows:
+        raise StageError("traces", "no ECG strip was found on the page", "check the grid, or mark the lead names by hand")
+    is_lead = [name in LEAD_INDEX for name in keypoints.names]
+    xy = keypoints.xy[is_lead]
+    mm = grid.to_mm(xy) if len(xy) else np.zeros((0, 2))
+    names = [n for n, lead in zip(keypoints.names, is_lead, strict=True) if lead]
+    sure = keypoints.confidence[is_lead]
+    labels = [
+        Label(n, float(p[0]), float(p[1]), float(c))
+        for n, p, c in zip(names, mm, sure, strict=True)
+        if np.isfinite(p).all()
+    ]
+    layout = solve_layout(rows, labels, maps.edge, cell_mm=cell_mm, origin_mm=(0.0, 0.0), wanted=wanted)
+    if not layout.slots:
+        raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
+    return layout
+
+
+def _inside_page(page: Page, grid: GridFit, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Mark the layout cells that lie on the picture."""
+    cell_mm = LAYOUT_CELL_PX / LAYOUT_PX_PER_MM
+    xy = grid.lattice_to_page((np.arange(shape[1]) + 0.5) * cell_mm, (np.arange(shape[0]) + 0.5) * cell_mm)
+    height, width = page.pixels.shape[:2]
+    return np.asarray((xy > -0.5).all(axis=-1) & (xy[..., 0] < width - 0.5) & (xy[..., 1] < height - 0.5))
+
+
+def read_strips(page: Page, grid: GridFit, rows: tuple[Row, ...], *, runtime: Runtime, flip: bool = False) -> list[StripReading]:
+    """Read all rows; a row whose trace touches the strip's edge is read again with a taller strip."""
+    readings = _read(page, grid, rows, half_mm=STRIP_HALF_MM, runtime=runtime, flip=flip)
+    for i, reading in enumerate(readings):
+        printed = reading.presence > 0.5
+        if not printed.any():
+            continue
+        away = np.abs(reading.height_px - reading.half_px)[printed] / STRIP_PX_PER_MM
+        if away.max() > STRIP_HALF_MM - CLIPPED_MM:
+            readings[i] = _read(page, grid, (rows[i],), half_mm=TALL_HALF_MM, runtime=runtime, flip=flip)[0]
+    return readings
+
+
+def _read(page: Page, grid: GridFit, rows: tuple[Row, ...], *, half_mm: float, runtime: Runtime, flip: bool) -> list[StripReading]:
+    half_px = round(half_mm * STRIP_PX_PER_MM / 16) * 16
+    start = min(r.start_mm for r in rows) - STRIP_MARGIN_MM
+    end = max(r.end_mm for r in rows) + STRIP_MARGIN_MM
+    width = int(-(-(end - start) * STRIP_PX_PER_MM // 32) * 32)
+    strips = normalised(np.stack([
+        cut_strip(page, grid, x0_mm=start, centre_mm=row.y_mm, half_px=half_px, width_px=width) for row in rows
+    ]))  # fmt: skip
+    maps = runtime.trace(strips)
+    height, mass = trace_path(maps.columns)
+    presence, boundary = maps.presence.astype(np.float64), maps.boundary.astype(np.float64)
+    if flip:
+        mirrored = runtime.trace(np.ascontiguousarray(strips[..., ::-1]))
+        other, other_mass = trace_path(np.ascontiguousarray(mirrored.columns[..., ::-1]))
+        height, mass = (height + other) / 2, np.minimum(mass, other_mass)
+        presence = (presence + mirrored.presence[..., ::-1]) / 2
+        boundary = (boundary + mirrored.boundary[..., ::-1]) / 2
+    return [
+        StripReading(
+            row=row, x0_mm=start, centre_mm=row.y_mm, half_px=half_px, height_px=pair_average(height[i]),
+            mass=pair_average(mass[i]), presence=pair_average(presence[i]), boundary=boundary[i], presence_half=presence[i],
+        )  # fmt: skip
+        for i, row in enumerate(rows)
+    ]
+
+
+def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]:
+    """Move starts and ends onto what the trace network saw; the columns' borders are common to all rows."""
+    ends = [_row_ends(reading) for reading in readings]
+    starts = np.array([e[0] for e in ends])
+    stops = np.array([e[1] for e in ends])
+    common_start, common_stop = float(np.median(starts)), float(np.median(stops))
+    starts = np.where(np.abs(starts - common_start) < 2.0, common_start, starts)
+    stops = np.where(np.abs(stops - common_stop) < 2.0, common_stop, stops)
+    slots = list(layout.slots)
+    borders: dict[tuple[int, int], float] = {}
+    for columns in {s.columns for s in slots if s.columns > 1}:
+        rows = sorted({s.row for s in slots if s.columns == columns})
+        start, stop = float(np.median(starts[rows])), float(np.median(stops[rows]))
+        for k in range(1, columns):
+            expected = start + k * (stop - start) / columns
+            borders[columns, k] = _border(expected, [readings[r] for r in rows])
+    out = []
+    for s in slots:
+        first = starts[s.row] if s.column == 0 else borders[s.columns, s.column]
+        last = stops[s.row] if s.column == s.columns - 1 else borders[s.columns, s.column + 1]
+        if last - first < 4.0:
+            first, last = s.start_mm, s.end_mm
+        out.append(replace(s, start_mm=float(first), end_mm=float(last)))
+    return out
+
+
+def _row_ends(reading: StripReading) -> tuple[float, float]:
+    """Return the first and last mm of a row by the presence of its trace, near where stage 1 saw its axis."""
+    stretches = falling_edges(reading.presence_half)
+    half_mm = 0.5 / STRIP_PX_PER_MM
+    spans = [(reading.x0_mm + a * half_mm, reading.x0_mm + (b + 1) * half_mm) for a, b in stretches]
+    spans = [s for s in spans if s[1] > reading.row.start_mm and s[0] < reading.row.end_mm and s[1] - s[0] > 5]
+    if not spans:
+        return reading.row.start_mm, reading.row.end_mm
+    return min(s[0] for s in spans), max(s[1] for s in spans)
+
+
+def _border(expected_mm: float, readings: list[StripReading]) -> float:
+    """Return where the column border lies: the pooled boundary evidence near the expected place."""
+    reach = int(BOUNDARY_SEARCH_MM * 2 * STRIP_PX_PER_MM)
+    centre = (expected_mm - readings[0].x0_mm) * 2 * STRIP_PX_PER_MM - 0.5
+    at = round(centre) + np.arange(-reach, reach + 1)
+    pooled = np.zeros(len(at))
+    for reading in readings:
+        pooled += np.interp(at, np.arange(len(reading.boundary)), reading.boundary, left=0, right=0)
+    prior = np.exp(-0.5 * ((at - centre) / (0.6 * reach)) ** 2)
+    weight = np.maximum(pooled * prior - 0.1 * len(readings), 0)
+    if weight.sum() < 0.5:
+        return expected_mm
+    peak = int(np.argmax(np.convolve(weight, np.ones(9), mode="same")))
+    near = slice(max(0, peak - 6), peak + 7)
+    half_column = float((at[near] * weight[near]).sum() / weight[near].sum())
+    return readings[0].x0_mm + (half_column + 0.5) / (2 * STRIP_PX_PER_MM)
+
+
+def _lead_trace(slot: Slot, reading: StripReading, grid: GridFit, origin_mm: float) -> LeadTrace | None:
+    """Sample one lead evenly in time and express it in mV and in page pixels."""
+    scale = grid.scale
+    t0_s = (slot.start_mm - origin_mm) / scale.mm_per_s
+    count = int(np.floor((slot.end_mm - slot.start_mm) / scale.mm_per_s * OUTPUT_HZ + 0.5))
+    if count < 25:
+        return None
+    t0_s = round(t0_s * OUTPUT_HZ) / OUTPUT_HZ
+    x_mm = origin_mm + (t0_s + np.arange(count) / OUTPUT_HZ) * scale.mm_per_s
+    columns = np.arange(len(reading.height_px), dtype=np.float64)
+    low, high = reading.x_px(slot.start_mm) + END_MARGIN_PX, reading.x_px(slot.end_mm) - END_MARGIN_PX
+    inside = (columns >= low) & (columns <= high)
+    confidence = np.where(inside & (reading.presence >= LEAST_PRESENCE), reading.mass, 0.0)
+    max_gap_px = MAX_BRIDGE_S * scale.mm_per_s * STRIP_PX_PER_MM
+    height, sure = resample_heights(columns, reading.height_px, confidence, reading.x_px(x_mm), max_gap_px=max_gap_px)
+    y_mm = reading.centre_mm + (height - reading.half_px + 0.5) / STRIP_PX_PER_MM
+    mv = (reading.centre_mm - y_mm) / scale.mm_per_mV
+    mm = np.stack([x_mm, np.where(np.isfinite(y_mm), y_mm, reading.centre_mm)], axis=1)
+    return LeadTrace(
+        lead=slot.lead, t0_s=float(t0_s), fs=OUTPUT_HZ, mv=mv.astype(np.float32), xy=grid.to_page(mm),
+        confidence=(np.clip(sure, 0, 1) * min(1.0, 0.5 + slot.confidence / 2)).astype(np.float32),
+    )  # fmt: skip
