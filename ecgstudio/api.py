@@ -27,8 +27,8 @@ from ecgstudio.io.images import iter_pages, page_stem
 from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Failed, Runtime, Status
 from ecgstudio.stages.overlay import render_overlay
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage, advance
-from ecgstudio.stages.quality import QualityReport
-from ecgstudio.stages.report import Summary, Verdict, build_report, summarize
+from ecgstudio.stages.quality import QualityReport, Verdict
+from ecgstudio.stages.report import Summary, build_report, summarize
 from ecgstudio.stages.settings import PipelineSettings
 
 __all__ = ["PageResult", "digitize", "digitize_page", "load_runtime", "page_from_array", "render_overlay"]

@@ -27,7 +27,8 @@ from ecgstudio.io.images import count_pages, expand_inputs, page_stem, read_page
 from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Runtime, Status
 from ecgstudio.stages.overlay import encode_png, render_overlay
 from ecgstudio.stages.pipeline import Stage
-from ecgstudio.stages.report import Verdict, stage_report
+from ecgstudio.stages.quality import Verdict
+from ecgstudio.stages.report import stage_report
 from ecgstudio.stages.settings import PipelineSettings
 
 logger = logging.getLogger(__name__)

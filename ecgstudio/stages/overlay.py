@@ -76,8 +76,8 @@ def _known(outcome: Outcome[object] | None) -> object | None:
 def _with_grid(picture: Image, grid: GridFit) -> Image:
     """Blend in the 5-mm lines, curved as the paper is."""
     rows, columns = grid.nodes.shape[:2]
-    x_mm, y_mm = np.arange(columns) * GRID_PITCH_MM, np.arange(rows) * GRID_PITCH_MM
-    fine_x_mm, fine_y_mm = (np.arange(0.0, end + 0.1, GRID_PITCH_MM / 4) for end in (x_mm[-1], y_mm[-1]))
+    x_mm, y_mm = (np.arange(count, dtype=np.float64) * GRID_PITCH_MM for count in (columns, rows))
+    fine_x_mm, fine_y_mm = (np.arange(4 * count - 3, dtype=np.float64) * GRID_PITCH_MM / 4 for count in (columns, rows))
     across = grid.lattice_to_page(fine_x_mm, y_mm)
     down = grid.lattice_to_page(x_mm, fine_y_mm).transpose(1, 0, 2)
     layer = picture.copy()

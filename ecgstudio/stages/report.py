@@ -7,7 +7,7 @@ import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Failed, Outcome, Runtime
 from ecgstudio.stages.pipeline import Analysis
+from ecgstudio.stages.quality import QualityReport, Verdict
 from ecgstudio.stages.settings import PipelineSettings
 
 T = TypeVar("T")
-Verdict = Literal["ok", "review", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def summarize(analysis: Analysis, *, crash: Failed | None = None) -> Summary:
         layout=ecg.layout if ecg is not None else "",
         mm_per_s=grid.scale.mm_per_s if grid is not None else np.nan,
         mm_per_mV=grid.scale.mm_per_mV if grid is not None else np.nan,
-        confidence=float(np.mean([_confidence(t) for t in ecg.traces])) if ecg is not None and ecg.traces else np.nan,
+        confidence=report.confidence if report is not None else np.nan,
     )
 
 
@@ -91,7 +91,7 @@ def build_report(
         "scale": plain(grid.scale) if grid is not None else None,
         "confidence": plain(summary.confidence),
         "traces": [_trace_line(trace) for trace in ecg.traces] if ecg is not None else [],
-        "checks": plain(quality),
+        "checks": _checks(quality),
         "sheet": _sheet(keypoints, grid),
         "page": {
             "sha256": page.id.sha256,
@@ -146,6 +146,14 @@ def _known(outcome: Outcome[T] | None) -> T | None:
     return None if outcome is None or isinstance(outcome.value, Failed) else outcome.value
 
 
+def _checks(quality: QualityReport | None) -> object:
+    """Return the self-checks without what the report says elsewhere."""
+    if quality is None:
+        return None
+    said = ("status", "reasons", "confidence", "leads")
+    return {f.name: plain(getattr(quality, f.name)) for f in dataclasses.fields(quality) if f.name not in said}
+
+
 def _trace_line(trace: LeadTrace) -> dict[str, object]:
     read = np.isfinite(trace.mv)
     return {
@@ -153,14 +161,8 @@ def _trace_line(trace: LeadTrace) -> dict[str, object]:
         "start_s": round(trace.t0_s, 4),
         "duration_s": round(trace.duration_s, 4),
         "read": round(float(read.mean()), 4) if len(read) else 0.0,
-        "confidence": round(_confidence(trace), 4),
+        "confidence": round(float(trace.confidence[read].mean()), 4) if read.any() else 0.0,
     }
-
-
-def _confidence(trace: LeadTrace) -> float:
-    """Mean confidence of the samples that were read; 0 if none was."""
-    read = np.isfinite(trace.mv)
-    return float(trace.confidence[read].mean()) if read.any() else 0.0
 
 
 def _sheet(keypoints: Keypoints | None, grid: GridFit | None) -> dict[str, object]:
