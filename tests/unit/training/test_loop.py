@@ -205,7 +205,11 @@ def test_a_checkpoint_becomes_bundled_weights(tmp_path: Path) -> None:
 
 
 def test_the_command_line_lists_its_commands_without_importing_torch() -> None:
-    code = "import sys; from training.cli import main\ntry: main(['--help'])\nexcept SystemExit: sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from training.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: sys.exit('torch' in sys.modules)"
+    )
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     for command in ("synth", "train", "evaluate", "bundle"):
         assert command in answer.stdout
