@@ -36,6 +36,7 @@ PICTURES = (".jpg", ".png")
 SHUFFLE_CROPS = 384  # crops kept for mixing pages
 CROPS_PER_PAGE = {"stage0": 6, "stage1": 6, "stage2": 14}
 POSES_PER_PAGE = 2
+BESIDE_LEADS = 0.3  # share of stage-1 crops anywhere on or just beside the sheet: headers, edges, the table
 
 
 def page_files(folder: Path, split: str) -> list[Path]:
@@ -130,6 +131,8 @@ class PageCrops(IterableDataset[Batch]):
             for _ in range(CROPS_PER_PAGE["stage1"]):
                 lead = sheet.leads[int(rng.integers(len(sheet.leads)))]
                 centre = np.array([rng.uniform(lead.start_mm - 15, lead.end_mm + 15), lead.axis_mm + rng.normal(0, 18)])
+                if rng.random() < BESIDE_LEADS:
+                    centre = rng.uniform(-20, np.array(sheet.size_mm) + 20)
                 view = random_view(page, rng, centre_mm=centre, size=plan.width, turn_deg=2.5, zoom_sigma=0.10)
                 image = _colour(view.pixels(page.pixels), rng)
                 yield {"image": np.moveaxis(image, -1, 0), **grid_targets(page, view, centre)}
