@@ -13,6 +13,7 @@ import copy
 import logging
 import math
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -357,6 +358,7 @@ def _batches(dataset: IterableDataset[Batch], config: TrainConfig, *, start: int
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
         pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_outlive_interruptions,
     )
     while True:
         drawn = False
@@ -368,6 +370,12 @@ def _batches(dataset: IterableDataset[Batch], config: TrainConfig, *, start: int
                 yield batch
         if not drawn:
             raise ValueError("the training data hold no batch")
+
+
+def _outlive_interruptions(worker: int) -> None:
+    """Leave it to the loop when to stop: signals reach the whole process group, and a dead worker is an error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _validation_batches(dataset_factory: DatasetFactory, config: TrainConfig) -> list[Batch]:
