@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
+"""Floats of any precision: what our functions take, where F64 is what they give."""
+
 U8 = npt.NDArray[np.uint8]
 
 

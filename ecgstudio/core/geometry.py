@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ecgstudio.core.arrays import F64
+from ecgstudio.core.arrays import F64, Floats
 
 
 def _normalisation(xy: F64, weights: F64) -> F64:
@@ -18,7 +18,7 @@ def _normalisation(xy: F64, weights: F64) -> F64:
     return np.array([[s, 0, -s * centre[0]], [0, s, -s * centre[1]], [0, 0, 1]])
 
 
-def fit_homography(source_xy: F64, target_xy: F64, *, weights: F64 | None = None) -> F64:
+def fit_homography(source_xy: Floats, target_xy: Floats, *, weights: Floats | None = None) -> F64:
     """Return the homography [3, 3] that maps source points [N, 2] onto target points, N >= 4.
 
     Normalised direct linear transform; each pair counts by its weight (>= 0). Raises ValueError for fewer
@@ -52,7 +52,7 @@ def _affine(matrix: F64, xy: F64) -> F64:
     return np.asarray(xy @ matrix[:2, :2].T + matrix[:2, 2])
 
 
-def apply_homography(homography: F64, xy: F64) -> F64:
+def apply_homography(homography: F64, xy: Floats) -> F64:
     """Map points [..., 2] through a homography; a point on its horizon becomes NaN."""
     points = np.asarray(xy, np.float64)
     mapped = points @ homography[:, :2].T + homography[:, 2]
@@ -61,12 +61,12 @@ def apply_homography(homography: F64, xy: F64) -> F64:
     return np.asarray(np.where(safe, mapped[..., :2] / np.where(safe, depth, 1.0), np.nan))
 
 
-def resize_xy(xy: F64, factor: float | tuple[float, float]) -> F64:
+def resize_xy(xy: Floats, factor: float | tuple[float, float]) -> F64:
     """Follow points through a resize of the image by a factor, or by (x factor, y factor); pixel centres."""
     return np.asarray((np.asarray(xy, np.float64) + 0.5) * np.asarray(factor, np.float64) - 0.5)
 
 
-def from_upright_xy(xy: F64, orientation: int, *, page_shape: tuple[int, ...]) -> F64:
+def from_upright_xy(xy: Floats, orientation: int, *, page_shape: tuple[int, ...]) -> F64:
     """Map points of the upright page into the page as it is.
 
     `page_shape` is (height, width, ...) of the page as it is, in both directions of the mapping.
@@ -75,7 +75,7 @@ def from_upright_xy(xy: F64, orientation: int, *, page_shape: tuple[int, ...]) -
     return np.asarray(np.asarray(xy, np.float64) @ matrix.T + shift)
 
 
-def to_upright_xy(xy: F64, orientation: int, *, page_shape: tuple[int, ...]) -> F64:
+def to_upright_xy(xy: Floats, orientation: int, *, page_shape: tuple[int, ...]) -> F64:
     """Map points of the page as it is into the upright page; the inverse of from_upright_xy."""
     matrix, shift = _orientation_map(orientation, page_shape)
     return np.asarray((np.asarray(xy, np.float64) - shift) @ matrix)

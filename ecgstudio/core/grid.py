@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ecgstudio.core.arrays import F64, check_finite, check_probability, frozen_array
+from ecgstudio.core.arrays import F64, Floats, check_finite, check_probability, frozen_array
 
 GRID_PITCH_MM = 5.0
 
@@ -73,14 +73,14 @@ class GridFit:
         down = np.hypot(*np.moveaxis(np.diff(self.nodes, axis=0), -1, 0)).ravel()
         return float(np.median(np.concatenate([across, down])) / GRID_PITCH_MM)
 
-    def to_page(self, mm: F64) -> F64:
+    def to_page(self, mm: Floats) -> F64:
         """Map paper points [..., 2] in mm to page pixels."""
         points = np.asarray(mm, np.float64)
         flat = points.reshape(-1, 2)
         value, _, _ = self._evaluate(flat, derivatives=False)
         return value.reshape(points.shape)
 
-    def lattice_to_page(self, x_mm: F64, y_mm: F64) -> F64:
+    def lattice_to_page(self, x_mm: Floats, y_mm: Floats) -> F64:
         """Map every crossing of columns x_mm [M] and rows y_mm [N] to page pixels [N, M, 2].
 
         The same map as to_page, many times faster for the raster of a strip.
@@ -93,13 +93,13 @@ class GridFit:
             out[..., axis] = wy @ self._coefficients[..., axis] @ wx.T
         return out
 
-    def jacobian(self, mm: F64) -> F64:
+    def jacobian(self, mm: Floats) -> F64:
         """Return d(page px) / d(mm) at points [..., 2] as [..., 2, 2]: rows page x, y; columns mm x, y."""
         points = np.asarray(mm, np.float64)
         _, dx, dy = self._evaluate(points.reshape(-1, 2), derivatives=True)
         return np.stack([dx, dy], axis=-1).reshape(*points.shape, 2)
 
-    def to_mm(self, xy: F64) -> F64:
+    def to_mm(self, xy: Floats) -> F64:
         """Map page pixels [..., 2] to paper points in mm; the inverse of to_page.
 
         NaN where there is none, which can happen only far outside a curved grid.

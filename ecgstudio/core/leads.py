@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgstudio.core.arrays import F64
+from ecgstudio.core.arrays import F64, Floats
 
 LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 LEAD_INDEX: dict[str, int] = {lead: index for index, lead in enumerate(LEADS)}
@@ -40,17 +40,17 @@ LIMB_FROM_I_II: F64 = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5]
 LIMB_FROM_I_II.flags.writeable = False
 
 
-def limb_leads(lead_i_mv: F64, lead_ii_mv: F64) -> F64:
+def limb_leads(lead_i_mv: Floats, lead_ii_mv: Floats) -> F64:
     """Return the six limb leads [6, n] that follow from leads I and II."""
     return LIMB_FROM_I_II @ np.stack([np.asarray(lead_i_mv, np.float64), np.asarray(lead_ii_mv, np.float64)])
 
 
-def einthoven_residual(mv: F64) -> F64:
+def einthoven_residual(mv: Floats) -> Floats:
     """Return II - (I + III) of a record [12, n] in mV; NaN where any of the three is not known."""
     return np.asarray(mv[1] - (mv[0] + mv[2]))
 
 
-def goldberger_residual(mv: F64) -> F64:
+def goldberger_residual(mv: Floats) -> Floats:
     """Return aVR + aVL + aVF of a record [12, n] in mV; NaN where any of the three is not known."""
     return np.asarray(mv[3] + mv[4] + mv[5])
 

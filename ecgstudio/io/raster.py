@@ -7,7 +7,9 @@ map in a phone's JPEG for a second page.
 import io
 import math
 import struct
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -94,11 +96,20 @@ class RasterReader:
 
     def _guarded(self, decode: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the step returns
         try:
-            return decode()
+            with _quiet_pillow():
+                return decode()
         except _BROKEN as error:
             raise damaged(self._name) from error
         except MemoryError as error:
             raise InputError(f"{self._name} needs more memory than this computer has.") from error
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Keep Pillow's warnings on broken EXIF blocks from the user: they cost us no more than the orientation."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        yield
 
 
 def _rgb(image: Image.Image) -> U8:
@@ -137,7 +148,8 @@ def _dpi(image: ImageFile.ImageFile) -> tuple[float, float]:
 def _orientation(image: ImageFile.ImageFile) -> int:
     """Orientation by EXIF 1..8; 1 if there is none or the EXIF block is broken, which must not cost us the page."""
     try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+        with _quiet_pillow():
+            return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except _BROKEN:
         return 1
 
