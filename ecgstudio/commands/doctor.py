@@ -30,7 +30,6 @@ LIBRARIES: Final = (
     "pillow",
     "pypdfium2",
     "pydicom",
-    "tifffile",
     "wfdb",
     "pandas",
     "safetensors",
