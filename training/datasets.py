@@ -60,6 +60,7 @@ class PageCrops(IterableDataset[Batch]):
     def __init__(self, stage: str, folder: Path, *, split: str, seed: int, config: TrainConfig) -> None:
         super().__init__()
         self.folder, self.split, self.seed, self.config = folder, split, seed, config
+        self._start = 0
         self._source: Callable[[Rng], Iterator[Batch]] = {
             "stage0": self._stage0, "stage1": self._stage1, "stage2": self._stage2,
         }[stage]  # fmt: skip
@@ -67,7 +68,11 @@ class PageCrops(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         info = torch.utils.data.get_worker_info()
         worker = info.id if info is not None else 0
-        return self._source(np.random.default_rng((self.seed, worker)))
+        return self._source(np.random.default_rng((self.seed, worker, self._start)))
+
+    def set_start(self, batch: int) -> None:
+        """Begin as a fresh stream for a run that has seen `batch` batches already."""
+        self._start = batch
 
     def _pages(self, rng: Rng) -> Iterator[MappedPage]:
         """Yield random pages for ever; the folder is read again each round, so that it may grow meanwhile."""
