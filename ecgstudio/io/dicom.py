@@ -1,11 +1,14 @@
 """Read the images of a DICOM file as RGB bytes, frame by frame; a PDF inside one is handed to the PDF reader."""
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
@@ -19,15 +22,16 @@ _SPACINGS = ("NominalScannedPixelSpacing", "ImagerPixelSpacing", "PixelSpacing")
 
 # What pydicom raises on files that end early or lie about themselves; it has no root for these.
 _BROKEN = (
-    InvalidDicomError, OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
-    RuntimeError, NotImplementedError, BytesWarning,
+    InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, TypeError, AttributeError, KeyError,
+    IndexError, RuntimeError, NotImplementedError,
 )  # fmt: skip
 
 
 def open_dicom(content: bytes, *, name: str) -> PageReader:
     """Open a DICOM file. Raises InputError if it is damaged or holds neither images nor a PDF."""
     try:
-        dataset = pydicom.dcmread(io.BytesIO(content), force=True)
+        with _quiet_pydicom():
+            dataset = pydicom.dcmread(io.BytesIO(content), force=True)
         if "EncapsulatedDocument" in dataset:
             document = bytes(dataset.EncapsulatedDocument)
             if document[:1024].find(b"%PDF-") >= 0:
@@ -60,8 +64,8 @@ class DicomReader:
         """Decode a frame as a viewer shows it: rescaled, windowed, MONOCHROME1 turned, palettes applied."""
         check_size(self._columns, self._rows, self._name)
         try:
-            samples = pixel_array(self._dataset, index=index)
-            pixels = _rgb(samples, self._dataset)
+            with _quiet_pydicom():
+                pixels = _rgb(pixel_array(self._dataset, index=index), self._dataset)
         except (NotImplementedError, RuntimeError) as error:
             raise InputError(f"{self._name} is compressed in a way that cannot be read; export it again.") from error
         except _BROKEN as error:
@@ -72,6 +76,14 @@ class DicomReader:
 
     def close(self) -> None:
         """Let go of the file."""
+
+
+@contextmanager
+def _quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom's warnings on unclean fields from the user: hospital files are full of them, and readable."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="pydicom")
+        yield
 
 
 def _rgb(samples: np.ndarray[Any, Any], dataset: pydicom.Dataset) -> U8:
@@ -115,7 +127,10 @@ def _first(value: object) -> float | None:
 def _dpi(dataset: pydicom.Dataset) -> float | None:
     """Dots per inch from the first spacing (mm between pixel centres) that is given."""
     for keyword in _SPACINGS:
-        spacing = _first(dataset.get(keyword))
+        try:
+            spacing = _first(dataset.get(keyword))
+        except _BROKEN:  # a page is worth more than its resolution
+            continue
         if spacing is not None and spacing > 0:
             return true_dpi(_MM_PER_INCH / spacing)
     return None

@@ -251,6 +251,17 @@ def test_a_dicom_colour_scan_is_read(write_dicom: Callable[..., Path], picture: 
     assert page.dpi == pytest.approx(200)
 
 
+def test_a_dicom_with_a_broken_resolution_is_read_without_one(
+    write_dicom: Callable[..., Path], picture: Pixels
+) -> None:
+    path = write_dicom(picture, PixelSpacing=[0.127, 0.127])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"0.127", b"0.x\xff7", 1))
+    page = read_page(path, 0)
+    np.testing.assert_array_equal(page.pixels, picture)
+    assert page.dpi is None
+
+
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_a_dicom_grey_scan_is_white_paper_with_black_ink(write_dicom: Callable[..., Path], photometric: str) -> None:
     ink = np.zeros((120, 160), bool)
