@@ -178,24 +178,64 @@ def rectified(pixels: Image, grid: GridFit, *, px_per_mm: float, origin_mm: tupl
     return np.asarray(out, np.uint8)
 
 
-def refine(pixels: Image, grid: GridFit) -> tuple[GridFit, float, float]:
-    """Move the map onto the printed lines, first the 5-mm lines, then the 1-mm lines.
+@dataclass(frozen=True, slots=True, eq=False)
+class Refined:
+    """A map after refinement, with what speaks for it: `lines` is the share of the area where printed lines confirm it,
+    `moved_mm` the rms of the last correction, `rough_mm` the rms of what no smooth bend of the sheet explains."""
 
-    Returns the grid, the share of the area in which lines were found, and the rms of the last correction in mm.
-    """
-    found, moved = 0.0, np.inf
+    grid: GridFit
+    lines: float
+    moved_mm: float
+    rough_mm: float
+
+    def merit(self, expected_px_per_mm: float) -> float:
+        """Rank competing maps: confirmed area, less the signs of a slip from line to line or to another harmonic."""
+        off = np.log(self.grid.px_per_mm / expected_px_per_mm) / 0.12
+        return self.lines - 0.5 * min(self.moved_mm / 0.1, 1.0) - min(self.rough_mm / 0.4, 1.0) - min(off**2, 2.0) * 0.5
+
+
+def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
+    """Move the map onto the printed lines: the 1-mm lines, before them the 5-mm lines if the map claims to know those."""
     darkest = np.ascontiguousarray(pixels.min(axis=2))
-    for period_mm, sigma in ((5.0, 1.6), (1.0, 2.2), (1.0, 1.6)):
+    lines, moved = 0.0, np.inf
+    for period_mm, sigma in ((5.0, 1.6), (1.0, 2.2), (1.0, 1.6)) if anchored else ((1.0, 2.2), (1.0, 1.6)):
         delta, weight = _line_offsets(darkest, grid, period_mm=period_mm)
-        share = float((weight > 0.5).mean())
+        share = float((weight.min(axis=-1) > 0.5).mean())
         if share < 0.04:
             continue
         shift = np.stack([smoothed(delta[..., k], weight[..., k], sigmas=(sigma, 4.0, 10.0)) for k in (0, 1)], axis=-1)
-        block_mm = 5.0 if period_mm == 5.0 else 2.5
-        grid = _shifted(grid, shift, block_mm)
-        found = max(found, share) if period_mm == 5.0 else share
+        grid = _shifted(grid, shift, block_mm=5.0 if period_mm == 5.0 else 2.5)
+        lines = share
         moved = float(np.sqrt((shift**2).mean()))
-    return grid, found, moved
+    if not anchored and lines > 0:
+        grid = _on_bold_lines(darkest, grid)
+    return Refined(grid, lines, moved, _roughness_mm(grid))
+
+
+def _roughness_mm(grid: GridFit) -> float:
+    """Return the rms distance of the nodes from the best surface of sixth order, in mm: a slip by a line shows here."""
+    rows, columns = grid.nodes.shape[:2]
+    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    terms = np.stack([x.ravel() ** i * y.ravel() ** j for i in range(7) for j in range(7 - i)], axis=1)
+    nodes = grid.nodes.reshape(-1, 2)
+    solution, *_ = np.linalg.lstsq(terms, nodes, rcond=None)
+    return float(np.sqrt(((terms @ solution - nodes) ** 2).mean()) / grid.px_per_mm)
+
+
+def _on_bold_lines(darkest: Image, grid: GridFit) -> GridFit:
+    """Renumber the millimetres so that nodes lie on the emphasised 5-mm lines, if the paper has them."""
+    delta, weight = _line_offsets(darkest, grid, period_mm=5.0)
+    whole = []
+    for k in (0, 1):
+        mean = (weight[..., k] * np.exp(2j * np.pi * delta[..., k] / 5.0)).sum() / max(weight[..., k].sum(), 1e-9)
+        clear = abs(mean) > 0.5 and (weight[..., k] > 0.5).mean() > 0.2
+        whole.append(round(float(np.angle(mean)) / (2 * np.pi) * 5.0) if clear else 0)
+    if not any(whole):
+        return grid
+    rows, columns = grid.nodes.shape[:2]
+    x, y = np.meshgrid(np.arange(columns) * GRID_PITCH_MM - whole[0], np.arange(rows) * GRID_PITCH_MM - whole[1])
+    nodes = grid.to_page(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(rows, columns, 2)
+    return GridFit(nodes, grid.scale, grid.confidence)
 
 
 def _line_offsets(grey: Image, grid: GridFit, *, period_mm: float) -> tuple[F64, F64]:

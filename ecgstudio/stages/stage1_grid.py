@@ -16,6 +16,7 @@ from ecgstudio.stages.contract import GridMaps, Runtime, StageError, Status
 from ecgstudio.stages.paper_map import (
     UNKNOWN_SCALE,
     AxisField,
+    Refined,
     fit_cells,
     nodes_from_cells,
     refine,
@@ -29,6 +30,7 @@ CELL_PX = 4
 MAX_VIEW_PX = 2304
 FIELD_CELL_PX = 10  # cells of the classical search, in view pixels
 LOW_CONFIDENCE = 0.15
+SPECTRUM_REACH = 0.19  # not as far as the next harmonic of 5-mm lines, a fifth away
 
 
 def fit_grid(
@@ -49,18 +51,27 @@ def fit_grid(
     image = view.pixels(page.pixels)
     maps = runtime.grid(image)
     status.checkpoint(0.5, "grid seen")
-    nodes, seen = _from_network(maps, view)
-    if nodes is None:
-        nodes, seen = _from_spectrum(image, view)
-    if nodes is None:
-        nodes, seen = _plain(view), 0.0
-        lines, moved = 0.0, np.inf
-        grid = GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE)
-    else:
-        grid, lines, moved = refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE))
+    candidates = [
+        refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=anchored)
+        for nodes, anchored in ((_from_spectrum(image, view), False), (_from_network(maps, view), True))
+        if nodes is not None
+    ]
     status.checkpoint(0.9, "grid refined")
-    confidence = float(np.clip(0.25 * min(seen / 0.5, 1) + 0.6 * min(lines / 0.5, 1) + 0.15 * (moved < 0.3), 0.02, 0.99))
-    return GridFit(grid.nodes, UNKNOWN_SCALE, confidence)
+    if candidates:
+        best = max(candidates, key=lambda c: c.merit(keypoints.px_per_mm))
+        grid, confidence = best.grid, _confidence(best)
+    else:
+        grid, confidence = GridFit(_plain(view), UNKNOWN_SCALE, LOW_CONFIDENCE), LOW_CONFIDENCE / 2
+    scale = decide_scale(page, keypoints, grid, runtime=runtime, settings=settings)
+    return GridFit(grid.nodes, scale, confidence)
+
+
+def _confidence(found: Refined) -> float:
+    """Judge a map by how much of the paper confirms it and how smooth it is."""
+    confirmed = min(found.lines / 0.45, 1.0)
+    steady = float(np.exp(-found.moved_mm / 0.25)) if np.isfinite(found.moved_mm) else 0.4
+    smooth = float(np.exp(-((found.rough_mm / 0.6) ** 2)))
+    return float(np.clip((0.2 + 0.8 * confirmed) * (0.4 + 0.6 * steady) * smooth, 0.02, 0.99))
 
 
 def _cells_to_page(view: View, cell_px: int) -> F64:
@@ -73,7 +84,7 @@ def _nominal(shape: tuple[int, int], cell_px: int) -> tuple[F64, F64]:
     return (c + 0.5) * cell_px / NETWORK_PX_PER_MM, (r + 0.5) * cell_px / NETWORK_PX_PER_MM
 
 
-def _from_network(maps: GridMaps, view: View) -> tuple[F64 | None, float]:
+def _from_network(maps: GridMaps, view: View) -> F64 | None:
     """Fit the network's 5-mm phases."""
     x_mm, y_mm = _nominal(maps.points.shape, CELL_PX)
     phase = maps.phase.astype(np.float64)
@@ -82,17 +93,16 @@ def _from_network(maps: GridMaps, view: View) -> tuple[F64 | None, float]:
     return _nodes(x, y, view, CELL_PX)
 
 
-def _nodes(x: AxisField | None, y: AxisField | None, view: View, cell_px: int) -> tuple[F64 | None, float]:
+def _nodes(x: AxisField | None, y: AxisField | None, view: View, cell_px: int) -> F64 | None:
     if x is None or y is None:
-        return None, 0.0
+        return None
     cell_map = fit_cells(x, y)
     if cell_map is None:
-        return None, 0.0
-    share = float((cell_map.weight > 0).mean())
-    return nodes_from_cells(cell_map, cells_to_page=_cells_to_page(view, cell_px)), share
+        return None
+    return nodes_from_cells(cell_map, cells_to_page=_cells_to_page(view, cell_px))
 
 
-def _from_spectrum(image: NDArray[np.uint8], view: View) -> tuple[F64 | None, float]:
+def _from_spectrum(image: NDArray[np.uint8], view: View) -> F64 | None:
     """Find a 1-mm grid without emphasis on 5 mm by its local frequency near the scale that stage 0 expects."""
     grey = image.min(axis=2).astype(np.float32)
     grey -= cv2.blur(grey, (21, 21))
@@ -106,11 +116,11 @@ def _from_spectrum(image: NDArray[np.uint8], view: View) -> tuple[F64 | None, fl
     fields: list[AxisField | None] = []
     yy, xx = np.mgrid[: shape[0] * FIELD_CELL_PX, : shape[1] * FIELD_CELL_PX]
     for along, across, axis in ((fx, fy, 0), (fy, fx, 1)):
-        near = (np.abs(along - expected) < 0.3 * expected) & (np.abs(across) < 0.08 * expected)
+        near = (np.abs(along - expected) < SPECTRUM_REACH * expected) & (np.abs(across) < 0.08 * expected)
         masked = np.where(near, spectrum, 0)
         peak = np.unravel_index(int(np.argmax(masked)), masked.shape)
         if masked[peak] < 12 * float(np.median(spectrum[near])):
-            return None, 0.0
+            return None
         carrier = 2 * np.pi * (fx[0, peak[1]] * xx + fy[peak[0], 0] * yy)
         part = grey[: yy.shape[0], : yy.shape[1]]
         cells = [
