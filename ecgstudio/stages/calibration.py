@@ -34,7 +34,9 @@ class Pulse:
     width_mm: float
 
 
-def decide_scale(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime, settings: GridSettings) -> PaperScale:
+def decide_scale(
+    page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime, settings: GridSettings
+) -> PaperScale:
     """Weigh all evidence of speed and gain; the user's word comes first, then the pulse, the texts, the standard."""
     printed_speed, printed_gain = _printed(keypoints, SPEEDS), _printed(keypoints, GAINS)
     pulse = measure_pulse(page, keypoints, grid, runtime=runtime)
@@ -119,7 +121,8 @@ def _pulse_of(level_mm: F64, mass: F64) -> Pulse | None:
         return None
     # walk outwards to half height on both sides
     outside = np.concatenate([level_mm[: n // 4], level_mm[-n // 4 :]])
-    feet = [float(np.median(part)) for part in (level_mm[n // 2 - 72 : n // 2 - 44], level_mm[n // 2 + 44 : n // 2 + 72])]
+    sides = level_mm[n // 2 - 72 : n // 2 - 44], level_mm[n // 2 + 44 : n // 2 + 72]
+    feet = [float(np.median(part)) for part in sides]
     foot = min(feet, key=abs) if np.isfinite(feet).all() else float(np.median(outside))
     middle = (top + foot) / 2
     high = level_mm > middle

@@ -29,7 +29,9 @@ def trace_path(log_columns: FloatMap) -> tuple[F64, F64]:
     batch, n, width = probability.shape
     coarse = probability.reshape(batch, n // 2, 2, width // 2, 2).sum(axis=(2, 4)) / 2
     window = (1, MASS_WINDOW_PX // 2)
-    mass_map = np.stack([cv2.boxFilter(strip, -1, window, normalize=False, borderType=cv2.BORDER_CONSTANT) for strip in coarse])
+    mass_map = np.stack([
+        cv2.boxFilter(strip, -1, window, normalize=False, borderType=cv2.BORDER_CONSTANT) for strip in coarse
+    ])  # fmt: skip
     path = _viterbi(np.log(mass_map + np.float32(1e-4)), jump_cost=2 * JUMP_COST_PER_PX)
     height = np.repeat(2.0 * path + 0.5, 2, axis=1)
     offsets = np.arange(-EXPECT_HALF_PX, EXPECT_HALF_PX + 1)[None, :, None]

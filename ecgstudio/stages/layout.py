@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.signal import find_peaks
 
 from ecgstudio.core.arrays import F64
-from ecgstudio.core.leads import LEAD_INDEX, LAYOUTS, Layout
+from ecgstudio.core.leads import LAYOUTS, LEAD_INDEX, Layout
 
 FloatMap = NDArray[np.float32]
 
@@ -126,7 +126,15 @@ def _plausible(rows: list[Row]) -> list[Row]:
     return [r for r in rows if r.end_mm - r.start_mm > 0.35 * long and r.strength > 0.2 * strong]
 
 
-def solve_layout(rows: list[Row], labels: list[Label], edges: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float], wanted: str = "auto") -> PageLayout:
+def solve_layout(
+    rows: list[Row],
+    labels: list[Label],
+    edges: FloatMap,
+    *,
+    cell_mm: float,
+    origin_mm: tuple[float, float],
+    wanted: str = "auto",
+) -> PageLayout:
     """Join rows and names: every slot gets a lead, read where possible, otherwise inferred from a template."""
     notes: list[str] = []
     rows = _common_ends(rows)
@@ -145,10 +153,15 @@ def solve_layout(rows: list[Row], labels: list[Label], edges: FloatMap, *, cell_
             read = named.get(column)
             slots.append(
                 Slot(
-                    lead=read.lead if read else "", row=index, column=column, columns=n,
-                    start_mm=row.start_mm + column * width, end_mm=row.start_mm + (column + 1) * width,
-                    confidence=read.confidence if read else 0.0, read=read is not None,
-                )  # fmt: skip
+                    lead=read.lead if read else "",
+                    row=index,
+                    column=column,
+                    columns=n,
+                    start_mm=row.start_mm + column * width,
+                    end_mm=row.start_mm + (column + 1) * width,
+                    confidence=read.confidence if read else 0.0,
+                    read=read is not None,
+                )
             )
     slots = _without_doubles(slots)
     slots, name = _completed(slots, counts, wanted, notes)
@@ -162,7 +175,11 @@ def _common_ends(rows: list[Row]) -> list[Row]:
     start = float(np.median([r.start_mm for r in rows]))
     end = float(np.median([r.end_mm for r in rows]))
     return [
-        replace(r, start_mm=start if abs(r.start_mm - start) < 8 else r.start_mm, end_mm=end if abs(r.end_mm - end) < 8 else r.end_mm)
+        replace(
+            r,
+            start_mm=start if abs(r.start_mm - start) < 8 else r.start_mm,
+            end_mm=end if abs(r.end_mm - end) < 8 else r.end_mm,
+        )
         for r in rows
     ]
 
@@ -205,7 +222,9 @@ def _one_per_place(found: list[Label]) -> list[Label]:
     return kept
 
 
-def _column_counts(rows: list[Row], by_row: list[list[Label]], edges: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]) -> list[int]:
+def _column_counts(
+    rows: list[Row], by_row: list[list[Label]], edges: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]
+) -> list[int]:
     """Decide how many leads stand side by side in each row."""
     votes = []
     for row, found in zip(rows, by_row, strict=True):
@@ -285,7 +304,7 @@ def _completed(slots: list[Slot], counts: list[int], wanted: str, notes: list[st
         expected = _expected(slots, counts, template)
         for i in missing:
             lead = expected.get(i, "")
-            if lead and (lead not in used or out[i].columns == 1 and columns > 1):
+            if lead and (lead not in used or (out[i].columns == 1 and columns > 1)):
                 out[i] = replace(out[i], lead=lead, confidence=confidence, read=False)
                 used.add(lead)
     left = [s for s in out if not s.lead]
@@ -295,7 +314,8 @@ def _completed(slots: list[Slot], counts: list[int], wanted: str, notes: list[st
     unnamed = sum(not s.lead for s in out)
     inferred = len(missing) - unnamed
     if inferred:
-        notes.append(f"{inferred} lead name(s) not read, inferred from the layout" if read else "no lead name could be read: standard order assumed")
+        some = f"{inferred} lead name(s) not read, inferred from the layout"
+        notes.append(some if read else "no lead name could be read: standard order assumed")
     if unnamed:
         notes.append(f"{unnamed} strip(s) without a readable lead name left out")
     return [s for s in out if s.lead], name
@@ -326,7 +346,10 @@ def _template(slots: list[Slot], counts: list[int], shape: str, wanted: str) -> 
     options = [t for t in LAYOUTS.values() if t.name.removesuffix("-cabrera") == shape]
     if not options:
         return None
-    scored = [(agree - 2 * disagree, -k, t) for k, t in enumerate(options) for agree, disagree in [_agreement(slots, counts, t)]]
+    scored = []
+    for k, option in enumerate(options):
+        agree, disagree = _agreement(slots, counts, option)
+        scored.append((agree - 2 * disagree, -k, option))
     best = max(scored, key=lambda item: item[:2])
     agree, disagree = _agreement(slots, counts, best[2])
     return best[2] if disagree <= agree // 2 else None

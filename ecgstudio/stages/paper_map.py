@@ -90,7 +90,7 @@ class CellMap:
 
     def to_cells(self, mm: F64) -> F64:
         """Invert `to_mm` by fixed-point steps (the residual is small and smooth)."""
-        inverse = np.linalg.inv(self.homography)
+        inverse = np.asarray(np.linalg.inv(self.homography), np.float64)
         cells = apply_homography(inverse, mm)
         for _ in range(8):
             at = [cells[:, 1], cells[:, 0]]
@@ -162,7 +162,9 @@ def nodes_from_cells(cell_map: CellMap, *, cells_to_page: F64, margin_mm: float 
     return page.reshape(count[1], count[0], 2)
 
 
-def rectified(pixels: Image, grid: GridFit, *, px_per_mm: float, origin_mm: tuple[float, float], shape: tuple[int, int]) -> Image:
+def rectified(
+    pixels: Image, grid: GridFit, *, px_per_mm: float, origin_mm: tuple[float, float], shape: tuple[int, int]
+) -> Image:
     """Sample original pixels once into a rectified raster; pixel (0, 0) has its centre half a pixel from the origin."""
     at, coarse_shape = coarse_centres(shape, 16)
     mm = (at + 0.5) / px_per_mm + np.array(origin_mm)
@@ -180,8 +182,11 @@ def rectified(pixels: Image, grid: GridFit, *, px_per_mm: float, origin_mm: tupl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refined:
-    """A map after refinement, with what speaks for it: `lines` is the share of the area where printed lines confirm it,
-    `moved_mm` the rms of the last correction, `rough_mm` the rms of what no smooth bend of the sheet explains."""
+    """A map after refinement, with what speaks for it.
+
+    `lines` is the share of the area where printed lines confirm it, `moved_mm` the rms of the last correction,
+    `rough_mm` the rms of what no smooth bend of the sheet explains.
+    """
 
     grid: GridFit
     lines: float
@@ -195,7 +200,7 @@ class Refined:
 
 
 def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
-    """Move the map onto the printed lines: the 1-mm lines, before them the 5-mm lines if the map claims to know those."""
+    """Move the map onto the printed 1-mm lines, before that onto the 5-mm lines if the map claims to know those."""
     darkest = np.ascontiguousarray(pixels.min(axis=2))
     lines, moved = 0.0, np.inf
     for period_mm, sigma in ((5.0, 1.6), (1.0, 2.2), (1.0, 1.6)) if anchored else ((1.0, 2.2), (1.0, 1.6)):
@@ -255,7 +260,7 @@ def _line_offsets(grey: Image, grid: GridFit, *, period_mm: float) -> tuple[F64,
     deltas, weights = [], []
     for axis in (0, 1):
         n = shape[1 - axis]
-        position_mm = (np.arange(n) + 0.5) / REFINE_PX_PER_MM
+        position_mm = (np.arange(n, dtype=np.float64) + 0.5) / REFINE_PX_PER_MM
 
         def demodulate(cycles_per_mm: float, position_mm: F64 = position_mm, axis: int = axis) -> Complex:
             carrier = np.exp(-2j * np.pi * cycles_per_mm * position_mm)
@@ -268,7 +273,8 @@ def _line_offsets(grey: Image, grid: GridFit, *, period_mm: float) -> tuple[F64,
             return np.asarray(parts[0] + 1j * parts[1])
 
         line = demodulate(1.0 / period_mm)
-        noise = (np.abs(demodulate(1.0 / period_mm + BETWEEN_HARMONICS)) + np.abs(demodulate(1.0 / period_mm - BETWEEN_HARMONICS))) / 2
+        beside = [np.abs(demodulate(1.0 / period_mm + side * BETWEEN_HARMONICS)) for side in (1, -1)]
+        noise = (beside[0] + beside[1]) / 2
         floor = ndimage.gaussian_filter(noise, 3.0, mode="nearest") + 0.02
         power = np.abs(line) ** 2
         # lines are dark: their phase is that of a minimum, half a turn away; `delta` is true minus assumed mm

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ecgstudio.core.arrays import Floats
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
@@ -111,12 +111,12 @@ def _lead_quality(trace: LeadTrace) -> LeadQuality:
     return LeadQuality(trace.lead, confidence, float(read.mean()) if len(read) else 0.0)
 
 
-def _ratio_db(signal: NDArray[np.float64], residual: NDArray[np.float64], fs: float) -> float | None:
+def _ratio_db(signal: Floats, residual: Floats, fs: float) -> float | None:
     """Return signal over residual power in dB where both are known for long enough; offsets do not count."""
     both = np.isfinite(signal) & np.isfinite(residual)
     if both.sum() < MIN_COMMON_S * fs:
         return None
-    return float(10 * np.log10(max(np.var(signal[both]), 1e-12) / max(np.var(residual[both]), 1e-12)))
+    return float(10 * np.log10(max(float(np.var(signal[both])), 1e-12) / max(float(np.var(residual[both])), 1e-12)))
 
 
 def _twin(ecg: DigitizedEcg) -> tuple[str, float, float] | None:

@@ -110,12 +110,13 @@ def _poses(pixels: Image, runtime: Runtime) -> list[Pose]:
     px_per_mm = float(2.0**log_scale) / zoom
     tilt = float(np.arctan2((geometry[3] * weight).sum(), (geometry[2] * weight).sum()) / 4)
     order = np.argsort(-probabilities)
-    poses = []
-    for orientation in order[:3]:
+    poses: list[Pose] = []
+    for orientation in map(int, order[:3]):
         confidence = float(probabilities[orientation])
         if poses and (poses[0].confidence >= SURE_ORIENTATION and confidence < 0.05):
             break
-        poses.append(Pose(int(orientation), confidence, px_per_mm, _paper_angle(int(orientation), tilt), orientation >= 4))
+        angle = _paper_angle(orientation, tilt)
+        poses.append(Pose(orientation, confidence, px_per_mm, angle, orientation >= 4))
     return poses
 
 
@@ -132,7 +133,8 @@ def _paper_angle(orientation: int, tilt_rad: float) -> float:
 def _padded(image: Image) -> Image:
     """Pad to multiples of 32 on the right and at the bottom with grey."""
     h, w = image.shape[:2]
-    return cv2.copyMakeBorder(image, 0, -h % 32, 0, -w % 32, cv2.BORDER_CONSTANT, value=(128, 128, 128)).astype(np.uint8)
+    padded = cv2.copyMakeBorder(image, 0, -h % 32, 0, -w % 32, cv2.BORDER_CONSTANT, value=(128, 128, 128))
+    return np.asarray(padded, np.uint8)
 
 
 def _weighted_median(values: NDArray[np.float32], weights: F64) -> float:
@@ -174,7 +176,8 @@ def _labels_from(maps: KeypointMaps, view: View) -> list[_Label]:
             centre = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
             px = (centre + 0.5) * READ_CELL_PX - 0.5
             xy = view.to_page(px[None])[0]
-            labels.append(_Label(KEYPOINT_NAMES[(group.start or 0) - 1 + winner], (float(xy[0]), float(xy[1])), confidence))
+            name = KEYPOINT_NAMES[(group.start or 0) - 1 + winner]
+            labels.append(_Label(name, (float(xy[0]), float(xy[1])), confidence))
     return labels
 
 

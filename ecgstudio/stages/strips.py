@@ -13,7 +13,9 @@ STRIP_PX_PER_MM = 8.0
 CONTRAST = 0.25  # share of full scale that becomes one
 
 
-def cut_strip(page: Page, grid: GridFit, *, x0_mm: float, centre_mm: float, half_px: int, width_px: int) -> NDArray[np.float32]:
+def cut_strip(
+    page: Page, grid: GridFit, *, x0_mm: float, centre_mm: float, half_px: int, width_px: int
+) -> NDArray[np.float32]:
     """Return [2, 2 * half_px, width_px]: the brightest and the darkest channel, 0..1, around a level line."""
     origin = (x0_mm, centre_mm - half_px / STRIP_PX_PER_MM)
     rgb = rectified(page.pixels, grid, px_per_mm=STRIP_PX_PER_MM, origin_mm=origin, shape=(2 * half_px, width_px))

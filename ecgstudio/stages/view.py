@@ -46,7 +46,13 @@ class View:
 
 
 def upright_view(
-    page_wh: tuple[int, int], *, px_per_mm: float, angle_rad: float, mirrored: bool, view_px_per_mm: float, max_side_px: int
+    page_wh: tuple[int, int],
+    *,
+    px_per_mm: float,
+    angle_rad: float,
+    mirrored: bool,
+    view_px_per_mm: float,
+    max_side_px: int,
 ) -> View:
     """Return the view in which the whole page is upright at about `view_px_per_mm`, sides multiples of 32."""
     turn = np.array([[np.cos(angle_rad), -np.sin(angle_rad)], [np.sin(angle_rad), np.cos(angle_rad)]])
