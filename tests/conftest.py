@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,8 +43,6 @@ def page() -> Page:
     return Page(PageId("0" * 64, 0), np.full((40, 60, 3), 255, np.uint8), 200.0, "page.png")
 
 
-@pytest.fixture
-def sample_folder() -> Path:
     """The bundled sample page and its truth."""
     from ecgstudio.paths import sample_folder
 

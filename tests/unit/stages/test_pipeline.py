@@ -96,6 +96,9 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
     return fakes
 
 
+FIRST_WEIGHTS = NoNetworks()
+DEFAULTS = PipelineSettings()
+
 Advance = Callable[..., Analysis]
 
 
@@ -106,8 +109,8 @@ def advance(page: Page, stages: FakeStages) -> Advance:
         *,
         corrections: Corrections = NO_CORRECTIONS,
         upto: Stage = Stage.QUALITY,
-        runtime: NoNetworks = NoNetworks(),
-        settings: PipelineSettings = PipelineSettings(),
+        runtime: NoNetworks = FIRST_WEIGHTS,
+        settings: PipelineSettings = DEFAULTS,
         status: Status = NULL_STATUS,
     ) -> Analysis:
         stages.calls.clear()
