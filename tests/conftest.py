@@ -41,9 +41,3 @@ def _silent_log(request: pytest.FixtureRequest) -> Iterator[None]:
 def page() -> Page:
     """An empty white page of 40 x 60 pixels."""
     return Page(PageId("0" * 64, 0), np.full((40, 60, 3), 255, np.uint8), 200.0, "page.png")
-
-
-    """The bundled sample page and its truth."""
-    from ecgstudio.paths import sample_folder
-
-    return sample_folder()
