@@ -22,6 +22,7 @@ from ecgstudio.stages.view import coarse_centres, upsampled
 Complex = NDArray[np.complex128]
 Image = NDArray[np.uint8]
 
+RASTER_STEP_PX = 4  # the map is smooth: linear between every fourth pixel is exact to 0.01 px
 TRUSTED_VECTOR = 0.35  # a smoothed phase vector longer than this is trusted
 MAX_SCALE_ERROR = 0.35  # coarse px/mm of stage 0 may be off by this share
 REFINE_PX_PER_MM = 8.0
@@ -141,7 +142,7 @@ def smoothed(values: F64, weight: F64, *, sigmas: tuple[float, ...]) -> F64:
     return out
 
 
-def nodes_from_cells(cell_map: CellMap, *, cells_to_page: F64, margin_mm: float = 25.0) -> F64:
+def nodes_from_cells(cell_map: CellMap, *, cells_to_page: F64, margin_mm: float = 90.0) -> F64:
     """Return the 5-mm lattice [R, C, 2] in page pixels over the region in which the grid was seen.
 
     `cells_to_page` is the 2 x 3 matrix from cell (column, row) to page pixels.
@@ -166,10 +167,10 @@ def rectified(
     pixels: Image, grid: GridFit, *, px_per_mm: float, origin_mm: tuple[float, float], shape: tuple[int, int]
 ) -> Image:
     """Sample original pixels once into a rectified raster; pixel (0, 0) has its centre half a pixel from the origin."""
-    at, coarse_shape = coarse_centres(shape, 16)
+    at, coarse_shape = coarse_centres(shape, RASTER_STEP_PX)
     mm = (at + 0.5) / px_per_mm + np.array(origin_mm)
     page = grid.lattice_to_page(mm[: coarse_shape[1], 0], mm[:: coarse_shape[1], 1])
-    full = upsampled(page.astype(np.float32), shape, 16)
+    full = upsampled(page.astype(np.float32), shape, RASTER_STEP_PX)
     # pages finer than the raster are averaged first, so that nothing aliases
     zoom = grid.px_per_mm / px_per_mm
     if zoom > 1.35:
@@ -178,6 +179,26 @@ def rectified(
         full, pixels = (full + np.float32(0.5)) * scale - np.float32(0.5), small
     out = cv2.remap(pixels, full[..., 0], full[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One pass of refinement: which lines, averaged over which blocks, how smooth the correction is.
+
+    A pass that grows unwraps the phase, so that it may follow the sheet out of the region that was known; the others
+    take each offset as less than half a period.
+    """
+
+    period_mm: float
+    block_mm: float
+    blur: float
+    sigma: float
+    grows: bool
+
+
+FIVE_MM = Step(5.0, 5.0, 1.5, 1.6, grows=False)
+ONE_MM = (Step(1.0, 2.5, 0.8, 2.2, grows=True), Step(1.0, 2.5, 1.2, 2.0, grows=True), Step(1.0, 2.5, 1.5, 1.6, grows=False))
+CROP_MARGIN_MM = 30.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,16 +223,20 @@ class Refined:
 def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
     """Move the map onto the printed 1-mm lines, before that onto the 5-mm lines if the map claims to know those."""
     darkest = np.ascontiguousarray(pixels.min(axis=2))
-    lines, moved = 0.0, np.inf
-    for period_mm, sigma in ((5.0, 1.6), (1.0, 2.2), (1.0, 1.6)) if anchored else ((1.0, 2.2), (1.0, 1.6)):
-        delta, weight = _line_offsets(darkest, grid, period_mm=period_mm)
-        share = float((weight.min(axis=-1) > 0.5).mean())
-        if share < 0.04:
+    lines, moved, lines_seen = 0.0, np.inf, np.nan
+    for step in (FIVE_MM, *ONE_MM) if anchored else ONE_MM:
+        delta, weight = _line_offsets(darkest, grid, step)
+        seen = weight.min(axis=-1) > 0.5
+        if seen.mean() < 0.01:
             continue
-        shift = np.stack([smoothed(delta[..., k], weight[..., k], sigmas=(sigma, 4.0, 10.0)) for k in (0, 1)], axis=-1)
-        grid = _shifted(grid, shift, block_mm=5.0 if period_mm == 5.0 else 2.5)
-        lines = share
-        moved = float(np.sqrt((shift**2).mean()))
+        shift = np.stack([smoothed(delta[..., k], weight[..., k], sigmas=(step.sigma, 4.0, 10.0)) for k in (0, 1)], axis=-1)
+        grid = _shifted(grid, shift, block_mm=step.block_mm)
+        if step.grows:
+            continue
+        moved = float(np.sqrt((shift[seen] ** 2).mean()))
+        if step.period_mm == 1.0 or not np.isfinite(lines_seen):
+            lines_seen = float(seen.mean())
+            grid, lines = _cropped(grid, seen, block_mm=step.block_mm)
     if not anchored and lines > 0:
         grid = _on_bold_lines(darkest, grid)
     return Refined(grid, lines, moved, _roughness_mm(grid))
@@ -229,7 +254,7 @@ def _roughness_mm(grid: GridFit) -> float:
 
 def _on_bold_lines(darkest: Image, grid: GridFit) -> GridFit:
     """Renumber the millimetres so that nodes lie on the emphasised 5-mm lines, if the paper has them."""
-    delta, weight = _line_offsets(darkest, grid, period_mm=5.0)
+    delta, weight = _line_offsets(darkest, grid, FIVE_MM)
     whole = []
     for k in (0, 1):
         mean = (weight[..., k] * np.exp(2j * np.pi * delta[..., k] / 5.0)).sum() / max(weight[..., k].sum(), 1e-9)
@@ -243,13 +268,13 @@ def _on_bold_lines(darkest: Image, grid: GridFit) -> GridFit:
     return GridFit(nodes, grid.scale, grid.confidence)
 
 
-def _line_offsets(grey: Image, grid: GridFit, *, period_mm: float) -> tuple[F64, F64]:
+def _line_offsets(grey: Image, grid: GridFit, step: Step) -> tuple[F64, F64]:
     """Measure by demodulation how far each block's printed lines lie from the map: mm [R, C, 2] and weights.
 
     The weight compares the line's own frequency with neighbouring ones that carry no lines.
     """
     width_mm, height_mm = grid.size_mm
-    block_mm = 5.0 if period_mm == 5.0 else 2.5
+    period_mm, block_mm = step.period_mm, step.block_mm
     block = round(block_mm * REFINE_PX_PER_MM)
     shape = (round(height_mm / block_mm) * block, round(width_mm / block_mm) * block)
     image = rectified(grey, grid, px_per_mm=REFINE_PX_PER_MM, origin_mm=(0.0, 0.0), shape=shape).astype(np.float32)
@@ -269,7 +294,7 @@ def _line_offsets(grey: Image, grid: GridFit, *, period_mm: float) -> tuple[F64,
                 wave = part.astype(np.float32)
                 product = image * (wave[None, :] if axis == 0 else wave[:, None])
                 small = cv2.resize(product, blocks, interpolation=cv2.INTER_AREA).astype(np.float64)
-                parts.append(ndimage.gaussian_filter(small, 1.5, mode="nearest"))
+                parts.append(ndimage.gaussian_filter(small, step.blur, mode="nearest"))
             return np.asarray(parts[0] + 1j * parts[1])
 
         line = demodulate(1.0 / period_mm)
@@ -278,9 +303,43 @@ def _line_offsets(grey: Image, grid: GridFit, *, period_mm: float) -> tuple[F64,
         floor = ndimage.gaussian_filter(noise, 3.0, mode="nearest") + 0.02
         power = np.abs(line) ** 2
         # lines are dark: their phase is that of a minimum, half a turn away; `delta` is true minus assumed mm
-        deltas.append(np.angle(-line) / (2 * np.pi) * period_mm)
-        weights.append(power / (power + (2.5 * floor) ** 2))
+        weight = power / (power + (2.5 * floor) ** 2)
+        turns = np.angle(-line) / (2 * np.pi)
+        if step.grows:
+            turns, weight = _unwrapped(turns, weight)
+        deltas.append(turns * period_mm)
+        weights.append(weight)
     return np.stack(deltas, axis=-1), np.stack(weights, axis=-1)
+
+
+def _unwrapped(turns: F64, weight: F64) -> tuple[F64, F64]:
+    """Unwrap phases (in turns) over the largest coherent region; elsewhere the weight becomes 0."""
+    regions, count = ndimage.label(ndimage.binary_opening(weight > 0.4))
+    if count == 0:
+        return turns, np.zeros_like(weight)
+    sizes = ndimage.sum(weight, regions, np.arange(1, count + 1))
+    main = regions == 1 + int(np.argmax(sizes))
+    if main.sum() < 12:
+        return turns, np.zeros_like(weight)
+    phase = unwrap_phase(np.ma.masked_array(turns * 2 * np.pi, ~main))
+    whole = np.ma.filled(phase, 0.0) / (2 * np.pi)
+    whole -= np.round(np.median(whole[main]))
+    return whole, np.where(main, weight, 0.0)
+
+
+def _cropped(grid: GridFit, seen: NDArray[np.bool_], *, block_mm: float) -> tuple[GridFit, float]:
+    """Cut the lattice to where lines were seen, with a margin; also return the share of lines inside it."""
+    rows, columns = np.nonzero(ndimage.binary_opening(seen))
+    if not len(rows):
+        return grid, float(seen.mean())
+    last = np.array(grid.nodes.shape[:2]) - 1
+    margin = CROP_MARGIN_MM / GRID_PITCH_MM
+    ratio = block_mm / GRID_PITCH_MM
+    low = np.clip(np.floor(np.array([rows.min(), columns.min()]) * ratio - margin), 0, last - 3).astype(int)
+    high = np.clip(np.ceil((np.array([rows.max(), columns.max()]) + 1) * ratio + margin), low + 3, last).astype(int)
+    box = (high - low) * GRID_PITCH_MM
+    share = float(seen.sum()) * block_mm**2 / float(np.prod(box))
+    return GridFit(grid.nodes[low[0] : high[0] + 1, low[1] : high[1] + 1], grid.scale, grid.confidence), share
 
 
 def _shifted(grid: GridFit, shift_mm: F64, block_mm: float) -> GridFit:

@@ -30,6 +30,7 @@ CELL_PX = 4
 MAX_VIEW_PX = 2304
 FIELD_CELL_PX = 10  # cells of the classical search, in view pixels
 LOW_CONFIDENCE = 0.15
+CLEAR_MERIT = 0.5  # a map this well confirmed needs no competitor
 SPECTRUM_REACH = 0.19  # not as far as the next harmonic of 5-mm lines, a fifth away
 
 
@@ -49,13 +50,15 @@ def fit_grid(
         view_px_per_mm=NETWORK_PX_PER_MM, max_side_px=MAX_VIEW_PX,
     )  # fmt: skip
     image = view.pixels(page.pixels)
-    maps = runtime.grid(image)
-    status.checkpoint(0.5, "grid seen")
-    candidates = [
-        refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=anchored)
-        for nodes, anchored in ((_from_spectrum(image, view), False), (_from_network(maps, view), True))
-        if nodes is not None
-    ]
+    candidates = []
+    nodes = _from_spectrum(image, view)
+    if nodes is not None:
+        candidates.append(refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=False))
+    status.checkpoint(0.4, "fine lines")
+    if not candidates or candidates[0].merit(keypoints.px_per_mm) < CLEAR_MERIT:
+        nodes = _from_network(runtime.grid(image), view)
+        if nodes is not None:
+            candidates.append(refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=True))
     status.checkpoint(0.9, "grid refined")
     if candidates:
         best = max(candidates, key=lambda c: c.merit(keypoints.px_per_mm))

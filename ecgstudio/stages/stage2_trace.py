@@ -24,7 +24,9 @@ STRIP_HALF_MM = 30.0
 TALL_HALF_MM = 54.0
 STRIP_MARGIN_MM = 12.0
 LAYOUT_PX_PER_MM = 5.0
-LAYOUT_CELL_PX = 4
+LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
+MIN_PRINTED = 0.4
+SAME_TRACE_MM = 1.2
 OUTPUT_HZ = 500.0
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
 BOUNDARY_SEARCH_MM = 3.0
@@ -59,46 +61,90 @@ def read_traces(
 
     Raises StageError if there is no strip or no nameable lead on the page.
     """
-    layout = page_layout(page, keypoints, grid, runtime=runtime, wanted=settings.layout)
-    status.checkpoint(0.3, "layout")
-    readings = read_strips(page, grid, layout.rows, runtime=runtime, flip=settings.flip)
+    rows, edges = find_strips(page, grid, runtime=runtime)
+    status.checkpoint(0.3, "strips found")
+    readings = read_strips(page, grid, rows, runtime=runtime, flip=settings.flip)
+    readings = one_per_trace([r for r in readings if _is_printed(r)])
+    if not readings:
+        raise StageError("traces", "no ECG strip could be followed", "check the grid, or draw the traces by hand")
     status.checkpoint(0.8, "traces read")
+    readings = [replace(r, row=replace(r.row, start_mm=first, end_mm=last)) for r in readings for first, last in [_row_ends(r)]]
+    layout = solve_layout(
+        [r.row for r in readings], _labels(keypoints, grid), edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0),
+        wanted=settings.layout,
+    )  # fmt: skip
+    if not layout.slots:
+        raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
     slots = refine_slots(layout, readings)
     origin_mm = min(slot.start_mm for slot in slots)
     traces = [_lead_trace(slot, readings[slot.row], grid, origin_mm) for slot in slots]
     return DigitizedEcg(tuple(t for t in traces if t is not None and np.isfinite(t.mv).any()), layout.name)
 
 
-def page_layout(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime, wanted: str = "auto") -> PageLayout:
-    """Find rows and lead names on the rectified page."""
+def find_strips(page: Page, grid: GridFit, *, runtime: Runtime) -> tuple[tuple[Row, ...], NDArray[np.float32]]:
+    """Find the rows on the rectified page; returns them and the map of lead edges.
+
+    Raises StageError if there is none.
+    """
     width_mm, height_mm = grid.size_mm
     shape = tuple(int(-(-v * LAYOUT_PX_PER_MM // 32) * 32) for v in (height_mm, width_mm))
     image = rectified(page.pixels, grid, px_per_mm=LAYOUT_PX_PER_MM, origin_mm=(0.0, 0.0), shape=(shape[0], shape[1]))
     maps = runtime.grid(image)
-    inside = _inside_page(page, grid, maps.axis.shape)
-    cell_mm = LAYOUT_CELL_PX / LAYOUT_PX_PER_MM
-    rows = find_rows(np.where(inside, maps.axis, 0.0).astype(np.float32), cell_mm=cell_mm, origin_mm=(0.0, 0.0))
+    axis = np.where(_inside_page(page, grid, maps.axis.shape), maps.axis, 0.0).astype(np.float32)
+    rows = find_rows(axis, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0))
     if not rows:
         raise StageError("traces", "no ECG strip was found on the page", "check the grid, or mark the lead names by hand")
-    is_lead = [name in LEAD_INDEX for name in keypoints.names]
-    xy = keypoints.xy[is_lead]
-    mm = grid.to_mm(xy) if len(xy) else np.zeros((0, 2))
-    names = [n for n, lead in zip(keypoints.names, is_lead, strict=True) if lead]
-    sure = keypoints.confidence[is_lead]
-    labels = [
-        Label(n, float(p[0]), float(p[1]), float(c))
-        for n, p, c in zip(names, mm, sure, strict=True)
+    return tuple(rows), maps.edge
+
+
+def _labels(keypoints: Keypoints, grid: GridFit) -> list[Label]:
+    """Return the lead names at their paper positions."""
+    chosen = [i for i, name in enumerate(keypoints.names) if name in LEAD_INDEX]
+    mm = grid.to_mm(keypoints.xy[chosen]) if chosen else np.zeros((0, 2))
+    return [
+        Label(keypoints.names[i], float(p[0]), float(p[1]), float(keypoints.confidence[i]))
+        for i, p in zip(chosen, mm, strict=True)
         if np.isfinite(p).all()
     ]
-    layout = solve_layout(rows, labels, maps.edge, cell_mm=cell_mm, origin_mm=(0.0, 0.0), wanted=wanted)
-    if not layout.slots:
-        raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
-    return layout
+
+
+def _is_printed(reading: StripReading) -> bool:
+    """Tell whether a trace runs along most of a strip."""
+    low, high = (int(np.clip(reading.x_px(x), 0, len(reading.presence))) for x in (reading.row.start_mm, reading.row.end_mm))
+    span = reading.presence[low:high]
+    return bool(len(span) and (span > 0.5).mean() > MIN_PRINTED)
+
+
+def one_per_trace(readings: list[StripReading]) -> list[StripReading]:
+    """Where two strips followed the same trace, keep the one whose axis lies nearer to it."""
+    kept: list[StripReading] = []
+    for reading in readings:
+        if kept and _same_trace(kept[-1], reading):
+            if _distance_mm(reading) < _distance_mm(kept[-1]):
+                kept[-1] = reading
+            continue
+        kept.append(reading)
+    return kept
+
+
+def _y_mm(reading: StripReading) -> F64:
+    return np.asarray(reading.centre_mm + (reading.height_px - reading.half_px + 0.5) / STRIP_PX_PER_MM)
+
+
+def _same_trace(a: StripReading, b: StripReading) -> bool:
+    n = min(len(a.height_px), len(b.height_px))
+    both = (a.presence[:n] > 0.5) & (b.presence[:n] > 0.5)
+    return bool(both.sum() > 40 and (np.abs(_y_mm(a)[:n] - _y_mm(b)[:n])[both] < SAME_TRACE_MM).mean() > 0.5)
+
+
+def _distance_mm(reading: StripReading) -> float:
+    present = reading.presence > 0.5
+    return float(abs(np.median(_y_mm(reading)[present]) - reading.centre_mm)) if present.any() else np.inf
 
 
 def _inside_page(page: Page, grid: GridFit, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Mark the layout cells that lie on the picture."""
-    cell_mm = LAYOUT_CELL_PX / LAYOUT_PX_PER_MM
+    cell_mm = LAYOUT_CELL_MM
     xy = grid.lattice_to_page((np.arange(shape[1]) + 0.5) * cell_mm, (np.arange(shape[0]) + 0.5) * cell_mm)
     height, width = page.pixels.shape[:2]
     return np.asarray((xy > -0.5).all(axis=-1) & (xy[..., 0] < width - 0.5) & (xy[..., 1] < height - 0.5))
