@@ -19,13 +19,14 @@ LAYOUTS = {
 }  # fmt: skip
 """How often each layout is drawn; "few" is a strip of one to four leads."""
 
-GRIDS = {"full": 0.72, "dots": 0.08, "major": 0.09, "uniform": 0.05, "dashed": 0.03, "none": 0.03}
+GRIDS = {"full": 0.62, "dots": 0.07, "major": 0.08, "uniform": 0.17, "dashed": 0.03, "none": 0.03}
 GRID_INKS = {
     "red": ((235, 110, 110), 40), "pink": ((240, 150, 170), 30), "orange": ((225, 150, 90), 30),
     "brown": ((170, 120, 90), 30), "blue": ((110, 130, 225), 40), "green": ((90, 175, 120), 40),
     "grey": ((140, 140, 140), 50), "black": ((50, 50, 50), 35), "teal": ((80, 170, 170), 35),
 }  # fmt: skip
 GRID_INK_WEIGHTS = (0.24, 0.2, 0.1, 0.06, 0.08, 0.08, 0.14, 0.06, 0.04)
+SEPARATORS = {"none": 0.42, "tick": 0.30, "line": 0.06, "dotted": 0.05, "double": 0.07, "connect": 0.10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class PageStyle:
     trace_mm: float
     dot_mm: float  # printer's dot pitch, 0 = smooth
     text_ink: tuple[int, int, int]
-    scale_text: str  # "none" "bottom" "top" "left"
+    scale_text: str  # "none" "bottom" "top"
     header: bool
     ticks: bool
     filter_hz: float  # low-pass of the cart, 0 = none
@@ -120,15 +121,20 @@ def _rows(rng: Rng, layout: str) -> tuple[RowStyle, ...]:
     return tuple(rows)
 
 
-def random_style(rng: Rng) -> PageStyle:
-    """Draw one page's look; the same generator state gives the same page."""
-    layout = pick(rng, LAYOUTS)
+def random_style(rng: Rng, *, layout: str | None = None) -> PageStyle:
+    """Draw one page's look, in a layout if one is given; the same generator state gives the same page.
+
+    Raises ValueError for a layout that is not in LAYOUTS.
+    """
+    if layout is None:
+        layout = pick(rng, LAYOUTS)
+    elif layout not in LAYOUTS:
+        raise ValueError(f"unknown layout {layout!r}; choose one of {', '.join(LAYOUTS)}")
     rows = _rows(rng, layout)
     n = len(rows)
     mm_per_s = float(rng.choice([25.0, 50.0], p=[0.92, 0.08]))
-    wide = max(len(row.leads) for row in rows)
-    width = float(rng.choice([250.0, 125.0, rng.uniform(150, 262)], p=[0.72, 0.0 if wide > 2 else 0.08, 0.2 if wide > 2 else 0.2]
-                             if wide <= 2 else [0.8, 0.0, 0.2]))  # fmt: skip
+    half = 0.08 if max(len(row.leads) for row in rows) <= 2 else 0.0  # 125 mm: half a standard sheet
+    width = float(rng.choice([250.0, 125.0, rng.uniform(150, 262)], p=[0.8 - half, half, 0.2]))
     gain = float(rng.choice([10.0, 5.0, 20.0], p=[0.88, 0.08, 0.04]))
     chest = gain / 2 if gain == 10.0 and rng.random() < 0.05 else gain
     spacing = float(np.clip(rng.normal({12: 15.5, 7: 24, 6: 25}.get(n, 32.0), 3.5), 10.5 if n >= 12 else 15, 48))
@@ -173,7 +179,7 @@ def random_style(rng: Rng) -> PageStyle:
         row_mm=tuple(float(v) for v in row_y), mm_per_s=mm_per_s, mm_per_mV=(gain, chest),
         sequential=bool(rng.random() < 0.75),
         gap_mm=float(rng.choice([0.0, rng.uniform(0.3, 4)], p=[0.75, 0.25])),
-        separator=pick(rng, {"none": 0.42, "tick": 0.30, "line": 0.06, "dotted": 0.05, "double": 0.07, "connect": 0.10}),
+        separator=pick(rng, SEPARATORS),
         separator_mm=float(rng.uniform(1.5, 9)),
         pulse=pulse, pulse_gap_mm=float(rng.choice([0.0, rng.uniform(0.2, 2.5)])),
         label_place=place, label_dx_mm=float(rng.uniform(-0.5, 5.0)), label_dy_mm=float(dy),
