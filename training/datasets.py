@@ -1,8 +1,7 @@
-"""Endless shuffled batches for each stage, cut from a folder of rendered pages; the crops themselves are in `sampling`."""
+"""Endless shuffled batches for each stage, cut from a folder of rendered pages; `sampling` makes the crops."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,18 +20,14 @@ from training.sampling import (
     random_view,
     sample_strip,
 )
-from training.synth.truth import load_truth
+from training.synth.truth import load_truth, upright
 
 Rng = np.random.Generator
 Batch = dict[str, torch.Tensor]
 Arrays = dict[str, NDArray[np.generic]]
 
-log = logging.getLogger(__name__)
-
 VALIDATION_SHARE = 0.04
 PICTURES = (".jpg", ".png")
-
-
 SHUFFLE_CROPS = 384  # crops kept for mixing pages
 CROPS_PER_PAGE = {"stage0": 6, "stage1": 6, "stage2": 14}
 POSES_PER_PAGE = 2
@@ -47,11 +42,11 @@ def page_files(folder: Path, split: str) -> list[Path]:
 
 
 def load_page(path: Path) -> MappedPage:
-    """Read a rendered page and its truth."""
+    """Read a rendered page and its truth; a page that was written turned is turned back."""
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         raise ValueError(f"{path.name}: not a readable picture")
-    return MappedPage(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), load_truth(path.with_suffix(".npz")))
+    return MappedPage(*upright(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), load_truth(path.with_suffix(".npz"))))
 
 
 class PageCrops(IterableDataset[Batch]):
@@ -111,7 +106,7 @@ class PageCrops(IterableDataset[Batch]):
         for page in self._pages(rng):
             for _ in range(CROPS_PER_PAGE["stage2"]):
                 s = sample_strip(page, rng, shape=shape)
-                if s is None or np.isfinite(s.height).sum() < 16:
+                if np.isfinite(s.height).sum() < 16:
                     continue
                 crop: Arrays = {
                     "strips": s.strip, "height": s.height, "slope": s.slope, "presence": s.presence,
@@ -135,7 +130,8 @@ class PageCrops(IterableDataset[Batch]):
             sheet = page.truth.sheet
             for _ in range(CROPS_PER_PAGE["stage1"]):
                 lead = sheet.leads[int(rng.integers(len(sheet.leads)))]
-                centre = np.array([rng.uniform(lead.start_mm - 15, lead.end_mm + 15), lead.axis_mm + rng.normal(0, 18)])
+                x_mm = rng.uniform(lead.start_mm - 15, lead.end_mm + 15)
+                centre = np.array([x_mm, lead.axis_mm + rng.normal(0, 18)])
                 if rng.random() < BESIDE_LEADS:
                     centre = rng.uniform(-20, np.array(sheet.size_mm) + 20)
                 view = random_view(page, rng, centre_mm=centre, size=plan.width, turn_deg=2.5, zoom_sigma=0.10)
@@ -170,14 +166,14 @@ def _label_crop(page: MappedPage, rng: Rng, size: int) -> Arrays:
     image = _colour(view.pixels(page.pixels), rng)
     return {
         "image": np.moveaxis(image, -1, 0), "labels": label_targets(page, view),
-        "orientation": np.int64(-1), "geometry": np.full((4, size // 32, size // 32), np.nan, np.float32),
+        "orientation": np.array(-1), "geometry": np.full((4, size // 32, size // 32), np.nan, np.float32),
     }  # fmt: skip
 
 
 def _pose_crop(page: MappedPage, rng: Rng, size: int) -> Arrays:
     pixels, orientation, geometry = pose_sample(page, rng, size=size)
     return {
-        "image": np.moveaxis(_colour(pixels, rng), -1, 0), "orientation": np.int64(orientation),
+        "image": np.moveaxis(_colour(pixels, rng), -1, 0), "orientation": np.array(orientation),
         "labels": np.full((size // 4, size // 4), 255, np.uint8), "geometry": geometry,
     }  # fmt: skip
 

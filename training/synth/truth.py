@@ -1,13 +1,16 @@
 """The exact truth of a rendered page, and its file format; nothing is drawn here."""
 
+from __future__ import annotations
+
+import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-
+from ecgstudio.core.geometry import from_upright_pixels, from_upright_xy, to_upright_pixels, to_upright_xy
 
 FORMAT_VERSION = 1
 
@@ -50,7 +53,7 @@ class SheetTruth:
 
     size_mm: tuple[float, float]
     grid_origin_mm: tuple[float, float]
-    grid_style: str  # "full", "major" (5 mm lines only), "uniform" (1 mm lines, no 5 mm emphasis), "none"
+    grid_style: str  # "full", "major" (5-mm lines only), "uniform" (1-mm lines, no 5-mm emphasis), "none"
     mm_per_s: float
     layout: str
     leads: tuple[LeadTruth, ...]
@@ -62,7 +65,10 @@ class SheetTruth:
 
 @dataclass(frozen=True, slots=True)
 class PageTruth:
-    """A sheet's truth together with the dense map from the sheet to the pixels of the picture."""
+    """A sheet's truth together with the dense map from the sheet to the pixels of the picture.
+
+    `orientation` 0..7 says how the upright page was mirrored and turned to give the picture; the lattice follows.
+    """
 
     sheet: SheetTruth
     lattice_px: Floats  # [R, C, 2] page pixels of the sheet's lattice points
@@ -70,30 +76,25 @@ class PageTruth:
     kind: str
     orientation: int
 
-    def to_page(self, mm: Floats) -> Floats:
-        """Map sheet millimetres [N, 2] to page pixels [N, 2] (cubic between lattice points)."""
-        from scipy.ndimage import map_coordinates
 
-        at = np.asarray(mm, np.float64)[:, ::-1].T / self.lattice_step_mm
-        return np.stack(
-            [map_coordinates(self.lattice_px[..., k], at, order=3, mode="nearest") for k in (0, 1)], axis=1
-        )
-
-
-def lattice_mm(size_mm: tuple[float, float], step_mm: float) -> Floats:
-    """Return the lattice [R, C, 2] that covers a sheet, in sheet millimetres."""
-    columns = int(np.ceil(size_mm[0] / step_mm)) + 1
-    rows = int(np.ceil(size_mm[1] / step_mm)) + 1
-    grid = np.meshgrid(np.arange(columns) * step_mm, np.arange(rows) * step_mm)
-    return np.stack(grid, axis=-1).astype(np.float64)
+def turned(pixels: NDArray[np.uint8], truth: PageTruth, orientation: int) -> tuple[NDArray[np.uint8], PageTruth]:
+    """Mirror and turn an upright page into an orientation 0..7; raise ValueError if it is turned already."""
+    if truth.orientation != 0:
+        raise ValueError(f"the page has orientation {truth.orientation} already")
+    page = from_upright_pixels(pixels, orientation)
+    lattice_px = from_upright_xy(truth.lattice_px, orientation, page_shape=page.shape)
+    return np.ascontiguousarray(page), replace(truth, lattice_px=lattice_px, orientation=orientation)
 
 
-def save_truth(path: Path, truth: PageTruth) -> None:
-    """Write a page's truth as a compressed .npz without pickled objects."""
-    import io
+def upright(pixels: NDArray[np.uint8], truth: PageTruth) -> tuple[NDArray[np.uint8], PageTruth]:
+    """Undo `turned`."""
+    lattice_px = to_upright_xy(truth.lattice_px, truth.orientation, page_shape=pixels.shape)
+    page = to_upright_pixels(pixels, truth.orientation)
+    return np.ascontiguousarray(page), replace(truth, lattice_px=lattice_px, orientation=0)
 
-    from ecgstudio.io.atomic import write_bytes
 
+def encode_truth(truth: PageTruth) -> bytes:
+    """Return a page's truth as the content of a compressed .npz file without pickled objects."""
     sheet = truth.sheet
     arrays: dict[str, NDArray[np.generic]] = {
         "lattice_px": truth.lattice_px.astype(np.float32),
@@ -123,12 +124,12 @@ def save_truth(path: Path, truth: PageTruth) -> None:
     }
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 def load_truth(path: Path) -> PageTruth:
-    """Read what `save_truth` wrote; raise ValueError for another version."""
+    """Read a file of `encode_truth`; raise ValueError for another version."""
     with np.load(path, allow_pickle=False) as z:
         about = json.loads(bytes(z["about"]).decode())
         if about["version"] != FORMAT_VERSION:

@@ -1,11 +1,13 @@
-"""Writing a folder of degraded pages with their truth, reproducibly and on all cores."""
+"""Write a folder of degraded pages with their truth, reproducibly and on all cores."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
+import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,98 +15,154 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstudio.errors import UserError
-from ecgstudio.io.atomic import write_bytes
-from training.signals import open_source
+from ecgstudio.errors import OutputError, UserError
+from ecgstudio.io.atomic import file_group
+from training.signals import RecordSource, open_source
+from training.signals.record import TRAINABLE_SPLITS
 from training.synth.degrade import degrade
 from training.synth.page import render_sheet
-from training.synth.truth import PageTruth, lattice_mm, save_truth
+from training.synth.sheet_map import lattice_mm
+from training.synth.style import LAYOUTS, random_style
+from training.synth.truth import PageTruth, encode_truth, turned
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 LATTICE_STEP_MM = 2.5
-KINDS = {"render": 0.22, "scan": 0.26, "photo": 0.34, "screen": 0.06, "damage": 0.12}
+KIND_SHARES = {"render": 0.22, "scan": 0.26, "photo": 0.34, "screen": 0.06, "damage": 0.12}
+SHEET_PX_PER_MM = 8.0  # about 200 dpi: the resolution that stage 2 reads at
 STORED_QUALITY = 95
+PROGRESS_EVERY = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SynthPage:
-    """A degraded page with the truth of every stage."""
+    """A degraded page with the truth of every stage; `lossless` says that no JPEG went over its pixels."""
 
     pixels: NDArray[np.uint8]
     truth: PageTruth
+    lossless: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PagePlan:
+    """Which pages go into a folder; None leaves a choice to chance."""
+
+    folder: Path
+    records: str = "synthetic"
+    split: str = "train"
+    seed: int = 0
+    kind: str | None = None
+    layout: str | None = None
+    orient: bool = False
 
 
 def synthesize_page(
-    mv: NDArray[np.float32], fs: float, *, rng: np.random.Generator, kind: str | None = None, px_per_mm: float = 8.0
+    mv: NDArray[np.float32],
+    fs: float,
+    *,
+    rng: np.random.Generator,
+    kind: str | None = None,
+    layout: str | None = None,
+    orient: bool = False,
+    px_per_mm: float = SHEET_PX_PER_MM,
 ) -> SynthPage:
-    """Render a record (mV, [12, n]) on a random sheet and degrade it; the truth follows the pixels exactly."""
-    sheet = render_sheet(mv, fs, rng=rng, px_per_mm=px_per_mm)
+    """Render a record (mV, [12, n]) on a random sheet and degrade it; the truth follows the pixels exactly.
+
+    Upright unless `orient` asks for a random orientation. Raises ValueError for an unknown kind or layout.
+    """
+    sheet = render_sheet(mv, fs, rng=rng, px_per_mm=px_per_mm, style=random_style(rng, layout=layout))
     if kind is None:
-        kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+        kind = str(rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
     degraded = degrade(sheet.pixels, px_per_mm=px_per_mm, kind=kind, rng=rng)
     lattice = lattice_mm(sheet.truth.size_mm, LATTICE_STEP_MM)
     at_px = lattice.reshape(-1, 2) * px_per_mm - 0.5
     lattice_px = degraded.warp.sheet_to_photo(at_px).reshape(lattice.shape)
-    truth = PageTruth(
-        sheet=sheet.truth, lattice_px=lattice_px, lattice_step_mm=LATTICE_STEP_MM, kind=kind, orientation=0
+    pixels, truth = turned(
+        degraded.pixels,
+        PageTruth(sheet.truth, lattice_px, LATTICE_STEP_MM, kind=kind, orientation=0),
+        int(rng.integers(8)) if orient else 0,
     )
-    return SynthPage(degraded.pixels, truth)
+    return SynthPage(pixels, truth, lossless=degraded.jpeg_quality is None)
 
 
-def write_page(out: Path, index: int, records: str, split: str, seed: int, kind: str | None) -> str:
-    """Write page number `index` (picture and truth) unless it is there; return its name."""
-    cv2.setNumThreads(1)
-    name = f"page-{seed:03d}-{index:06d}"
-    if (out / f"{name}.npz").exists() and (out / f"{name}.jpg").exists():
-        return name
-    rng = np.random.default_rng((seed, index))
-    source = _source(records, split)
+def write_page(plan: PagePlan, index: int) -> Path:
+    """Write page number `index` of a plan, picture and truth, unless it is there; return the picture's path.
+
+    Seed and index fix the page, whatever else was written.
+    """
+    stem = plan.folder / f"page-{plan.seed:03d}-{index:06d}"
+    truth_path = stem.with_suffix(".npz")
+    for picture in (stem.with_suffix(".jpg"), stem.with_suffix(".png")):
+        if picture.exists() and truth_path.exists():
+            return picture
+    rng = np.random.default_rng((plan.seed, index))
+    source = _source(plan.records, plan.split)
     record = source[int(rng.integers(len(source)))]
-    page = synthesize_page(record.mv, record.fs, rng=rng, kind=kind)
-    bgr = cv2.cvtColor(page.pixels, cv2.COLOR_RGB2BGR)
-    ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, STORED_QUALITY])
+    page = synthesize_page(record.mv, record.fs, rng=rng, kind=plan.kind, layout=plan.layout, orient=plan.orient)
+    picture = stem.with_suffix(".png" if page.lossless else ".jpg")
+    with file_group() as group:  # the truth first: readers of a growing folder look for pictures
+        group.add(truth_path, encode_truth(page.truth))
+        group.add(picture, encode_picture(page.pixels, suffix=picture.suffix))
+    return picture
+
+
+def encode_picture(pixels: NDArray[np.uint8], *, suffix: str) -> bytes:
+    """Return RGB pixels as the content of a .png or .jpg file."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, STORED_QUALITY] if suffix == ".jpg" else []
+    ok, content = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
     if not ok:
-        raise UserError(f"{name}: the page could not be encoded")
-    save_truth(out / f"{name}.npz", page.truth)
-    write_bytes(out / f"{name}.jpg", data.tobytes())
-    return name
+        raise OutputError(f"A picture of {pixels.shape[1]} x {pixels.shape[0]} pixels cannot be stored as {suffix}.")
+    return bytes(content)
 
 
-_SOURCES: dict[tuple[str, str], object] = {}
-
-
-def _source(records: str, split: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    key = (records, split)
-    if key not in _SOURCES:
-        _SOURCES[key] = open_source(records, split=split)
-    return _SOURCES[key]
+@functools.lru_cache(maxsize=1)
+def _source(records: str, split: str) -> RecordSource:
+    try:
+        return open_source(records, split=split)
+    except (ValueError, OSError) as error:
+        raise UserError(f"The records cannot be read: {error}.") from error
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `python -m training synth`."""
-    parser.add_argument("--out", type=Path, required=True, help="folder for pages (.jpg) and truths (.npz)")
-    parser.add_argument("--records", default="synthetic", help='"synthetic", a folder of packs, or a PTB-XL folder')
-    parser.add_argument("--split", default="train", help="which split of the records to print")
-    parser.add_argument("--count", type=int, default=100, help="number of pages")
-    parser.add_argument("--first", type=int, default=0, help="number of the first page")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kind", choices=sorted(KINDS), default=None, help="one kind of degradation only")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder for pictures (.jpg, .png) and truths (.npz)")
+    add("--records", default="synthetic", help='"synthetic" (the default), a folder of packs, or a PTB-XL folder')
+    add("--split", choices=TRAINABLE_SPLITS, default="train", help="which split of the records to print")
+    add("--count", type=int, default=100, help="number of pages; those that exist are kept as they are")
+    add("--first", type=int, default=0, help="number of the first page")
+    add("--seed", type=int, default=0)
+    add("--kind", choices=sorted(KIND_SHARES), help="one kind of degradation only")
+    add("--layout", choices=sorted(LAYOUTS), help="one layout only")
+    add("--orient", action="store_true", help="mirror and turn the pages at random")
+    add("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
 
 
 def main(args: argparse.Namespace) -> int:
     """Write the pages; running again writes only what is missing."""
-    args.out.mkdir(parents=True, exist_ok=True)
+    if args.count < 0 or args.first < 0 or args.seed < 0:
+        raise UserError("--count, --first and --seed must not be negative.")
+    plan = PagePlan(args.out, args.records, args.split, args.seed, args.kind, args.layout, args.orient)
+    _source(plan.records, plan.split)  # say what is wrong with the records before any process starts
     numbers = range(args.first, args.first + args.count)
     if args.jobs <= 1:
-        for i in numbers:
-            write_page(args.out, i, args.records, args.split, args.seed, args.kind)
+        for done, index in enumerate(numbers, 1):
+            write_page(plan, index)
+            _say(done, len(numbers))
         return 0
-    with ProcessPoolExecutor(args.jobs) as pool:
-        futures = [pool.submit(write_page, args.out, i, args.records, args.split, args.seed, args.kind) for i in numbers]
-        for done, future in enumerate(futures, 1):
-            future.result()
-            if done % 100 == 0:
-                log.info("%d of %d pages", done, len(futures))
+    # Not forked: libraries have started threads by now, and a forked lock may stay closed for ever.
+    pool = ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,))
+    with pool:
+        try:
+            for done, page in enumerate(as_completed([pool.submit(write_page, plan, i) for i in numbers]), 1):
+                page.result()
+                _say(done, len(numbers))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return 0
+
+
+def _say(done: int, count: int) -> None:
+    if done % PROGRESS_EVERY == 0 or done == count:
+        logger.info("%d of %d pages", done, count)
