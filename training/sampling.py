@@ -19,8 +19,10 @@ Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
 STRIP_PX_PER_MM = 8.0
+STRIP_STEP_PX = 8  # a strip's map is linear between pixels so far apart: 1 mm of paper
 NOMINAL_PX_PER_MM = 5.0
 CELL = 4  # stage 0 and 1 answer once per 4 x 4 pixels
+COARSE_CELLS = 2  # stage 1's map of a view is linear between cells so far apart
 GEOMETRY_CELL = 32
 
 
@@ -112,9 +114,9 @@ def cut_strip(page: MappedPage, pose: StripPose, *, row: int) -> StripSample:
     sheet, shape = page.truth.sheet, pose.shape
     height_px, width_px = shape
     own = [lead for lead in sheet.leads if lead.row == row]
-    at, coarse_shape = coarse_centres(shape, 8)
+    at, coarse_shape = coarse_centres(shape, STRIP_STEP_PX)
     source = page.to_page(pose.to_mm(at)).reshape(*coarse_shape, 2).astype(np.float32)
-    full = upsampled(source, shape, 8)
+    full = upsampled(source, shape, STRIP_STEP_PX)
     rgb = cv2.remap(page.pixels, full[..., 0], full[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     strip = np.stack([rgb.max(axis=2), rgb.min(axis=2)])
 
@@ -201,7 +203,9 @@ def grid_targets(page: MappedPage, view: View, centre_mm: Floats) -> dict[str, N
     """Return the stage-1 targets of a view: points, lines, phase, axis, ink, edge (see `GridMaps`)."""
     sheet = page.truth.sheet
     rows, columns = view.shape[0] // CELL, view.shape[1] // CELL
-    mm = _cells_mm(page, view, centre_mm) - np.array(sheet.grid_origin_mm, np.float32)
+    at, coarse_shape = coarse_centres(view.shape, CELL * COARSE_CELLS)
+    mm_coarse = page.to_mm(view.to_page(at), centre_mm).reshape(*coarse_shape, 2).astype(np.float32)
+    mm = upsampled(mm_coarse, (rows, columns), COARSE_CELLS) - np.array(sheet.grid_origin_mm, np.float32)
     angle = mm * np.float32(2 * np.pi / 5)
     away = np.abs((mm + 2.5) % 5 - 2.5)
     line = np.exp(-0.5 * (away / 0.55) ** 2)
@@ -227,25 +231,6 @@ def grid_targets(page: MappedPage, view: View, centre_mm: Floats) -> dict[str, N
     for name, layer in layers.items():
         out[name] = layer[None].astype(np.float32) / 255
     return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in out.items()}
-
-
-def _cells_mm(page: MappedPage, view: View, centre_mm: Floats) -> NDArray[np.float32]:
-    """Return the sheet mm [H / 4, W / 4, 2] of a view's cells.
-
-    Only the bend is interpolated: OpenCV's cubic moves even a straight map by up to 0.05 of its step.
-    """
-    to_mm = np.linalg.inv(page.jacobian(centre_mm)).T
-
-    def tangent(px: Floats) -> Floats:
-        return np.asarray(centre_mm + (view.to_page(px) - page.to_page(centre_mm[None])) @ to_mm)
-
-    at, coarse_shape = coarse_centres(view.shape, CELL * 2)
-    bend = page.to_mm(view.to_page(at), centre_mm) - tangent(at)
-    rows, columns = view.shape[0] // CELL, view.shape[1] // CELL
-    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
-    cells = (np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64) + 0.5) * CELL - 0.5
-    straight = tangent(cells).reshape(rows, columns, 2).astype(np.float32)
-    return straight + upsampled(bend.reshape(*coarse_shape, 2).astype(np.float32), (rows, columns), 2)
 
 
 def label_targets(page: MappedPage, view: View) -> NDArray[np.uint8]:
