@@ -198,7 +198,7 @@ class Step:
 
 FIVE_MM = Step(5.0, 5.0, 1.5, 1.6, grows=False)
 ONE_MM = (Step(1.0, 2.5, 0.8, 2.2, grows=True), Step(1.0, 2.5, 1.2, 2.0, grows=True), Step(1.0, 2.5, 1.5, 1.6, grows=False))
-CROP_MARGIN_MM = 30.0
+CROP_MARGIN_MM = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,19 +211,20 @@ class Refined:
 
     grid: GridFit
     lines: float
+    seen_px: float
     moved_mm: float
     rough_mm: float
 
-    def merit(self, expected_px_per_mm: float) -> float:
-        """Rank competing maps: confirmed area, less the signs of a slip from line to line or to another harmonic."""
+    def merit(self, expected_px_per_mm: float, *, paper_px: float) -> float:
+        """Rank competing maps: confirmed share of the paper, less the signs of a slip to another line or harmonic."""
         off = np.log(self.grid.px_per_mm / expected_px_per_mm) / 0.12
-        return self.lines - 0.5 * min(self.moved_mm / 0.1, 1.0) - min(self.rough_mm / 0.4, 1.0) - min(off**2, 2.0) * 0.5
+        return min(self.seen_px / paper_px, 1.0) - 0.5 * min(self.moved_mm / 0.1, 1.0) - min(self.rough_mm / 0.4, 1.0) - min(off**2, 2.0) * 0.5
 
 
 def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
     """Move the map onto the printed 1-mm lines, before that onto the 5-mm lines if the map claims to know those."""
     darkest = np.ascontiguousarray(pixels.min(axis=2))
-    lines, moved, lines_seen = 0.0, np.inf, np.nan
+    lines, seen_px, moved = 0.0, 0.0, np.inf
     for step in (FIVE_MM, *ONE_MM) if anchored else ONE_MM:
         delta, weight = _line_offsets(darkest, grid, step)
         seen = weight.min(axis=-1) > 0.5
@@ -234,12 +235,12 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
         if step.grows:
             continue
         moved = float(np.sqrt((shift[seen] ** 2).mean()))
-        if step.period_mm == 1.0 or not np.isfinite(lines_seen):
-            lines_seen = float(seen.mean())
+        if step.period_mm == 1.0 or lines == 0.0:
+            seen_px = float(seen.sum()) * (step.block_mm * grid.px_per_mm) ** 2
             grid, lines = _cropped(grid, seen, block_mm=step.block_mm)
     if not anchored and lines > 0:
         grid = _on_bold_lines(darkest, grid)
-    return Refined(grid, lines, moved, _roughness_mm(grid))
+    return Refined(grid, lines, seen_px, moved, _roughness_mm(grid))
 
 
 def _roughness_mm(grid: GridFit) -> float:
@@ -328,7 +329,7 @@ def _unwrapped(turns: F64, weight: F64) -> tuple[F64, F64]:
 
 
 def _cropped(grid: GridFit, seen: NDArray[np.bool_], *, block_mm: float) -> tuple[GridFit, float]:
-    """Cut the lattice to where lines were seen, with a margin; also return the share of lines inside it."""
+    """Cut the lattice to where lines were seen, with a margin; also return the share of lines in that box."""
     rows, columns = np.nonzero(ndimage.binary_opening(seen))
     if not len(rows):
         return grid, float(seen.mean())
@@ -337,8 +338,8 @@ def _cropped(grid: GridFit, seen: NDArray[np.bool_], *, block_mm: float) -> tupl
     ratio = block_mm / GRID_PITCH_MM
     low = np.clip(np.floor(np.array([rows.min(), columns.min()]) * ratio - margin), 0, last - 3).astype(int)
     high = np.clip(np.ceil((np.array([rows.max(), columns.max()]) + 1) * ratio + margin), low + 3, last).astype(int)
-    box = (high - low) * GRID_PITCH_MM
-    share = float(seen.sum()) * block_mm**2 / float(np.prod(box))
+    tight = (rows.max() - rows.min() + 1) * (columns.max() - columns.min() + 1)
+    share = min(1.0, float(seen.sum()) / float(tight))
     return GridFit(grid.nodes[low[0] : high[0] + 1, low[1] : high[1] + 1], grid.scale, grid.confidence), share
 
 

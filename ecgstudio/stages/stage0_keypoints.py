@@ -20,7 +20,7 @@ from ecgstudio.stages.view import View, upright_view
 
 Image = NDArray[np.uint8]
 
-POSE_SIDE_PX = 640
+POSE_SIDE_PX = 448
 READ_PX_PER_MM = 5.0
 READ_CELL_PX = 4
 MAX_READ_PX = 2304

@@ -50,18 +50,20 @@ def fit_grid(
         view_px_per_mm=NETWORK_PX_PER_MM, max_side_px=MAX_VIEW_PX,
     )  # fmt: skip
     image = view.pixels(page.pixels)
-    candidates = []
+    candidates: list[Refined] = []
+    page_px = 0.8 * float(height * width)
     nodes = _from_spectrum(image, view)
     if nodes is not None:
         candidates.append(refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=False))
     status.checkpoint(0.4, "fine lines")
-    if not candidates or candidates[0].merit(keypoints.px_per_mm) < CLEAR_MERIT:
+    if not candidates or candidates[0].merit(keypoints.px_per_mm, paper_px=page_px) < CLEAR_MERIT:
         nodes = _from_network(runtime.grid(image), view)
         if nodes is not None:
             candidates.append(refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=True))
     status.checkpoint(0.9, "grid refined")
     if candidates:
-        best = max(candidates, key=lambda c: c.merit(keypoints.px_per_mm))
+        paper_px = max(1.0, *(c.seen_px for c in candidates))
+        best = max(candidates, key=lambda c: c.merit(keypoints.px_per_mm, paper_px=paper_px))
         grid, confidence = best.grid, _confidence(best)
     else:
         grid, confidence = GridFit(_plain(view), UNKNOWN_SCALE, LOW_CONFIDENCE), LOW_CONFIDENCE / 2
