@@ -1,0 +1,249 @@
+"""``python -m training evaluate``: digitize pages, score them against their truth, and say which stage loses what."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ecgstudio.errors import UserError
+from ecgstudio.io.atomic import write_bytes, write_text
+from ecgstudio.io.export import safe_name
+from ecgstudio.io.images import SUFFIXES, read_page
+from ecgstudio.paths import weights_folder
+from ecgstudio.stages.contract import Runtime
+from ecgstudio.stages.overlay import encode_png, render_overlay
+from ecgstudio.stages.settings import PipelineSettings
+from training.configs import STAGES
+from training.page_score import PageScore, PageTask, analyse, score_page
+from training.run_folder import BEST_FILE
+from training.score_report import Table, make_tables, pages_csv, worst_pages
+
+logger = logging.getLogger(__name__)
+
+TRUTH_FOLDER = "truth"
+SAY_EVERY = 10
+SETTINGS = PipelineSettings()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``python -m training evaluate``."""
+    parser.add_argument(
+        "--data", type=Path, required=True,
+        help="rendered pages of 'python -m training synth'; or cases, TIER/CASE.png and truth/CASE.npz (mv, fs); "
+        "pages without truth are listed with what they say about themselves (of each file the first page)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--split", choices=("val", "all"), default="val",
+        help="of rendered pages: those that 'train' keeps for validation (default), or all",
+    )  # fmt: skip
+    parser.add_argument("--limit", type=int, help="take this many pages, evenly from all tiers")
+    parser.add_argument("--oracle", action="store_true", help="error budget: put the truth in place of each stage")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--weights", type=Path, help="folder of weights and manifest (default: the bundled ones)")
+    parser.add_argument("--checkpoints", type=Path, metavar="RUNS", help=f"use each RUNS/stageN/{BEST_FILE} there is")
+    parser.add_argument("--out", type=Path, help="folder for pages.csv, summary.json and the worst pages' overlays")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Evaluate, write the tables to stdout and the rest to --out; return the exit code."""
+    if args.jobs < 1 or (args.limit is not None and args.limit < 1):
+        raise UserError("--jobs and --limit must be at least 1.")
+    tasks = spread(find_pages(args.data, split=args.split), limit=args.limit)
+    with weights_from(args.weights, args.checkpoints) as folder:
+        engine = Engine(device=args.device, weights=folder, budget=args.oracle)
+        scores = []
+        for score in run(tasks, engine, jobs=args.jobs):
+            scores.append(score)
+            if len(scores) % SAY_EVERY == 0 or len(scores) == len(tasks):
+                logger.info("%d of %d pages", len(scores), len(tasks))
+        tables = make_tables(scores)
+        for table in tables:
+            sys.stdout.write(f"{table.text()}\n")
+        if args.out is not None:
+            write_results(args.out, args, tasks, scores, tables, engine=engine)
+    return 0
+
+
+# --- which pages --------------------------------------------------------------------------------------------
+
+
+def find_pages(folder: Path, *, split: str = "val") -> list[PageTask]:
+    """List the pages of a folder, tier by tier, with their truth where there is one.
+
+    Raises:
+        UserError: there is no page.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}.")
+    if (folder / TRUTH_FOLDER).is_dir() or not any(folder.glob("*.npz")):
+        tasks = _cases(folder)
+    else:
+        tasks = _rendered(folder, split)
+    if not tasks:
+        raise UserError(f"There are no pages in {folder}.")
+    return sorted(tasks, key=lambda task: (task.tier, task.name))
+
+
+def _cases(folder: Path) -> list[PageTask]:
+    pictures = [path for path in sorted([*folder.glob("*"), *folder.glob("*/*")]) if path.suffix.lower() in SUFFIXES]
+    tasks = []
+    for path in pictures:
+        truths = [parent / TRUTH_FOLDER / f"{path.stem}.npz" for parent in (folder, folder.resolve().parent)]
+        truth = next((path for path in truths if path.is_file()), None)
+        tasks.append(PageTask(path.stem, path.parent.resolve().name, path, truth, rendered=False))
+    return tasks
+
+
+def _rendered(folder: Path, split: str) -> list[PageTask]:
+    """List rendered pages; the tier is the kind of degradation, which the truth tells."""
+    from training.datasets import page_files  # loads torch
+    from training.synth.truth import load_truth
+
+    paths = [path for part in (("val", "train") if split == "all" else (split,)) for path in page_files(folder, part)]
+    try:
+        kinds = {path: load_truth(path.with_suffix(".npz")).kind for path in paths}
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"The truths in {folder} cannot be read: {error}") from error
+    return [PageTask(path.stem, kinds[path], path, path.with_suffix(".npz"), rendered=True) for path in paths]
+
+
+def spread(tasks: list[PageTask], *, limit: int | None) -> list[PageTask]:
+    """Take `limit` tasks at even distances."""
+    if limit is None or limit >= len(tasks):
+        return tasks
+    return [tasks[i] for i in np.linspace(0, len(tasks) - 1, limit).round().astype(int)]
+
+
+# --- which weights ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def weights_from(weights: Path | None, checkpoints: Path | None) -> Iterator[Path | None]:
+    """Yield a folder of weights in which the best checkpoints of a run replace what they can; None: the bundled ones.
+
+    Raises:
+        UserError: there is no checkpoint, or one is damaged.
+    """
+    if checkpoints is None:
+        yield weights
+        return
+    best = [path for stage in STAGES if (path := checkpoints / stage / BEST_FILE).is_file()]
+    if not best:
+        raise UserError(f"There is no stage's {BEST_FILE} in {checkpoints}.")
+    from training.bundle import bundle  # loads torch
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        if len(best) < len(STAGES):
+            shutil.copytree(weights if weights is not None else weights_folder(), folder, dirs_exist_ok=True)
+        for checkpoint in best:
+            bundle(checkpoint, folder=folder)
+            logger.info("using %s", checkpoint)
+        yield folder
+
+
+# --- running ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """All that a process needs to know to score pages."""
+
+    device: str
+    weights: Path | None
+    budget: bool
+
+    def load(self) -> Runtime:
+        """Make the networks ready."""
+        from ecgstudio.nets.torch_runtime import load_runtime  # loads torch
+
+        return load_runtime(self.device, self.weights)
+
+
+def run(tasks: Sequence[PageTask], engine: Engine, *, jobs: int) -> Iterator[PageScore]:
+    """Yield the pages' scores in their order, each as soon as it and those before it are done."""
+    if jobs == 1:
+        runtime = engine.load()
+        for task in tasks:
+            yield score_page(task, runtime=runtime, settings=SETTINGS, budget=engine.budget)
+        return
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("spawn")  # a forked torch hangs
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(engine, threads))
+    try:
+        yield from pool.map(_work, tasks)
+    except BrokenProcessPool as error:
+        raise UserError("A worker process died; is there enough memory for --jobs?") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_worker: tuple[Engine, Runtime] | None = None  # a pool has no other place for what a process keeps between pages
+
+
+def _start_worker(engine: Engine, threads: int) -> None:
+    global _worker
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # read when torch is loaded: processes share the cores
+        os.environ[variable] = str(threads)
+    _worker = engine, engine.load()
+
+
+def _work(task: PageTask) -> PageScore:
+    if _worker is None:
+        raise RuntimeError("this process was not started as a worker")
+    engine, runtime = _worker
+    return score_page(task, runtime=runtime, settings=SETTINGS, budget=engine.budget)
+
+
+# --- what is kept -------------------------------------------------------------------------------------------
+
+
+def write_results(
+    out: Path,
+    args: argparse.Namespace,
+    tasks: Sequence[PageTask],
+    scores: Sequence[PageScore],
+    tables: Sequence[Table],
+    *,
+    engine: Engine,
+) -> None:
+    """Write pages.csv, summary.json and the overlays of the worst pages, which are read once more for it."""
+    runtime = engine.load()
+    about = {
+        "data": str(args.data),
+        "split": args.split,
+        "pages": len(scores),
+        "weights": runtime.weights_hash,
+        "checkpoints": str(args.checkpoints) if args.checkpoints is not None else None,
+        "device": runtime.device,
+    }
+    summary = {"about": about, **{table.key: table.as_json() for table in tables}}
+    write_text(out / "pages.csv", pages_csv(scores))
+    write_text(out / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    path_of = {(task.tier, task.name): task.path for task in tasks}
+    worst = out / "worst"
+    for old in worst.glob("[0-9][0-9]-*.png"):  # of an earlier evaluation
+        old.unlink()
+    for rank, score in enumerate(worst_pages(scores), 1):
+        try:
+            page = read_page(path_of[score.tier, score.name], 0)
+        except UserError:
+            continue  # its row in the table says so
+        picture = render_overlay(page, analyse(page, runtime=runtime, settings=SETTINGS))
+        snr = f"-{score.snr_db:.1f}dB" if np.isfinite(score.snr_db) else ""
+        write_bytes(worst / f"{rank:02d}-{safe_name(score.name)}{snr}.png", encode_png(picture))

@@ -1,0 +1,282 @@
+"""The truth of a rendered page in the stages' own terms, and what a page scores when it replaces their answers.
+
+The stages' answers are replaced one after the other, from the first to the last: each step's gain names the part
+of the pipeline that had lost it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
+from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.page import Page
+from ecgstudio.stages import stage1_grid, stage2_trace
+from ecgstudio.stages.assemble import assemble
+from ecgstudio.stages.contract import NULL_STATUS, Runtime, StageError
+from ecgstudio.stages.decode import pair_average, trace_path
+from ecgstudio.stages.layout import PageLayout, Row, Slot
+from ecgstudio.stages.settings import PipelineSettings
+from ecgstudio.stages.stage2_trace import STRIP_HALF_MM, STRIP_MARGIN_MM, TALL_HALF_MM, StripReading
+from ecgstudio.stages.strips import STRIP_PX_PER_MM
+from training.configs import TraceTraining
+from training.metrics import score_record
+from training.sampling import MappedPage
+from training.synth.truth import LabelTruth, LeadTruth
+
+FOUND: Final = "found"
+RUNGS: Final = (FOUND, "keypoints", "scale", "grid", "layout", "ends", "ink", "sheet")
+"""What is true at each step, with all before it: nothing; names, their places and the pose; speed and gain; lattice;
+rows, their leads and each lead's own gain; where each lead starts and ends; the ink in the picture; the ink of the
+whole sheet, so that only decoding is left."""
+
+Bools = NDArray[np.bool_]
+T = TypeVar("T")
+
+
+# --- the stages' answers, from the truth --------------------------------------------------------------------
+
+
+def true_keypoints(page: MappedPage) -> Keypoints:
+    """Return what stage 0 ought to answer: the names that are in the picture, and how the sheet lies."""
+    labels = visible_labels(page)
+    xy = label_xy(page, labels)
+    mirrored = page.truth.orientation >= 4
+    jacobian = page.jacobian(_middle_mm(page))
+    turn = jacobian @ np.diag([1.0, -1.0]) if mirrored else jacobian
+    return Keypoints(
+        names=tuple(label.name for label in labels),
+        xy=xy,
+        confidence=np.ones(len(labels)),
+        orientation=page.truth.orientation,
+        orientation_confidence=1.0,
+        px_per_mm=float(np.sqrt(abs(np.linalg.det(jacobian)))),
+        angle_rad=float(np.arctan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1])),
+        mirrored=mirrored,
+    )
+
+
+def visible_labels(page: MappedPage) -> list[LabelTruth]:
+    """Return the printed names and markers whose middle lies in the picture."""
+    labels = page.truth.sheet.labels
+    seen = in_picture(page, label_xy(page, labels))
+    return [label for label, inside in zip(labels, seen, strict=True) if inside]
+
+
+def label_xy(page: MappedPage, labels: list[LabelTruth] | tuple[LabelTruth, ...]) -> F64:
+    """Return the labels' middles [N, 2] in page pixels."""
+    return page.to_page(np.array([label.centre_mm for label in labels], np.float64).reshape(-1, 2))
+
+
+def in_picture(page: MappedPage, xy: F64) -> Bools:
+    """Tell which page pixels [N, 2] are in the picture; a photo need not show the whole sheet."""
+    height, width = page.pixels.shape[:2]
+    return np.asarray((xy > -0.5).all(axis=1) & (xy[:, 0] < width - 0.5) & (xy[:, 1] < height - 0.5))
+
+
+def _middle_mm(page: MappedPage) -> F64:
+    """Return the middle of the part of the sheet that is in the picture."""
+    size = np.array(page.truth.sheet.size_mm)
+    raster = np.stack(np.meshgrid(*(np.linspace(0, side, 25) for side in size)), axis=-1).reshape(-1, 2)
+    seen = in_picture(page, page.to_page(raster))
+    return np.asarray(raster[seen].mean(axis=0) if seen.any() else size / 2)
+
+
+def true_scale(page: MappedPage) -> PaperScale:
+    """Return the printed speed and gain; of several gains that of most leads."""
+    sheet = page.truth.sheet
+    gain = Counter(lead.mm_per_mV for lead in sheet.leads).most_common(1)[0][0]
+    return PaperScale(sheet.mm_per_s, gain, "truth")
+
+
+def grid_start_mm(page: MappedPage) -> F64:
+    """Return the sheet position of the true grid's first node: a crossing of 5-mm lines beside the sheet's corner."""
+    return np.asarray(np.mod(page.truth.sheet.grid_origin_mm, GRID_PITCH_MM) - GRID_PITCH_MM)
+
+
+def true_grid(page: MappedPage) -> GridFit:
+    """Return what stage 1 ought to answer: the lattice of the whole sheet, its nodes on the 5-mm lines."""
+    start = grid_start_mm(page)
+    columns, rows = (int(n) for n in np.ceil((np.array(page.truth.sheet.size_mm) - start) / GRID_PITCH_MM) + 1)
+    x, y = np.meshgrid(np.arange(columns) * GRID_PITCH_MM, np.arange(rows) * GRID_PITCH_MM)
+    nodes = page.to_page(np.stack([x.ravel(), y.ravel()], axis=1) + start)
+    return GridFit(nodes.reshape(rows, columns, 2), true_scale(page), 1.0)
+
+
+def true_layout(page: MappedPage) -> PageLayout:
+    """Return the rows, and each lead's place in them, in the millimetres of `true_grid`."""
+    left, top = (float(v) for v in grid_start_mm(page))
+    rows, slots = [], []
+    for index, leads in enumerate(_rows(page)):
+        rows.append(
+            Row(
+                y_mm=float(np.median([lead.axis_mm for lead in leads])) - top,
+                start_mm=leads[0].start_mm - left,
+                end_mm=leads[-1].end_mm - left,
+                strength=1.0,
+            )
+        )
+        slots += [
+            Slot(lead.lead, index, column, len(leads), lead.start_mm - left, lead.end_mm - left, 1.0, True)
+            for column, lead in enumerate(leads)
+        ]
+    return PageLayout(page.truth.sheet.layout, tuple(rows), tuple(slots))
+
+
+def _rows(page: MappedPage) -> Iterator[list[LeadTruth]]:
+    """Yield the leads of each row from left to right, from the first row to the last."""
+    leads = sorted(page.truth.sheet.leads, key=lambda lead: (lead.row, lead.start_mm))
+    for row in sorted({lead.row for lead in leads}):
+        yield [lead for lead in leads if lead.row == row]
+
+
+# --- replacing one answer after the other -------------------------------------------------------------------
+
+
+def error_budget(
+    page: Page, mapped: MappedPage, *, found: EcgRecord | None, runtime: Runtime, settings: PipelineSettings
+) -> dict[str, float]:
+    """Return the page's SNR in dB at every rung of RUNGS; `found` is the pipeline's own record.
+
+    A rung at which a stage gives up scores as a missing record does.
+    """
+    sheet = mapped.truth.sheet
+
+    def snr_db(record: EcgRecord | None) -> float:
+        reading_mv, fs = (None, 0.0) if record is None else (record.mv, record.fs)
+        return score_record(sheet.record_mv, sheet.record_fs, reading_mv=reading_mv, reading_fs=fs).snr_db
+
+    def read(grid: GridFit) -> EcgRecord:
+        ecg = stage2_trace.read_traces(
+            page, keypoints, grid, runtime=runtime, settings=settings.traces, status=NULL_STATUS
+        )
+        return assemble(ecg, grid, settings=settings.assemble)
+
+    def fit() -> GridFit:
+        return stage1_grid.fit_grid(page, keypoints, runtime=runtime, settings=settings.grid, status=NULL_STATUS)
+
+    keypoints, scale, grid, layout = true_keypoints(mapped), true_scale(mapped), true_grid(mapped), true_layout(mapped)
+    rungs = {FOUND: snr_db(found)}
+    fitted = _attempt(fit)
+    rungs["keypoints"] = snr_db(_attempt(lambda: read(fitted)) if fitted is not None else None)
+    if fitted is None or (fitted.scale.mm_per_s, fitted.scale.mm_per_mV) == (scale.mm_per_s, scale.mm_per_mV):
+        rungs["scale"] = rungs["keypoints"]
+    else:
+        scaled = replace(fitted, scale=scale)
+        rungs["scale"] = snr_db(_attempt(lambda: read(scaled)))
+    rungs["grid"] = snr_db(_attempt(lambda: read(grid)))
+    readings = stage2_trace.read_strips(page, grid, layout.rows, runtime=runtime, flip=settings.traces.flip)
+    refined = tuple(stage2_trace.refine_slots(layout, readings))
+    rungs["layout"] = snr_db(_record(mapped, refined, readings, grid, settings=settings))
+    rungs["ends"] = snr_db(_record(mapped, layout.slots, readings, grid, settings=settings))
+    for rung, whole_sheet in (("ink", False), ("sheet", True)):
+        ideal = ideal_readings(mapped, grid, whole_sheet=whole_sheet)
+        rungs[rung] = snr_db(_record(mapped, layout.slots, ideal, grid, settings=settings))
+    return rungs
+
+
+def _attempt(stage: Callable[[], T]) -> T | None:
+    try:
+        return stage()
+    except StageError:
+        return None
+
+
+def _record(
+    page: MappedPage,
+    slots: tuple[Slot, ...],
+    readings: list[StripReading],
+    grid: GridFit,
+    *,
+    settings: PipelineSettings,
+) -> EcgRecord | None:
+    """Cut the leads out of the rows as stage 2 does, each with the gain that it was printed with."""
+    origin_mm = min(slot.start_mm for slot in slots)
+    traces = []
+    for slot, lead in zip(slots, (lead for row in _rows(page) for lead in row), strict=True):
+        trace = stage2_trace._lead_trace(slot, readings[slot.row], grid, origin_mm)
+        if trace is not None:
+            traces.append(_with_gain(trace, grid.scale.mm_per_mV / lead.mm_per_mV))
+    return _attempt(lambda: assemble(DigitizedEcg(tuple(traces), "truth"), grid, settings=settings.assemble))
+
+
+def _with_gain(trace: LeadTrace, factor: float) -> LeadTrace:
+    return trace if factor == 1 else replace(trace, mv=trace.mv * np.float32(factor))
+
+
+# --- the decoder alone --------------------------------------------------------------------------------------
+
+
+def ideal_readings(page: MappedPage, grid: GridFit, *, whole_sheet: bool) -> list[StripReading]:
+    """Decode every row from the answer that the trace network is trained to give: what decoding alone costs.
+
+    The ink goes from the sheet to the picture and back through `grid`; outside the picture there is none unless
+    `whole_sheet` asks for it.
+    """
+    layout = true_layout(page)
+    x0_mm = min(row.start_mm for row in layout.rows) - STRIP_MARGIN_MM
+    end_mm = max(row.end_mm for row in layout.rows) + STRIP_MARGIN_MM
+    width_px = int(-(-(end_mm - x0_mm) * STRIP_PX_PER_MM // 32) * 32)
+    readings = []
+    for row, leads in zip(layout.rows, _rows(page), strict=True):
+        half_px = _half_px(row, leads, top_mm=float(grid_start_mm(page)[1]))
+        height, slope = np.full(2 * width_px, np.nan), np.zeros(2 * width_px)
+        for lead in leads:
+            on_page = page.to_page(lead.line_mm)
+            mm = grid.to_mm(on_page)
+            seen = np.isfinite(mm).all(axis=1) & (whole_sheet | in_picture(page, on_page))
+            x_px = (mm[:, 0] - x0_mm) * STRIP_PX_PER_MM - 0.5
+            y_px = (mm[:, 1] - row.y_mm) * STRIP_PX_PER_MM + half_px - 0.5
+            _draw_height(height, slope, x_px, np.where(seen, y_px, np.nan))
+        path, mass = trace_path(_trained_answer(height, slope, rows=2 * half_px)[None])
+        printed = np.isfinite(height).astype(np.float64)
+        readings.append(
+            StripReading(
+                row=row,
+                x0_mm=x0_mm,
+                centre_mm=row.y_mm,
+                half_px=half_px,
+                height_px=pair_average(path[0]),
+                mass=pair_average(mass[0]),
+                presence=pair_average(printed),
+                boundary=np.zeros(2 * width_px),
+                presence_half=printed,
+            )
+        )
+    return readings
+
+
+def _half_px(row: Row, leads: list[LeadTruth], *, top_mm: float) -> int:
+    """Return half the height of the strip that stage 2 ends up with for this ink."""
+    reach_mm = max(float(np.abs(lead.line_mm[:, 1] - top_mm - row.y_mm).max()) for lead in leads)
+    half_mm = STRIP_HALF_MM if reach_mm < STRIP_HALF_MM - stage2_trace.CLIPPED_MM else TALL_HALF_MM
+    return round(half_mm * STRIP_PX_PER_MM / 16) * 16
+
+
+def _draw_height(height: F64, slope: F64, x_px: F64, y_px: F64) -> None:
+    """Write where a line crosses each half-column, and how steeply, into a strip's arrays."""
+    x_px = np.maximum.accumulate(x_px + np.arange(len(x_px)) * 1e-7)
+    columns = (np.arange(len(height)) + 0.5) / 2 - 0.5
+    inside = (columns >= x_px[0]) & (columns <= x_px[-1])
+    dense = np.arange(np.floor(x_px[0] * 8), np.ceil(x_px[-1] * 8) + 1) / 8
+    steep = np.abs(np.gradient(np.interp(dense, x_px, y_px), 1 / 8))
+    height[inside] = np.interp(columns[inside], x_px, y_px)
+    slope[inside] = np.nan_to_num(np.interp(columns[inside], dense, steep))
+
+
+def _trained_answer(height: F64, slope: F64, *, rows: int) -> NDArray[np.float32]:
+    """Return the log-probabilities [rows, columns] that the loss of stage 2 asks for: a Gaussian around the height."""
+    wanted = TraceTraining()
+    sigma = np.sqrt(wanted.sigma_px**2 + (wanted.sigma_per_slope * slope) ** 2).clip(max=wanted.sigma_max_px)
+    away = (np.arange(rows)[:, None] - height) / sigma
+    energy = np.where(np.isfinite(height) & (height >= 0) & (height <= rows - 1), -0.5 * away**2, 0.0)
+    energy -= energy.max(axis=0)
+    return (energy - np.log(np.exp(energy).sum(axis=0))).astype(np.float32)

@@ -1,0 +1,218 @@
+"""One page through the pipeline and against its truth: everything that an evaluation says about a single page."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from ecgstudio.core.arrays import F32, Floats
+from ecgstudio.core.corrections import NO_CORRECTIONS
+from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
+from ecgstudio.core.leads import LEADS
+from ecgstudio.core.page import Page
+from ecgstudio.errors import UserError
+from ecgstudio.io.images import read_page
+from ecgstudio.stages.assemble import assemble
+from ecgstudio.stages.contract import NULL_STATUS, Failed, Outcome, Runtime
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage, advance
+from ecgstudio.stages.quality import QualityReport, Verdict
+from ecgstudio.stages.report import summarize
+from ecgstudio.stages.settings import PipelineSettings
+from training.metrics import Reliability, at_rate, no_samples, sample_reliability, score_record
+from training.oracle import error_budget
+from training.sampling import MappedPage
+from training.stage_metrics import StageScores, score_stages
+from training.synth.truth import load_truth
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PageTask:
+    """A page to be evaluated: its picture, its tier, and where its truth lies (None: it has none).
+
+    `rendered` says that the truth is one of `training synth`, which knows every stage; otherwise it is the record only.
+    """
+
+    name: str
+    tier: str
+    path: Path
+    truth: Path | None
+    rendered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageScore:
+    """What came of a page; `snr_db` is NaN without a truth, `stages` None unless rendered, `rungs` empty unless asked.
+
+    `rungs` holds the SNR at every rung of `oracle.RUNGS`.
+    """
+
+    name: str
+    tier: str
+    status: Verdict
+    reasons: tuple[str, ...]
+    confidence: float
+    layout: str
+    seconds: float
+    snr_db: float = np.nan
+    lead_db: Mapping[str, float] = field(default_factory=dict)
+    reliability: Reliability = field(default_factory=no_samples)
+    stages: StageScores | None = None
+    rungs: Mapping[str, float] = field(default_factory=dict)
+    einthoven_db: float = np.nan
+    twin: str = ""
+
+
+def score_page(
+    task: PageTask, *, runtime: Runtime, settings: PipelineSettings, budget: bool = False
+) -> PageScore:
+    """Digitize a page and score it; with `budget` also tell what each stage loses (rendered pages only).
+
+    A page that breaks the pipeline or cannot be opened is a failed page that says why.
+
+    Raises:
+        UserError: the truth cannot be read.
+    """
+    start = time.perf_counter()
+    analysis, page = EMPTY_ANALYSIS, None
+    crash: Failed | None = None
+    try:
+        page = read_page(task.path, 0)
+        analysis = analyse(page, runtime=runtime, settings=settings)
+    except UserError as error:
+        crash = Failed("page", str(error))
+    except Exception as error:  # one odd page must not stop an evaluation of hundreds
+        logger.warning("%s broke the pipeline", task.name, exc_info=True)
+        crash = Failed("page", f"unexpected error: {error or type(error).__name__}")
+    seconds = time.perf_counter() - start
+    summary = summarize(analysis, crash=crash)
+    quality = _known(analysis.quality)
+    score = PageScore(
+        name=task.name,
+        tier=task.tier,
+        status=summary.status,
+        reasons=summary.reasons,
+        confidence=summary.confidence,
+        layout=summary.layout,
+        seconds=seconds,
+        einthoven_db=_number(quality.einthoven_db) if quality is not None else np.nan,
+        twin=_twin(quality),
+    )
+    record = None if summary.status == "failed" else _known(analysis.record)
+    return _against_truth(
+        score, task, page, analysis, record=record, runtime=runtime, settings=settings, budget=budget
+    )
+
+
+def analyse(page: Page, *, runtime: Runtime, settings: PipelineSettings) -> Analysis:
+    """Take a page through all stages."""
+    return advance(
+        page,
+        NO_CORRECTIONS,
+        analysis=EMPTY_ANALYSIS,
+        upto=Stage.QUALITY,
+        runtime=runtime,
+        settings=settings,
+        status=NULL_STATUS,
+    )
+
+
+def _against_truth(
+    score: PageScore,
+    task: PageTask,
+    page: Page | None,
+    analysis: Analysis,
+    *,
+    record: EcgRecord | None,
+    runtime: Runtime,
+    settings: PipelineSettings,
+    budget: bool,
+) -> PageScore:
+    if task.truth is None:
+        return score
+    try:
+        rendered = load_truth(task.truth) if task.rendered else None
+        truth_mv, fs = (rendered.sheet.record_mv, rendered.sheet.record_fs) if rendered else _read_record(task.truth)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"The truth {task.truth} cannot be read: {error}") from error
+    score = _score_signal(score, truth_mv, fs, record=record, ecg=_known(analysis.traces), analysis=analysis)
+    if rendered is None or page is None:
+        return score
+    mapped = MappedPage(np.asarray(page.pixels), rendered)
+    stages = score_stages(
+        mapped, keypoints=_known(analysis.keypoints), grid=_known(analysis.grid), ecg=_known(analysis.traces)
+    )
+    score = replace(score, stages=stages)
+    if not budget:
+        return score
+    try:
+        return replace(score, rungs=error_budget(page, mapped, found=record, runtime=runtime, settings=settings))
+    except Exception:  # as above
+        logger.warning("%s: no error budget", task.name, exc_info=True)
+        return score
+
+
+def _read_record(path: Path) -> tuple[F32, float]:
+    """Read the truth of a case: mv [12, n] in the order of LEADS, NaN where not printed, and fs."""
+    with np.load(path, allow_pickle=False) as case:
+        mv, fs = case["mv"], float(case["fs"])
+    if mv.ndim != 2 or mv.shape[0] != len(LEADS) or not fs > 0:
+        raise ValueError(f"mv has shape {mv.shape}, fs is {fs}")
+    return np.asarray(mv, np.float32), fs
+
+
+def _score_signal(
+    score: PageScore,
+    truth_mv: Floats,
+    fs: float,
+    *,
+    record: EcgRecord | None,
+    ecg: DigitizedEcg | None,
+    analysis: Analysis,
+) -> PageScore:
+    """Add the SNR and, if there is a record, what the samples' confidences were worth."""
+    result = score_record(
+        truth_mv,
+        fs,
+        reading_mv=None if record is None else record.mv,
+        reading_fs=0.0 if record is None else record.fs,
+    )
+    lead_db = {lead: alignment.snr_db for lead, alignment in result.leads.items()}
+    score = replace(score, snr_db=result.snr_db, lead_db=lead_db)
+    grid = _known(analysis.grid)
+    if record is None or ecg is None or grid is None:
+        return score
+    # the record's own choice among several prints, but carrying confidences
+    carriers = [replace(t, mv=np.where(np.isfinite(t.mv), t.confidence, np.float32(np.nan))) for t in ecg.traces]
+    sure = assemble(replace(ecg, traces=tuple(carriers)), grid, settings=PipelineSettings().assemble)
+    reliability = sample_reliability(
+        truth_mv,
+        result,
+        reading_mv=at_rate(record.mv, record.fs, fs),
+        confidence=at_rate(sure.mv, sure.fs, fs),
+    )
+    return replace(score, reliability=reliability)
+
+
+def _known(outcome: Outcome[T] | None) -> T | None:
+    return None if outcome is None or isinstance(outcome.value, Failed) else outcome.value
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _twin(quality: QualityReport | None) -> str:
+    """Say how well the two prints of a lead agree."""
+    if quality is None or quality.twin_lead is None:
+        return ""
+    return f"{quality.twin_lead} {_number(quality.twin_db):.1f} dB {_number(quality.twin_uv):.0f} uV"
