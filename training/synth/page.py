@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,11 +38,17 @@ class Sheet:
 
 
 def render_sheet(
-    mv: NDArray[np.float32], fs: float, *, rng: Rng, px_per_mm: float = 8.0, style: PageStyle | None = None
+    mv: NDArray[np.float32],
+    fs: float,
+    *,
+    rng: Rng,
+    px_per_mm: float = 8.0,
+    style: PageStyle | None = None,
+    fonts: Sequence[str] | None = None,
 ) -> Sheet:
     """Draw a 12-lead record (mV, [12, n], rows in the order of LEADS) on a sheet of random or given style.
 
-    The same generator state gives the same sheet on a machine with the same fonts.
+    The same generator state gives the same sheet on a machine with the same fonts, or anywhere with `fonts` given.
     """
     style = random_style(rng) if style is None else style
     printed = _cart_filter(np.asarray(mv, np.float64), fs, style)
@@ -51,7 +58,7 @@ def render_sheet(
     shape = (height, width)
     pixels = paper_and_grid(shape, px_per_mm, style=style, rng=rng)
     pulses, pulse_labels = _lay_out_pulses(leads, style, rng)
-    text, text_labels = write_texts(shape, leads, px_per_mm, style=style, rng=rng)
+    text, text_labels = write_texts(shape, leads, px_per_mm, style=style, rng=rng, available=fonts)
     trace = _draw_traces(shape, leads, pulses, px_per_mm, style)
     _draw_separators(trace, leads, px_per_mm, style, rng)
     _multiply(pixels, text, style.text_ink)

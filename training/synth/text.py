@@ -62,10 +62,19 @@ class _Writer:
 
 
 def write_texts(
-    shape: tuple[int, int], leads: Sequence[LeadTruth], px_per_mm: float, *, style: PageStyle, rng: Rng
+    shape: tuple[int, int],
+    leads: Sequence[LeadTruth],
+    px_per_mm: float,
+    *,
+    style: PageStyle,
+    rng: Rng,
+    available: Sequence[str] | None = None,
 ) -> tuple[Pixels, list[LabelTruth]]:
-    """Write lead names, scale texts and the header into a mask of ink; return it with the labels."""
-    available = fonts()
+    """Write lead names, scale texts and the header into a mask of ink; return it with the labels.
+
+    `available` are font files to choose from, by default those of this machine; of none, the stroke font is left.
+    """
+    available = fonts() if available is None else available
     font = None if not available or rng.random() < STROKE_FONT else str(rng.choice(available))
     writer = _Writer(shape, px_per_mm)
     for lead in leads:
