@@ -197,7 +197,11 @@ class Step:
 
 
 FIVE_MM = Step(5.0, 5.0, 1.5, 1.6, grows=False)
-ONE_MM = (Step(1.0, 2.5, 0.8, 2.2, grows=True), Step(1.0, 2.5, 1.2, 2.0, grows=True), Step(1.0, 2.5, 1.5, 1.6, grows=False))
+ONE_MM = (
+    Step(1.0, 2.5, 0.8, 2.2, grows=True),
+    Step(1.0, 2.5, 1.2, 2.0, grows=True),
+    Step(1.0, 2.5, 1.5, 1.6, grows=False),
+)
 CROP_MARGIN_MM = 60.0
 
 
@@ -218,7 +222,8 @@ class Refined:
     def merit(self, expected_px_per_mm: float, *, paper_px: float) -> float:
         """Rank competing maps: confirmed share of the paper, less the signs of a slip to another line or harmonic."""
         off = np.log(self.grid.px_per_mm / expected_px_per_mm) / 0.12
-        return min(self.seen_px / paper_px, 1.0) - 0.5 * min(self.moved_mm / 0.1, 1.0) - min(self.rough_mm / 0.4, 1.0) - min(off**2, 2.0) * 0.5
+        slips = 0.5 * min(self.moved_mm / 0.1, 1.0) + min(self.rough_mm / 0.4, 1.0) + 0.5 * min(off**2, 2.0)
+        return min(self.seen_px / paper_px, 1.0) - slips
 
 
 def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
@@ -230,7 +235,8 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
         seen = weight.min(axis=-1) > 0.5
         if seen.mean() < 0.01:
             continue
-        shift = np.stack([smoothed(delta[..., k], weight[..., k], sigmas=(step.sigma, 4.0, 10.0)) for k in (0, 1)], axis=-1)
+        sigmas = (step.sigma, 4.0, 10.0)
+        shift = np.stack([smoothed(delta[..., k], weight[..., k], sigmas=sigmas) for k in (0, 1)], axis=-1)
         grid = _shifted(grid, shift, block_mm=step.block_mm)
         if step.grows:
             continue

@@ -44,7 +44,8 @@ def fit_grid(
     """
     height, width = page.pixels.shape[:2]
     if not 0.3 <= keypoints.px_per_mm <= 120:
-        raise StageError("grid", "no paper scale was found", "set the scale by hand: mark two points a known distance apart")
+        hint = "set the scale by hand: mark two points a known distance apart"
+        raise StageError("grid", "no paper scale was found", hint)
     view = upright_view(
         (width, height), px_per_mm=keypoints.px_per_mm, angle_rad=keypoints.angle_rad, mirrored=keypoints.mirrored,
         view_px_per_mm=NETWORK_PX_PER_MM, max_side_px=MAX_VIEW_PX,
@@ -85,7 +86,7 @@ def _cells_to_page(view: View, cell_px: int) -> F64:
 
 
 def _nominal(shape: tuple[int, int], cell_px: int) -> tuple[F64, F64]:
-    c, r = np.meshgrid(np.arange(shape[1]), np.arange(shape[0]))
+    c, r = np.meshgrid(np.arange(shape[1], dtype=np.float64), np.arange(shape[0], dtype=np.float64))
     return (c + 0.5) * cell_px / NETWORK_PX_PER_MM, (r + 0.5) * cell_px / NETWORK_PX_PER_MM
 
 
@@ -120,7 +121,7 @@ def _from_spectrum(image: NDArray[np.uint8], view: View) -> F64 | None:
     shape = (grey.shape[0] // FIELD_CELL_PX, grey.shape[1] // FIELD_CELL_PX)
     fields: list[AxisField | None] = []
     yy, xx = np.mgrid[: shape[0] * FIELD_CELL_PX, : shape[1] * FIELD_CELL_PX]
-    for along, across, axis in ((fx, fy, 0), (fy, fx, 1)):
+    for along, across in ((fx, fy), (fy, fx)):
         near = (np.abs(along - expected) < SPECTRUM_REACH * expected) & (np.abs(across) < 0.08 * expected)
         masked = np.where(near, spectrum, 0)
         peak = np.unravel_index(int(np.argmax(masked)), masked.shape)
@@ -129,10 +130,10 @@ def _from_spectrum(image: NDArray[np.uint8], view: View) -> F64 | None:
         carrier = 2 * np.pi * (fx[0, peak[1]] * xx + fy[peak[0], 0] * yy)
         part = grey[: yy.shape[0], : yy.shape[1]]
         cells = [
-            ndimage.gaussian_filter(cv2.resize((part * wave).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA), 1.0)
+            cv2.resize((part * wave).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
             for wave in (np.cos(carrier), -np.sin(carrier))
         ]
-        vector = -(cells[0] + 1j * cells[1])
+        vector = -(ndimage.gaussian_filter(cells[0], 1.0) + 1j * ndimage.gaussian_filter(cells[1], 1.0))
         strength = np.abs(vector)
         vector = vector / (strength + 0.5 * float(np.percentile(strength, 80)))
         c, r = np.meshgrid(np.arange(shape[1]), np.arange(shape[0]))

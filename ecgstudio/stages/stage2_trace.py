@@ -37,7 +37,10 @@ LEAST_PRESENCE = 0.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StripReading:
-    """One row as read: heights in strip pixels per whole column, with probabilities; column i lies at x0 + (i + .5)/8 mm."""
+    """One row as read: heights in strip pixels per whole column, with probabilities.
+
+    Column i lies at x0 + (i + 0.5) / 8 mm.
+    """
 
     row: Row
     x0_mm: float
@@ -68,7 +71,7 @@ def read_traces(
     if not readings:
         raise StageError("traces", "no ECG strip could be followed", "check the grid, or draw the traces by hand")
     status.checkpoint(0.8, "traces read")
-    readings = [replace(r, row=replace(r.row, start_mm=first, end_mm=last)) for r in readings for first, last in [_row_ends(r)]]
+    readings = [_ending_where_seen(reading) for reading in readings]
     layout = solve_layout(
         [r.row for r in readings], _labels(keypoints, grid), edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0),
         wanted=settings.layout,
@@ -93,7 +96,8 @@ def find_strips(page: Page, grid: GridFit, *, runtime: Runtime) -> tuple[tuple[R
     axis = np.where(_inside_page(page, grid, maps.axis.shape), maps.axis, 0.0).astype(np.float32)
     rows = find_rows(axis, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0))
     if not rows:
-        raise StageError("traces", "no ECG strip was found on the page", "check the grid, or mark the lead names by hand")
+        hint = "check the grid, or mark the lead names by hand"
+        raise StageError("traces", "no ECG strip was found on the page", hint)
     return tuple(rows), maps.edge
 
 
@@ -110,7 +114,8 @@ def _labels(keypoints: Keypoints, grid: GridFit) -> list[Label]:
 
 def _is_printed(reading: StripReading) -> bool:
     """Tell whether a trace runs along most of a strip."""
-    low, high = (int(np.clip(reading.x_px(x), 0, len(reading.presence))) for x in (reading.row.start_mm, reading.row.end_mm))
+    ends = reading.x_px(np.array([reading.row.start_mm, reading.row.end_mm]))
+    low, high = np.clip(ends, 0, len(reading.presence)).astype(int)
     span = reading.presence[low:high]
     return bool(len(span) and (span > 0.5).mean() > MIN_PRINTED)
 
@@ -150,7 +155,9 @@ def _inside_page(page: Page, grid: GridFit, shape: tuple[int, ...]) -> NDArray[n
     return np.asarray((xy > -0.5).all(axis=-1) & (xy[..., 0] < width - 0.5) & (xy[..., 1] < height - 0.5))
 
 
-def read_strips(page: Page, grid: GridFit, rows: tuple[Row, ...], *, runtime: Runtime, flip: bool = False) -> list[StripReading]:
+def read_strips(
+    page: Page, grid: GridFit, rows: tuple[Row, ...], *, runtime: Runtime, flip: bool = False
+) -> list[StripReading]:
     """Read all rows; a row whose trace touches the strip's edge is read again with a taller strip."""
     readings = _read(page, grid, rows, half_mm=STRIP_HALF_MM, runtime=runtime, flip=flip)
     for i, reading in enumerate(readings):
@@ -163,7 +170,9 @@ def read_strips(page: Page, grid: GridFit, rows: tuple[Row, ...], *, runtime: Ru
     return readings
 
 
-def _read(page: Page, grid: GridFit, rows: tuple[Row, ...], *, half_mm: float, runtime: Runtime, flip: bool) -> list[StripReading]:
+def _read(
+    page: Page, grid: GridFit, rows: tuple[Row, ...], *, half_mm: float, runtime: Runtime, flip: bool
+) -> list[StripReading]:
     half_px = round(half_mm * STRIP_PX_PER_MM / 16) * 16
     start = min(r.start_mm for r in rows) - STRIP_MARGIN_MM
     end = max(r.end_mm for r in rows) + STRIP_MARGIN_MM
@@ -182,9 +191,16 @@ def _read(page: Page, grid: GridFit, rows: tuple[Row, ...], *, half_mm: float, r
         boundary = (boundary + mirrored.boundary[..., ::-1]) / 2
     return [
         StripReading(
-            row=row, x0_mm=start, centre_mm=row.y_mm, half_px=half_px, height_px=pair_average(height[i]),
-            mass=pair_average(mass[i]), presence=pair_average(presence[i]), boundary=boundary[i], presence_half=presence[i],
-        )  # fmt: skip
+            row=row,
+            x0_mm=start,
+            centre_mm=row.y_mm,
+            half_px=half_px,
+            height_px=pair_average(height[i]),
+            mass=pair_average(mass[i]),
+            presence=pair_average(presence[i]),
+            boundary=boundary[i],
+            presence_half=presence[i],
+        )
         for i, row in enumerate(rows)
     ]
 
@@ -213,6 +229,11 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
             first, last = s.start_mm, s.end_mm
         out.append(replace(s, start_mm=float(first), end_mm=float(last)))
     return out
+
+
+def _ending_where_seen(reading: StripReading) -> StripReading:
+    first, last = _row_ends(reading)
+    return replace(reading, row=replace(reading.row, start_mm=first, end_mm=last))
 
 
 def _row_ends(reading: StripReading) -> tuple[float, float]:

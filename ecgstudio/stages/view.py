@@ -82,7 +82,10 @@ def coarse_centres(shape: tuple[int, int], step: int) -> tuple[F64, tuple[int, i
 
 
 def upsampled(coarse: NDArray[np.float32], shape: tuple[int, int], step: int) -> NDArray[np.float32]:
-    """Bring values known at `coarse_centres` to every pixel of `shape`, linearly (a ramp stays a ramp; OpenCV's cubic bends it)."""
+    """Bring values known at `coarse_centres` to every pixel of `shape`, linearly.
+
+    A ramp stays a ramp; OpenCV's cubic bends it.
+    """
     rows, columns = coarse.shape[:2]
     full = cv2.resize(coarse, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
     return np.asarray(full[step : step + shape[0], step : step + shape[1]], np.float32)
