@@ -58,7 +58,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class PageLayout:
-    """What is printed where; `name` is a template's name or rows x columns."""
+    """What is printed where; `name` is a template's name or rows x columns. A slot without a lead could not be named."""
 
     name: str
     rows: tuple[Row, ...]
@@ -139,7 +139,11 @@ def solve_layout(
     notes: list[str] = []
     rows = _common_ends(rows)
     by_row = _labels_of_rows(rows, labels)
-    counts = _column_counts(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm)
+    vouched = LAYOUTS.get(wanted)
+    if vouched is not None and len(vouched.all_rows) == len(rows):
+        counts = [len(leads) for leads in vouched.all_rows]
+    else:
+        counts = _column_counts(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm)
     slots: list[Slot] = []
     for index, (row, found, n) in enumerate(zip(rows, by_row, counts, strict=True)):
         width = (row.end_mm - row.start_mm) / n
@@ -234,7 +238,7 @@ def _column_counts(
         else:
             votes.append(1)
     several = [v for v in votes if v > 1]
-    page = max(set(several), key=several.count) if several else 1
+    page = max(set(several), key=lambda n: (several.count(n), n)) if several else 1  # a missing name only lowers a vote
     counts = []
     for row, found, vote in zip(rows, by_row, votes, strict=True):
         if page == 1:
@@ -311,14 +315,10 @@ def _completed(slots: list[Slot], counts: list[int], wanted: str, notes: list[st
     rest = [lead for lead in LEAD_INDEX if lead not in {s.lead for s in out}]
     if len(left) == 1 and len(rest) == 1 and columns * rows == 12:
         out = [replace(s, lead=rest[0], confidence=GUESSED_CONFIDENCE) if not s.lead else s for s in out]
-    unnamed = sum(not s.lead for s in out)
-    inferred = len(missing) - unnamed
+    inferred = sum(bool(s.lead) for s in out) - read
     if inferred:
-        some = f"{inferred} lead name(s) not read, inferred from the layout"
-        notes.append(some if read else "no lead name could be read: standard order assumed")
-    if unnamed:
-        notes.append(f"{unnamed} strip(s) without a readable lead name left out")
-    return [s for s in out if s.lead], name
+        notes.append(f"{inferred} lead name(s) not read, inferred from the layout" if read else "no lead name could be read: standard order assumed")
+    return out, name
 
 
 def _expected(slots: list[Slot], counts: list[int], template: Layout) -> dict[int, str]:
