@@ -44,5 +44,6 @@ def _read_samples(trace: LeadTrace) -> int:
 
 def _place(target: np.ndarray[tuple[int], np.dtype[np.float32]], trace: LeadTrace) -> None:
     first = round(trace.t0_s * RECORD_HZ)
-    count = max(0, min(len(trace.mv), len(target) - first))
-    target[first : first + count] = trace.mv[:count]
+    early = max(0, -first)  # a trace that a human moved may start before the record
+    part = trace.mv[early : max(early, len(target) - first)]
+    target[first + early : first + early + len(part)] = part
