@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
@@ -15,6 +15,7 @@ from ecgstudio.stages.contract import StageError
 from ecgstudio.stages.settings import AssembleSettings
 
 FS = 500.0
+patient = settings(deadline=None, max_examples=60)
 
 
 def trace(lead: str, *, t0_s: float = 0.0, seconds: float = 2.5, level_mv: float = 1.0, read: float = 1.0) -> LeadTrace:
@@ -35,6 +36,7 @@ def printed_s(record: EcgRecord, lead: str) -> tuple[float, float]:
     return float(known[0]), float(known[-1] + 1 / record.fs)
 
 
+@patient
 @given(t0_s=st.floats(0, 7), seconds=st.floats(0.2, 3))
 def test_a_lead_stands_at_its_time(t0_s: float, seconds: float) -> None:
     record = record_of(trace("V2", t0_s=t0_s, seconds=seconds))
