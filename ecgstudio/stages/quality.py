@@ -76,8 +76,8 @@ def assess(
         reasons.append(f"the grid is uncertain (confidence {grid.confidence:.2f}): check the scale")
     if keypoints.orientation_confidence < LOW_ORIENTATION_CONFIDENCE:
         reasons.append("the page's orientation is uncertain")
-    if "assumed" in grid.scale.source and grid.confidence < LOW_GRID_CONFIDENCE:
-        reasons.append(f"{grid.scale.source}: no pulse or printed scale was found")
+    if grid.scale.source.count("assumed") > 1 or grid.scale.source == "assumed":
+        reasons.append(f"no pulse and no printed scale: {grid.scale.mm_per_s:g} mm/s and {grid.scale.mm_per_mV:g} mm/mV are assumed")
     missing = [lead for lead in LEADS if not np.isfinite(record.lead_mv(lead)).any()]
     if missing:
         reasons.append(f"not found: {', '.join(missing)}")

@@ -26,6 +26,8 @@ STRIP_MARGIN_MM = 12.0
 LAYOUT_PX_PER_MM = 5.0
 LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
 MIN_PRINTED = 0.4
+TWIN_LIKENESS = 0.7
+TWIN_MARGIN = 0.08
 SAME_TRACE_MM = 1.2
 OUTPUT_HZ = 500.0
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
@@ -76,9 +78,9 @@ def read_traces(
         [r.row for r in readings], _labels(keypoints, grid), edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0),
         wanted=settings.layout,
     )  # fmt: skip
-    if not layout.slots:
+    slots = [slot for slot in name_rhythm_strips(refine_slots(layout, readings), readings) if slot.lead]
+    if not slots:
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
-    slots = refine_slots(layout, readings)
     origin_mm = min(slot.start_mm for slot in slots)
     traces = [_lead_trace(slot, readings[slot.row], grid, origin_mm) for slot in slots]
     return DigitizedEcg(tuple(t for t in traces if t is not None and np.isfinite(t.mv).any()), layout.name)
@@ -263,6 +265,35 @@ def _border(expected_mm: float, readings: list[StripReading]) -> float:
     near = slice(max(0, peak - 6), peak + 7)
     half_column = float((at[near] * weight[near]).sum() / weight[near].sum())
     return readings[0].x0_mm + (half_column + 0.5) / (2 * STRIP_PX_PER_MM)
+
+
+def name_rhythm_strips(slots: list[Slot], readings: list[StripReading]) -> list[Slot]:
+    """Name full-width strips by their likeness to a short print of the same beats.
+
+    A name that was read stays, unless it is a mere guess of the template that another lead contradicts.
+    """
+    short = [s for s in slots if s.columns > 1 and s.lead]
+    out = list(slots)
+    for i, slot in enumerate(slots):
+        if slot.columns > 1 or slot.read or not short:
+            continue
+        likeness = sorted(((_likeness(readings[slot.row], readings[s.row], s), s.lead) for s in short), reverse=True)
+        best, second = likeness[0], likeness[1] if len(likeness) > 1 else (0.0, "")
+        if best[0] > TWIN_LIKENESS and best[0] - second[0] > TWIN_MARGIN:
+            out[i] = replace(slot, lead=best[1], confidence=float(min(best[0], 0.9)))
+    return out
+
+
+def _likeness(a: StripReading, b: StripReading, slot: Slot) -> float:
+    """Return which share of the variance over a slot's span the two readings have in common (rows share one time)."""
+    low, high = (int(v) for v in (a.x_px(slot.start_mm) + 8, a.x_px(slot.end_mm) - 8))
+    both = slice(max(0, low), min(high, len(a.height_px), len(b.height_px)))
+    x, y = a.height_px[both], b.height_px[both]
+    if len(x) < 120 or x.std() < 1e-3 or y.std() < 1e-3:
+        return 0.0
+    n = len(x)
+    misses = [np.var(x[max(0, k) : n + min(0, k)] - y[max(0, -k) : n + min(0, -k)]) for k in range(-6, 7, 2)]
+    return float(1 - min(misses) / max(np.var(x), np.var(y)))
 
 
 def _lead_trace(slot: Slot, reading: StripReading, grid: GridFit, origin_mm: float) -> LeadTrace | None:
