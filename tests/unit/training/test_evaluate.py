@@ -1,0 +1,269 @@
+"""An evaluation finds the pages, scores them against what truth they have, and says so in tables, JSON and CSV."""
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ecgstudio.core.leads import LEADS
+from ecgstudio.errors import UserError
+from ecgstudio.nets.weights import NETWORK_NAMES, build_network, read_manifest, write_network
+from ecgstudio.stages.contract import NULL_STATUS
+from tests import fake_stages
+from tests.page_truth import truth_of
+from tests.synth_page import SynthPage, TruthRuntime, synth_page
+from training import evaluate
+from training.evaluate import Engine, find_pages, spread, weights_from
+from training.metrics import Reliability, no_samples
+from training.oracle import RUNGS
+from training.page_score import PageScore, PageTask, score_page
+from training.score_report import Column, Table, losses, make_tables, pages_csv
+from training.stage_metrics import StageScores
+from training.synth.truth import encode_truth
+
+
+def picture(path: Path, pixels: NDArray[np.uint8] | None = None) -> Path:
+    """Write a page; by default one on which the fake stages find an ECG."""
+    if pixels is None:
+        pixels = np.random.default_rng(0).integers(0, 255, (360, 480, 3)).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(np.asarray(pixels), cv2.COLOR_RGB2BGR))
+    return path
+
+
+def rendered(path: Path, synth: SynthPage) -> Path:
+    """Write a page as `training synth` does."""
+    picture(path, np.asarray(synth.page.pixels))
+    path.with_suffix(".npz").write_bytes(encode_truth(truth_of(synth)))
+    return path
+
+
+def case(folder: Path, tier: str, name: str, *, error_mv: float = 0.0) -> Path:
+    """Write a case whose truth differs from what the fake stages find by a quick wave of this size."""
+    found = fake_stages.read_traces(None, None, None, status=NULL_STATUS)  # type: ignore[arg-type]
+    mv = np.full((12, 5000), np.nan, np.float32)
+    for trace in found.traces:
+        first = round(trace.t0_s * trace.fs)
+        wave = error_mv * np.sin(2 * np.pi * 40 * np.arange(len(trace.mv)) / trace.fs)
+        mv[LEADS.index(trace.lead), first : first + len(trace.mv)] = trace.mv + wave
+    (folder / "truth").mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "truth" / f"{name}.npz", mv=mv, fs=500.0)
+    return picture(folder / tier / f"{name}.png")
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages and networks that answer at once."""
+    fake_stages.install(monkeypatch)
+    monkeypatch.setattr(Engine, "load", lambda self: fake_stages.NoNetworks())
+
+
+def run(*arguments: object) -> int:
+    """Evaluate as the command line does."""
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    return evaluate.main(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def page(name: str = "a", **changes: object) -> PageScore:
+    """A page's score of which only what a test is about is said."""
+    said = {"tier": "scan", "status": "ok", "reasons": (), "confidence": 0.9, "layout": "3x4", "seconds": 1.0}
+    return PageScore(name=name, **{**said, **changes})  # type: ignore[arg-type]
+
+
+def table(scores: list[PageScore], key: str) -> list[dict[str, object]]:
+    return next(table for table in make_tables(scores) if table.key == key).as_json()
+
+
+# --- which pages ------------------------------------------------------------------------------------------------
+
+
+def test_cases_are_found_with_their_tier_and_truth(tmp_path: Path) -> None:
+    case(tmp_path, "clean", "c1")
+    picture(tmp_path / "real" / "r1.jpg")
+    assert [(task.name, task.tier, task.truth is not None, task.rendered) for task in find_pages(tmp_path)] == [
+        ("c1", "clean", True, False),
+        ("r1", "real", False, False),
+    ]
+
+
+def test_one_tier_of_cases_finds_the_truth_beside_it(tmp_path: Path) -> None:
+    case(tmp_path, "clean", "c1")
+    [task] = find_pages(tmp_path / "clean")
+    assert (task.tier, task.truth) == ("clean", tmp_path / "truth" / "c1.npz")
+
+
+def test_rendered_pages_are_split_as_training_splits_them(tmp_path: Path) -> None:
+    truth = encode_truth(truth_of(synth_page(), kind="photo"))
+    for name in ("a", "b", "c"):
+        picture(tmp_path / f"{name}.png").with_suffix(".npz").write_bytes(truth)
+    assert [(task.name, task.tier, task.rendered) for task in find_pages(tmp_path)] == [("a", "photo", True)]
+    assert [task.name for task in find_pages(tmp_path, split="all")] == ["a", "b", "c"]
+
+
+def test_a_folder_without_pages_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no pages"):
+        find_pages(tmp_path)
+
+
+def test_a_limit_takes_pages_from_everywhere() -> None:
+    tasks = [PageTask(str(i), "t", Path("x"), None, rendered=False) for i in range(101)]
+    assert [task.name for task in spread(tasks, limit=5)] == ["0", "25", "50", "75", "100"]
+
+
+# --- scores -----------------------------------------------------------------------------------------------------
+
+
+def test_a_case_is_scored_by_its_signal(tmp_path: Path, fakes: None) -> None:
+    case(tmp_path, "clean", "c1", error_mv=0.1)
+    [task] = find_pages(tmp_path)
+    score = score_page(task, runtime=fake_stages.NoNetworks(), settings=evaluate.SETTINGS)
+    assert score.lead_db["V1"] == pytest.approx(20, abs=0.2)
+    assert score.status == "ok"
+    total, within = score.reliability.kept_from(0.95)
+    assert total == 12 * 1250
+    assert within == pytest.approx(1 / 3, abs=0.05)  # a sine is below half its size a third of the time
+    assert score.stages is None
+
+
+def test_a_page_that_cannot_be_read_scores_as_zeros_and_says_why(tmp_path: Path, fakes: None) -> None:
+    case(tmp_path, "clean", "c1")
+    picture(tmp_path / "clean" / "c1.png", np.full((360, 480, 3), 255, np.uint8))
+    [task] = find_pages(tmp_path)
+    score = score_page(task, runtime=fake_stages.NoNetworks(), settings=evaluate.SETTINGS)
+    assert score.snr_db == pytest.approx(0, abs=0.5)
+    assert (score.status, "no ECG" in score.reasons[0]) == ("failed", True)
+
+
+@pytest.mark.logs("the traceback of a page that breaks the pipeline")
+def test_a_page_that_breaks_the_pipeline_does_not_stop_the_others(
+    tmp_path: Path, fakes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(fake_stages.stage1_grid, "fit_grid", broken)
+    case(tmp_path, "clean", "c1")
+    [task] = find_pages(tmp_path)
+    score = score_page(task, runtime=fake_stages.NoNetworks(), settings=evaluate.SETTINGS)
+    assert (score.status, score.reasons) == ("failed", ("page: unexpected error: oh",))
+
+
+def test_a_damaged_truth_is_an_error(tmp_path: Path, fakes: None) -> None:
+    case(tmp_path, "clean", "c1")
+    (tmp_path / "truth" / "c1.npz").write_bytes(b"no truth")
+    [task] = find_pages(tmp_path)
+    with pytest.raises(UserError, match=r"c1\.npz"):
+        score_page(task, runtime=fake_stages.NoNetworks(), settings=evaluate.SETTINGS)
+
+
+# --- the command ------------------------------------------------------------------------------------------------
+
+
+def test_the_tables_of_cases_and_of_pages_without_truth(
+    tmp_path: Path, fakes: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case(tmp_path / "data", "clean", "c1")
+    case(tmp_path / "data", "scan", "s1", error_mv=0.5)
+    picture(tmp_path / "data" / "real" / "r1.png")
+    assert run("--data", tmp_path / "data", "--out", tmp_path / "out") == 0
+    text = capsys.readouterr().out
+    assert "SNR per tier" in text
+    assert "Pages without truth" in text
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [row["tier"] for row in summary["scores"]] == ["clean", "scan", "ALL"]
+    assert [row["name"] for row in summary["unscored"]] == ["r1"]
+    assert summary["about"]["pages"] == 3
+    with (tmp_path / "out" / "pages.csv").open(newline="") as stream:
+        lines = {line["name"]: line for line in csv.DictReader(stream)}
+    assert float(lines["c1"]["snr_db"]) > 40
+    assert lines["r1"]["snr_db"] == ""
+    assert len(list((tmp_path / "out" / "worst").glob("*.png"))) == 3
+
+
+def test_an_evaluation_with_oracle_names_the_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synth = synth_page()
+    rendered(tmp_path / "p1.png", synth)
+    monkeypatch.setattr(Engine, "load", lambda self: TruthRuntime(synth))
+    assert run("--data", tmp_path, "--oracle") == 0
+    text = capsys.readouterr().out
+    for title in ("Stages", "Printed names", "Mean dB lost by"):
+        assert title in text
+
+
+def test_checkpoints_become_a_folder_of_weights(tmp_path: Path) -> None:
+    for number, name in enumerate(NETWORK_NAMES):
+        path = tmp_path / f"stage{number}" / "best.safetensors"
+        path.parent.mkdir()
+        notes = {"stage": f"stage{number}", "metrics": {}, "samples": 0, "step": 0}
+        write_network(path, build_network(name, {}), notes=notes)
+    with weights_from(None, tmp_path) as folder:
+        assert folder is not None
+        assert set(read_manifest(folder).entries) == set(NETWORK_NAMES)
+
+
+def test_a_run_without_checkpoints_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"best\.safetensors"), weights_from(None, tmp_path):
+        pass
+
+
+# --- the tables -------------------------------------------------------------------------------------------------
+
+
+def test_text_and_json_of_a_table_say_the_same() -> None:
+    small = Table("k", "Title", (Column("name"), Column("db", ".1f")), (("a", 1.25), ("bcd", float("nan"))))
+    assert small.text() == "Title\n  name   db\n  a     1.2\n  bcd     -\n"
+    assert small.as_json() == [{"name": "a", "db": 1.25}, {"name": "bcd", "db": None}]
+
+
+def test_every_tier_and_all_of_them_are_summarised() -> None:
+    rows = table([page("a", snr_db=20.0), page("b", tier="photo", status="review", snr_db=4.0)], "scores")
+    assert [(row["tier"], row["mean_db"], row["below_5db"], row["review"]) for row in rows] == [
+        ("photo", 4.0, 1, 1),
+        ("scan", 20.0, 0, 0),
+        ("ALL", 12.0, 1, 1),
+    ]
+
+
+def test_a_verdict_that_finds_every_bad_page_has_an_auc_of_1() -> None:
+    scores = [page("a", snr_db=20.0, confidence=0.4), page("b", snr_db=2.0, status="review", confidence=0.6)]
+    [trust] = table(scores, "trust")
+    assert (trust["auc_status"], trust["auc_confidence"], trust["auc_both"]) == (1.0, 0.0, 1.0)
+
+
+def test_pages_add_up_to_one_reliability() -> None:
+    nothing = no_samples()
+    samples, good = nothing.samples.copy(), nothing.good.copy()
+    samples[-1], good[-1] = 10, 9
+    sure = Reliability(samples, good, 0.99 * samples)
+    rows = table([page("a", snr_db=20.0, reliability=sure), page("b", snr_db=20.0, reliability=sure)], "reliability")
+    assert (rows[-1]["samples"], rows[-1]["within_50uv"]) == (20, 0.9)
+    assert rows[0]["within_50uv"] is None
+
+
+def stages(*, orientation: bool) -> StageScores:
+    return StageScores(
+        orientation=orientation, labels={}, grid_median_mm=0.1, grid_p95_mm=0.2, speed=True, gain=True,
+        leads_printed=12, leads_placed=12, leads_invented=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("oriented", "blamed"), [(True, "keypoints"), (False, "orientation")])
+def test_what_true_keypoints_mend_on_a_turned_page_is_lost_by_its_orientation(oriented: bool, blamed: str) -> None:
+    rungs = dict(zip(RUNGS, (2.0, 10.0, 10.0, 11.0, 14.0, 15.0, 30.0, 31.0), strict=True))
+    lost = losses(page(snr_db=2.0, stages=stages(orientation=oriented), rungs=rungs))
+    others = {"scale": 0, "grid": 1, "layout": 3, "ends": 1, "trace": 15, "outside": 1}
+    assert lost == {"orientation": 0, "keypoints": 0, **others} | {blamed: 8}
+
+
+def test_pages_of_unlike_kinds_share_one_csv() -> None:
+    text = pages_csv([page("a"), page("b", snr_db=10.0, stages=stages(orientation=True))])
+    lines = list(csv.DictReader(text.splitlines()))
+    assert (lines[0]["orientation"], lines[1]["orientation"], lines[1]["leads_placed"]) == ("", "True", "12")

@@ -1,0 +1,147 @@
+"""The oracle's answers are the truth, and the stages' measures see every kind of error that they are there for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ecgstudio.core.ecg import DigitizedEcg
+from ecgstudio.core.grid import GridFit
+from ecgstudio.stages.contract import NULL_STATUS
+from ecgstudio.stages.settings import PipelineSettings
+from ecgstudio.stages.stage0_keypoints import detect_keypoints
+from tests.page_truth import mapped
+from tests.synth_page import SynthPage, TruthRuntime, read_page, synth_page
+from training.oracle import RUNGS, error_budget, true_grid, true_keypoints, true_layout
+from training.sampling import MappedPage
+from training.stage_metrics import NameCount, StageScores, grid_error_mm, score_stages
+
+SETTINGS = PipelineSettings()
+
+
+@pytest.fixture(scope="module")
+def synth() -> SynthPage:
+    return synth_page()
+
+
+@pytest.fixture(scope="module")
+def page(synth: SynthPage) -> MappedPage:
+    return mapped(synth)
+
+
+def stages_of(synth: SynthPage, page: MappedPage, **changes: object) -> StageScores:
+    """Score what the pipeline found, with some of its answers replaced."""
+    reading = read_page(synth)
+    found = {"keypoints": reading.keypoints, "grid": reading.grid, "ecg": reading.ecg} | changes
+    return score_stages(page, **found)  # type: ignore[arg-type]
+
+
+# --- the oracle -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(8))
+def test_true_keypoints_are_what_stage_0_finds_with_perfect_networks(orientation: int) -> None:
+    turned = synth_page(orientation=orientation)
+    found = detect_keypoints(
+        turned.page, runtime=TruthRuntime(turned), settings=SETTINGS.keypoints, status=NULL_STATUS
+    )
+    truth = true_keypoints(mapped(turned))
+    assert (truth.orientation, truth.mirrored) == (found.orientation, found.mirrored)
+    assert truth.px_per_mm == pytest.approx(found.px_per_mm, rel=0.03)
+    assert np.cos(truth.angle_rad - found.angle_rad) > 0.999
+    assert sorted(truth.names) == sorted(found.names)
+
+
+def test_the_true_grid_has_no_error(page: MappedPage) -> None:
+    assert max(grid_error_mm(page, true_grid(page))) < 0.01
+
+
+def test_the_true_layout_names_every_printed_lead(page: MappedPage) -> None:
+    layout = true_layout(page)
+    assert len(layout.rows) == 4
+    assert [slot.lead for slot in layout.slots] == [lead.lead for lead in page.truth.sheet.leads]
+
+
+@pytest.fixture(scope="module")
+def rungs(synth: SynthPage, page: MappedPage) -> dict[str, float]:
+    """The budget of a page on which the pipeline found nothing, behind perfect networks."""
+    return error_budget(synth.page, page, found=None, runtime=TruthRuntime(synth), settings=SETTINGS)
+
+
+def test_a_page_without_a_record_loses_all_that_the_truth_gives_back(rungs: dict[str, float]) -> None:
+    assert tuple(rungs) == RUNGS
+    assert rungs["found"] < 3
+    assert rungs["keypoints"] > 15
+
+
+def test_perfect_networks_come_near_to_what_decoding_allows(rungs: dict[str, float]) -> None:
+    assert rungs["sheet"] > 25
+    assert 25 < rungs["ends"] < rungs["sheet"] + 1
+
+
+def test_a_sheet_that_is_all_in_the_picture_loses_nothing_outside_it(rungs: dict[str, float]) -> None:
+    assert rungs["ink"] == pytest.approx(rungs["sheet"])
+
+
+# --- the stages' measures ---------------------------------------------------------------------------------------
+
+
+def test_a_page_read_without_a_mistake_is_right_in_every_respect(synth: SynthPage, page: MappedPage) -> None:
+    stages = stages_of(synth, page)
+    assert (stages.orientation, stages.speed, stages.gain, stages.all_placed) == (True, True, True, True)
+    assert stages.leads_printed == len(page.truth.sheet.leads)
+    assert stages.labels["V3"] == NameCount(printed=1, found=1, right=1)
+    assert stages.grid_p95_mm < 0.3
+
+
+def test_a_stage_that_failed_has_found_nothing(page: MappedPage) -> None:
+    stages = score_stages(page, keypoints=None, grid=None, ecg=None)
+    assert (stages.orientation, stages.speed, stages.all_placed, stages.leads_placed) == (False, False, False, 0)
+    assert np.isnan(stages.grid_median_mm)
+    assert stages.labels["V3"] == NameCount(printed=1, found=0, right=0)
+
+
+def test_exchanged_names_are_wrong_names_and_wrong_places(synth: SynthPage, page: MappedPage) -> None:
+    reading = read_page(synth)
+    other = {"V1": "V2", "V2": "V1"}
+    names = tuple(other.get(name, name) for name in reading.keypoints.names)
+    traces = tuple(replace(trace, lead=other.get(trace.lead, trace.lead)) for trace in reading.ecg.traces)
+    keypoints, ecg = replace(reading.keypoints, names=names), DigitizedEcg(traces, reading.ecg.layout)
+    stages = stages_of(synth, page, keypoints=keypoints, ecg=ecg)
+    assert stages.labels["V1"] == NameCount(printed=1, found=1, right=0)
+    assert (stages.leads_printed - stages.leads_placed, stages.leads_invented) == (2, 2)
+
+
+def moved(grid: GridFit, shift_mm: float) -> GridFit:
+    """Move the whole lattice along the paper's x axis."""
+    rows, columns = grid.nodes.shape[:2]
+    x, y = np.meshgrid(np.arange(columns) * 5.0 + shift_mm, np.arange(rows) * 5.0)
+    return replace(grid, nodes=grid.to_page(np.stack([x, y], axis=-1)))
+
+
+@pytest.mark.parametrize(("shift_mm", "error_mm"), [(5.0, 0.0), (1.0, 1.0)])
+def test_a_grid_may_start_at_any_printed_line_but_not_between(
+    page: MappedPage, shift_mm: float, error_mm: float
+) -> None:
+    assert grid_error_mm(page, moved(true_grid(page), shift_mm))[0] == pytest.approx(error_mm, abs=0.02)
+
+
+def test_the_origin_of_an_unprinted_grid_is_anywhere(synth: SynthPage) -> None:
+    blank = replace(synth, sheet=replace(synth.sheet, grid_style="none"))
+    page = mapped(blank)
+    assert grid_error_mm(page, moved(true_grid(page), 1.7))[0] == pytest.approx(0, abs=0.02)
+
+
+def test_a_grid_of_the_wrong_scale_is_wrong_far_from_its_middle(page: MappedPage) -> None:
+    grid = true_grid(page)
+    rows, columns = grid.nodes.shape[:2]
+    x, y = np.meshgrid(np.arange(columns) * 5.1, np.arange(rows) * 5.1)
+    stretched = replace(grid, nodes=grid.to_page(np.stack([x, y], axis=-1)))
+    median_mm, p95_mm = grid_error_mm(page, stretched)
+    assert p95_mm > median_mm > 0.5
+
+
+def test_the_wrong_speed_and_gain_are_told_apart(synth: SynthPage, page: MappedPage) -> None:
+    grid = read_page(synth).grid
+    stages = stages_of(synth, page, grid=replace(grid, scale=replace(grid.scale, mm_per_mV=5.0)))
+    assert (stages.speed, stages.gain) == (True, False)
