@@ -51,6 +51,7 @@ BAND_MM, FRAME_MM = 6.0, 1.0
 CELL_PX = 4
 CONTRAST = 0.25  # of a normalised strip
 NEAR_MM = 9.0  # a strip further than this from every axis is of no lead
+LEFT_MM = 16.0
 ROW_SPACING_MM = {1: 32.0, 4: 32.0, 7: 25.0, 12: 16.0}
 SETTINGS = PipelineSettings()
 
@@ -116,10 +117,10 @@ def page_style(
     rows = tuple(RowStyle(leads, rhythm=i >= len(template.rows)) for i, leads in enumerate(template.all_rows))
     spacing = next(mm for most, mm in sorted(ROW_SPACING_MM.items()) if len(rows) <= most)
     row_mm = tuple(float(v) for v in 36.0 + spacing * np.arange(len(rows)))
-    size_mm = (13.0 + width_mm + 12.0, row_mm[-1] + 30.0)
+    size_mm = (LEFT_MM + width_mm + 12.0, row_mm[-1] + 30.0)
     return replace(
         random_style(np.random.default_rng(8), layout="3x4"),
-        layout=layout, rows=rows, size_mm=size_mm, left_mm=13.0, width_mm=width_mm, row_mm=row_mm,
+        layout=layout, rows=rows, size_mm=size_mm, left_mm=LEFT_MM, width_mm=width_mm, row_mm=row_mm,
         mm_per_s=mm_per_s, mm_per_mV=(gain, gain), sequential=True, gap_mm=0.0, separator="none", pulse=pulse,
         pulse_gap_mm=0.5, label_place="above", label_dx_mm=1.0, label_dy_mm=-6.0, label_height_mm=2.8,
         label_case="normal", labels_missing=0.0, grid="full", grid_origin_mm=GRID_ORIGIN_MM,

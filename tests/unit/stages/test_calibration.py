@@ -1,0 +1,134 @@
+"""Speed and gain come from the user, the pulse, the printed texts or the standard, in that order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ecgstudio.core.grid import PaperScale
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.stages.calibration import Pulse, decide_scale, measure_pulse
+from ecgstudio.stages.settings import GridSettings
+from tests.synth_page import SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
+
+
+def small_page(
+    *, mm_per_s: float = 25.0, gain: float = 10.0, pulse: str = "first", scale_text: str = "none"
+) -> SynthPage:
+    return synth_page("3x4", mm_per_s=mm_per_s, gain=gain, width_mm=60.0, pulse=pulse, scale_text=scale_text)
+
+
+def scale_of(
+    synth: SynthPage,
+    *,
+    keypoints: Keypoints | None = None,
+    mm_per_s: float | None = None,
+    mm_per_mV: float | None = None,
+) -> PaperScale:
+    return decide_scale(
+        synth.page, true_keypoints(synth) if keypoints is None else keypoints, true_grid(synth),
+        runtime=TruthRuntime(synth), settings=GridSettings(mm_per_s=mm_per_s, mm_per_mV=mm_per_mV),
+    )  # fmt: skip
+
+
+def pulse_of(synth: SynthPage, *, keypoints: Keypoints | None = None) -> Pulse | None:
+    lies = true_keypoints(synth) if keypoints is None else keypoints
+    return measure_pulse(synth.page, lies, true_grid(synth), runtime=TruthRuntime(synth))
+
+
+def used(scale: PaperScale) -> tuple[float, float]:
+    return scale.mm_per_s, scale.mm_per_mV
+
+
+def with_marker(keypoints: Keypoints, name: str, *, confidence: float = 0.9) -> Keypoints:
+    """Print one more marker in the middle of the page."""
+    return replace(
+        keypoints,
+        names=(*keypoints.names, name),
+        xy=np.concatenate([keypoints.xy, [[200.0, 400.0]]]),
+        confidence=np.append(keypoints.confidence, confidence),
+    )
+
+
+# --- the pulse ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gain", [5.0, 10.0, 20.0])
+@pytest.mark.parametrize("mm_per_s", [25.0, 50.0])
+def test_a_pulse_is_measured(gain: float, mm_per_s: float) -> None:
+    pulse = pulse_of(small_page(gain=gain, mm_per_s=mm_per_s))
+    assert pulse is not None
+    assert pulse.height_mm == pytest.approx(gain, rel=0.02)
+    assert pulse.width_mm == pytest.approx(0.2 * mm_per_s, abs=0.3)
+
+
+@pytest.mark.parametrize("orientation", [1, 4])
+def test_a_pulse_on_a_turned_page_is_measured(orientation: int) -> None:
+    pulse = pulse_of(synth_page("3x4", width_mm=60.0, pulse="right", orientation=orientation))
+    assert pulse is not None
+    assert pulse.height_mm == pytest.approx(10, rel=0.02)
+
+
+@pytest.mark.parametrize("at_mm", [(40.0, 36.0), (30.0, 10.0)])
+def test_what_is_no_pulse_is_not_measured(at_mm: tuple[float, float]) -> None:
+    synth = small_page(pulse="none")
+    lies = with_marker(true_keypoints(synth), "pulse")
+    lies = replace(lies, xy=np.concatenate([lies.xy[:-1], synth.to_page(np.array([at_mm]))]))
+    assert pulse_of(synth, keypoints=lies) is None
+
+
+def test_a_faintly_seen_pulse_is_not_used() -> None:
+    synth = small_page(gain=5.0)
+    faint = replace(true_keypoints(synth), confidence=np.full(len(true_keypoints(synth).names), 0.4))
+    assert pulse_of(synth, keypoints=faint) is None
+
+
+# --- the decision -------------------------------------------------------------------------------------------
+
+
+def test_nothing_printed_leaves_the_standard() -> None:
+    scale = scale_of(small_page(gain=5.0, pulse="none"))
+    assert used(scale) == (25.0, 10.0)
+    assert scale.source == "speed assumed, gain assumed"
+    assert (scale.pulse_height_mm, scale.printed_mm_per_s, scale.printed_mm_per_mV) == (None, None, None)
+
+
+@pytest.mark.parametrize(("mm_per_s", "gain"), [(50.0, 5.0), (25.0, 20.0)])
+def test_printed_texts_are_believed(mm_per_s: float, gain: float) -> None:
+    scale = scale_of(small_page(mm_per_s=mm_per_s, gain=gain, pulse="none", scale_text="top"))
+    assert used(scale) == (mm_per_s, gain)
+    assert scale.source == "speed printed, gain printed"
+
+
+@pytest.mark.parametrize(("mm_per_s", "gain"), [(50.0, 5.0), (25.0, 20.0)])
+def test_the_pulse_alone_tells_speed_and_gain(mm_per_s: float, gain: float) -> None:
+    scale = scale_of(small_page(mm_per_s=mm_per_s, gain=gain))
+    assert used(scale) == (mm_per_s, gain)
+    assert scale.source == "speed pulse, gain pulse"
+
+
+def test_the_pulse_knows_the_gain_better_than_a_text() -> None:
+    synth = small_page(gain=5.0)
+    scale = scale_of(synth, keypoints=with_marker(true_keypoints(synth), "gain20"))
+    assert used(scale) == (25.0, 5.0)
+    assert scale.printed_mm_per_mV == 20.0
+
+
+def test_the_user_knows_best() -> None:
+    scale = scale_of(small_page(gain=5.0), mm_per_s=12.5, mm_per_mV=40.0)
+    assert used(scale) == (12.5, 40.0)
+    assert scale.source == "speed set, gain set"
+    assert scale.pulse_height_mm == pytest.approx(5.0, abs=0.1)  # the evidence stays
+
+
+def test_of_two_texts_the_surer_one_counts() -> None:
+    synth = small_page(pulse="none")
+    lies = with_marker(with_marker(true_keypoints(synth), "gain5", confidence=0.7), "gain20", confidence=0.8)
+    assert scale_of(synth, keypoints=lies).mm_per_mV == 20.0
+
+
+def test_an_unsure_text_is_not_believed() -> None:
+    synth = small_page(pulse="none")
+    assert scale_of(synth, keypoints=with_marker(true_keypoints(synth), "gain5", confidence=0.4)).mm_per_mV == 10.0

@@ -1,0 +1,215 @@
+"""A page that contradicts itself is sent to review, and says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
+from ecgstudio.core.grid import GridFit, PaperScale
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.leads import LEADS, limb_leads
+from ecgstudio.stages.assemble import assemble
+from ecgstudio.stages.quality import QualityReport, assess
+from ecgstudio.stages.settings import AssembleSettings, QualitySettings
+
+FS = 500.0
+SECONDS = 10.0
+SCALE = PaperScale(25.0, 10.0, "speed printed, gain pulse", pulse_height_mm=10.0, printed_mm_per_s=25.0)
+SURE = Keypoints((), np.zeros((0, 2)), np.zeros(0), 0, 0.98, 8.0, 0.0, mirrored=False)
+
+
+def heart_mv(noise_mv: float = 0.0) -> F64:
+    """Return twelve leads [12, 5000] in mV that obey Einthoven but for some noise."""
+    rng = np.random.default_rng(1)
+    t_s = np.arange(round(SECONDS * FS)) / FS
+
+    def beat() -> F64:
+        waves = zip((-0.2, 0.0, 0.03, 0.3), (0.04, 0.01, 0.012, 0.06), rng.normal(0, 0.5, 4), strict=True)
+        return np.sum([a * np.exp(-0.5 * (((t_s + 0.4) % 0.8 - 0.4 - at) / w) ** 2) for at, w, a in waves], axis=0)
+
+    mv = np.concatenate([limb_leads(beat(), beat()), [beat() for _ in range(6)]])
+    return mv + rng.normal(0, noise_mv, mv.shape) if noise_mv else mv
+
+
+def trace(lead: str, mv: F64, *, t0_s: float = 0.0, confidence: float = 0.95) -> LeadTrace:
+    sure = np.where(np.isfinite(mv), confidence, 0.0)
+    return LeadTrace(lead, t0_s, FS, mv.astype(np.float32), np.zeros((len(mv), 2)), sure.astype(np.float32))
+
+
+def page_of(mv: F64, *, confidence: float = 0.95) -> DigitizedEcg:
+    """Print all leads side by side in time, one per row."""
+    return DigitizedEcg(tuple(trace(lead, mv[i], confidence=confidence) for i, lead in enumerate(LEADS)), "12x1")
+
+
+def report_on(
+    ecg: DigitizedEcg, *, scale: PaperScale = SCALE, grid_confidence: float = 0.9, keypoints: Keypoints = SURE
+) -> QualityReport:
+    y, x = np.mgrid[:4, :4] * 40.0
+    grid = GridFit(np.stack([x, y], axis=-1), scale, grid_confidence)
+    return assess(
+        keypoints, grid, ecg, assemble(ecg, grid, settings=AssembleSettings()), settings=QualitySettings()
+    )
+
+
+def test_a_consistent_page_is_ok() -> None:
+    report = report_on(page_of(heart_mv()))
+    assert (report.status, report.reasons) == ("ok", ())
+    assert report.confidence == pytest.approx(0.95)
+    assert report.scale_agrees is True
+
+
+# --- leads against each other -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pair", [("I", "II"), ("II", "III"), ("III", "aVR"), ("II", "V2"), ("aVF", "V4")])
+def test_swapped_leads_are_told(pair: tuple[str, str]) -> None:
+    mv, (a, b) = heart_mv(), map(LEADS.index, pair)
+    mv[[a, b]] = mv[[b, a]]
+    report = report_on(page_of(mv))
+    assert report.status == "review"
+    assert any("swapped" in reason for reason in report.reasons)
+
+
+@pytest.mark.parametrize("lead", ["I", "II", "III", "aVR", "aVL", "aVF"])
+def test_a_limb_lead_upside_down_is_told(lead: str) -> None:
+    mv = heart_mv()
+    mv[LEADS.index(lead)] *= -1
+    assert any("swapped or misread" in reason for reason in report_on(page_of(mv)).reasons)
+
+
+@pytest.mark.parametrize("noise_mv", [0.01, 0.03])
+def test_einthoven_is_told_in_decibel_of_lead_ii(noise_mv: float) -> None:
+    mv = heart_mv(noise_mv)
+    expected_db = 10 * np.log10(mv[1].var() / (3 * noise_mv**2))
+    assert report_on(page_of(mv)).einthoven_db == pytest.approx(expected_db, abs=0.5)
+
+
+def test_the_level_of_a_lead_does_not_count() -> None:
+    mv = heart_mv() + np.linspace(-1, 1, 12)[:, None]
+    assert report_on(page_of(mv)).status == "ok"
+
+
+def test_leads_that_were_not_printed_together_are_not_compared() -> None:
+    mv = heart_mv()
+    columns = [trace(lead, mv[i, :1250], t0_s=2.5 * (i // 3)) for i, lead in enumerate(LEADS)]
+    moved = [replace(t, t0_s=3.0) if t.lead == "I" else t for t in columns]
+    report = report_on(DigitizedEcg(tuple(moved), "3x4"))
+    assert report.einthoven_db is None
+    assert report.goldberger_db is not None
+
+
+# --- twins --------------------------------------------------------------------------------------------------
+
+
+def with_twin(second_mv: F64, *, t0_s: float = 0.0) -> DigitizedEcg:
+    mv = heart_mv()
+    short = trace("II", second_mv, t0_s=t0_s)
+    return DigitizedEcg((*page_of(mv).traces, short), "3x4+1")
+
+
+@pytest.mark.parametrize("t0_s", [0.0, 2.5, 7.4])
+@pytest.mark.parametrize("shift_s", [0.0, 0.04, -0.04])
+def test_two_prints_of_a_lead_that_agree_confirm_each_other(t0_s: float, shift_s: float) -> None:
+    first = round((t0_s + shift_s) * FS)
+    if first < 0:
+        first = 0
+    report = report_on(with_twin(heart_mv()[1, first : first + 1250], t0_s=t0_s))
+    assert report.twin_lead == "II"
+    assert report.twin_db is not None
+    assert report.twin_db > 40
+    assert report.status == "ok"
+
+
+def test_two_prints_of_a_lead_that_differ_are_told() -> None:
+    other = heart_mv()[8, :1250]
+    report = report_on(with_twin(other))
+    assert report.status == "review"
+    assert any("two prints of lead II differ" in reason for reason in report.reasons)
+
+
+def test_the_difference_of_two_prints_is_told_in_microvolt() -> None:
+    noisy = heart_mv()[1, :1250] + np.random.default_rng(2).normal(0, 0.02, 1250)
+    report = report_on(with_twin(noisy))
+    assert report.twin_uv == pytest.approx(20, rel=0.1)
+
+
+def test_a_lead_printed_once_has_no_twin() -> None:
+    report = report_on(page_of(heart_mv()))
+    assert (report.twin_lead, report.twin_db, report.twin_uv) == (None, None, None)
+
+
+# --- scale, grid, orientation -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        (replace(SCALE, mm_per_mV=5.0), "10.0 mm high but 5 mm/mV is used"),
+        (replace(SCALE, mm_per_s=50.0), "25 mm/s is printed but 50 mm/s is used"),
+        (replace(SCALE, printed_mm_per_mV=20.0), "20 mm/mV is printed but 10 mm/mV is used"),
+    ],
+)
+def test_a_scale_against_the_evidence_is_told(scale: PaperScale, words: str) -> None:
+    report = report_on(page_of(heart_mv()), scale=scale)
+    assert report.scale_agrees is False
+    assert any(words in reason for reason in report.reasons)
+
+
+def test_without_evidence_the_scale_is_not_judged() -> None:
+    report = report_on(page_of(heart_mv()), scale=PaperScale(25.0, 10.0, "speed assumed, gain assumed"))
+    assert report.scale_agrees is None
+
+
+def test_a_scale_that_nothing_on_the_page_tells_is_told() -> None:
+    report = report_on(page_of(heart_mv()), scale=PaperScale(25.0, 10.0, "speed assumed, gain assumed"))
+    assert report.status == "review"
+    assert any("25 mm/s and 10 mm/mV are assumed" in reason for reason in report.reasons)
+
+
+def test_the_gain_may_be_known_without_the_speed() -> None:
+    report = report_on(page_of(heart_mv()), scale=PaperScale(25.0, 10.0, "speed assumed, gain pulse"))
+    assert report.status == "ok"
+
+
+def test_an_uncertain_grid_is_told() -> None:
+    report = report_on(page_of(heart_mv()), grid_confidence=0.1)
+    assert report.status == "review"
+    assert any("grid is uncertain" in reason for reason in report.reasons)
+
+
+def test_an_uncertain_orientation_is_told() -> None:
+    report = report_on(page_of(heart_mv()), keypoints=replace(SURE, orientation_confidence=0.3))
+    assert any("orientation" in reason for reason in report.reasons)
+
+
+# --- what was read ------------------------------------------------------------------------------------------
+
+
+def test_missing_leads_are_named() -> None:
+    traces = tuple(t for t in page_of(heart_mv()).traces if t.lead not in ("aVL", "V6"))
+    report = report_on(DigitizedEcg(traces, "12x1"))
+    assert report.status == "review"
+    assert "not found: aVL, V6" in report.reasons
+
+
+def test_weak_leads_are_named() -> None:
+    traces = [trace(t.lead, t.mv, confidence=0.3 if t.lead == "V3" else 0.9) for t in page_of(heart_mv()).traces]
+    assert "low confidence: V3" in report_on(DigitizedEcg(tuple(traces), "12x1")).reasons
+
+
+def test_leads_with_holes_are_named() -> None:
+    mv = heart_mv()
+    mv[7, 1000:2500] = np.nan
+    report = report_on(page_of(mv))
+    assert "parts not readable: V2" in report.reasons
+    assert report.leads[7].read == pytest.approx(0.7)
+
+
+def test_a_page_of_which_hardly_anything_was_read_has_failed() -> None:
+    report = report_on(page_of(heart_mv(), confidence=0.05))
+    assert report.status == "failed"
+    assert "hardly any sample could be read" in report.reasons
