@@ -123,8 +123,18 @@ class TraceTraining(TrainConfig):
     height_window_px: float = 20.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameTraining(TrainConfig):
+    """Stage 0's name reader: which lead name is in a crop."""
+
+    network: str = "name"
+    crops: tuple[CropPlan, ...] = (CropPlan(48, 96, 192),)
+    smoothing: float = 0.03
+
+
 STAGES: Mapping[str, type[TrainConfig]] = {
     "stage0": KeypointTraining,
+    "names": NameTraining,
     "stage1": GridTraining,
     "stage2": TraceTraining,
 }

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from training.configs import CropPlan, TrainConfig
+from ecgstudio.stages.names import normalised_names
 from training.sampling import (
     MappedPage,
     grid_targets,
     label_targets,
     pose_sample,
     random_view,
+    sample_names,
     sample_strip,
 )
 from training.synth.truth import load_truth, upright
@@ -57,7 +59,7 @@ class PageCrops(IterableDataset[Batch]):
         self.folder, self.split, self.seed, self.config = folder, split, seed, config
         self._start = 0
         self._source: Callable[[Rng], Iterator[Batch]] = {
-            "stage0": self._stage0, "stage1": self._stage1, "stage2": self._stage2,
+            "stage0": self._stage0, "names": self._names, "stage1": self._stage1, "stage2": self._stage2,
         }[stage]  # fmt: skip
 
     def __iter__(self) -> Iterator[Batch]:
@@ -83,7 +85,7 @@ class PageCrops(IterableDataset[Batch]):
         buffer: list[Arrays] = []
         for crop in crops:
             buffer.append(crop)
-            if len(buffer) >= max(SHUFFLE_CROPS if self.split == "train" else count, count):
+            if len(buffer) >= (max(SHUFFLE_CROPS, 8 * count) if self.split == "train" else count):
                 chosen = [buffer.pop(int(rng.integers(len(buffer)))) for _ in range(count)]
                 yield chosen
 
@@ -137,6 +139,15 @@ class PageCrops(IterableDataset[Batch]):
                 view = random_view(page, rng, centre_mm=centre, size=plan.width, turn_deg=2.5, zoom_sigma=0.10)
                 image = _colour(view.pixels(page.pixels), rng)
                 yield {"image": np.moveaxis(image, -1, 0), **grid_targets(page, view, centre)}
+
+    def _names(self, rng: Rng) -> Iterator[Batch]:
+        for batch in self._mixed(rng, self._name_crops):
+            yield {"crops": torch.from_numpy(normalised_names(batch["crops"].numpy())), "name": batch["name"].long()}
+
+    def _name_crops(self, rng: Rng, plan: CropPlan) -> Iterator[Arrays]:
+        for page in self._pages(rng):
+            for crop, name in sample_names(page, rng):
+                yield {"crops": _tone(crop, rng), "name": np.int64(name)}
 
     def _stage0(self, rng: Rng) -> Iterator[Batch]:
         for batch in self._mixed(rng, self._keypoints):

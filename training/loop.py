@@ -391,7 +391,7 @@ def _to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def _inputs(batch: Batch) -> Tensor:
-    pixels = batch["strips"] if "strips" in batch else batch["image"]
+    pixels = next(batch[name] for name in ("strips", "image", "crops") if name in batch)
     return pixels.contiguous(memory_format=torch.channels_last)
 
 

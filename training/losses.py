@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from ecgstudio.nets.grid_net import GridLogits
 from ecgstudio.nets.keypoint_net import KeypointLogits
+from ecgstudio.nets.name_net import NameLogits
 from ecgstudio.nets.trace_net import TraceLogits
-from training.configs import GridTraining, KeypointTraining, TraceTraining
+from training.configs import GridTraining, KeypointTraining, NameTraining, TraceTraining
 
 Batch = Mapping[str, Tensor]
 Terms = dict[str, Tensor]
@@ -87,6 +88,23 @@ def keypoint_metrics(outputs: KeypointLogits, batch: Batch) -> dict[str, float]:
         "label_precision": _ratio(right.sum(), ((found > 0) & known).sum()),
         "orientation_accuracy": _ratio((turned_right & oriented).sum(), oriented.sum()),
         "log2_scale_error": _ratio((scale_error * on_paper).sum(), on_paper.sum()),
+    }
+
+
+def name_loss(outputs: NameLogits, batch: Batch, config: NameTraining, *, progress: float) -> Terms:
+    """Cross-entropy of the names."""
+    del progress
+    loss = functional.cross_entropy(outputs.names.float(), batch["name"], label_smoothing=config.smoothing)
+    return {"loss": loss}
+
+
+def name_metrics(outputs: NameLogits, batch: Batch) -> dict[str, float]:
+    """Report how many names are read right, and how many blank crops are called blank."""
+    found, truth = outputs.names.argmax(1), batch["name"]
+    named = truth > 0
+    return {
+        "name_accuracy": _ratio(((found == truth) & named).sum(), named.sum()),
+        "blank_accuracy": _ratio(((found == truth) & ~named).sum(), (~named).sum()),
     }
 
 
@@ -214,11 +232,12 @@ def _ratio(part: Tensor, whole: Tensor) -> float:
 
 LOSSES: Mapping[str, Callable[..., Terms]] = {
     "keypoint": keypoint_loss,
-    "grid": grid_loss,
+    "name": name_loss, "grid": grid_loss,
     "trace": trace_loss,
 }
 METRICS: Mapping[str, Callable[[Any, Batch], dict[str, float]]] = {
     "keypoint": keypoint_metrics,
+    "name": name_metrics,
     "grid": grid_metrics,
     "trace": trace_metrics,
 }

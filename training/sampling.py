@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstudio.core.geometry import from_upright_pixels
-from ecgstudio.core.leads import KEYPOINT_NAMES
+from ecgstudio.core.leads import KEYPOINT_NAMES, LEADS
+from ecgstudio.stages.names import NameCutter
 from ecgstudio.stages.view import View, coarse_centres, upsampled
 from training.synth.sheet_map import DOWN, RIGHT, SheetMap
 from training.synth.truth import PageTruth, SheetTruth
@@ -297,3 +299,53 @@ def _geometry(page: MappedPage, view: View) -> NDArray[np.float32]:
     out = np.stack([inside, np.log2(np.maximum(px_per_mm, 1e-3)), np.cos(4 * angle), np.sin(4 * angle)])
     out[1:, ~inside] = np.nan
     return out.astype(np.float32).reshape(4, rows, columns)
+
+
+# --- the name reader ------------------------------------------------------------------------------------------
+
+
+NAME_JITTER_MM = (0.9, 0.5)
+TRIES_PER_NAME = 2
+BLANKS_PER_PAGE = 18
+NEAR_MM = (3.0, 2.2)  # nearer than this to a name's centre is neither a name nor a blank
+
+
+def sample_names(page: MappedPage, rng: Rng) -> Iterator[tuple[Pixels, int]]:
+    """Cut crops around every lead name of a page and around places without one; yields (crop, class)."""
+    sheet = page.truth.sheet
+    centre = np.array(sheet.size_mm) / 2
+    cutter = NameCutter(page.pixels, px_per_mm=float(np.sqrt(abs(np.linalg.det(page.jacobian(centre))))))
+    height, width = page.pixels.shape[:2]
+    names = [label for label in sheet.labels if label.name in LEADS]
+    spots = np.array([label.centre_mm for label in names]).reshape(-1, 2)
+
+    def cut(at_mm: Floats) -> Pixels | None:
+        xy = page.to_page(at_mm[None])[0]
+        if not (-0.5 < xy[0] < width - 0.5 and -0.5 < xy[1] < height - 0.5):
+            return None
+        turn, zoom = np.deg2rad(rng.normal(0, 2.5)), np.exp(rng.normal(0, 0.10))
+        spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * zoom
+        return cutter.cut(xy, page.jacobian(at_mm) @ spin)
+
+    for label, spot in zip(names, spots, strict=True):
+        for _ in range(TRIES_PER_NAME):
+            crop = cut(spot + rng.normal(0, 0.45, 2) * NAME_JITTER_MM)
+            if crop is not None:
+                yield crop, 1 + LEADS.index(label.name)
+    others = [np.array(label.centre_mm) for label in sheet.labels if label.name not in LEADS]
+    for _ in range(BLANKS_PER_PAGE):
+        kind = rng.random()
+        if kind < 0.35 and len(spots):  # beside a name: cut through it, but not centred
+            at = spots[int(rng.integers(len(spots)))] + rng.uniform(-9, 9, 2) * (1.0, 0.7)
+        elif kind < 0.5 and others:
+            at = others[int(rng.integers(len(others)))] + rng.normal(0, 2, 2)
+        elif kind < 0.8:  # on a trace
+            lead = sheet.leads[int(rng.integers(len(sheet.leads)))]
+            at = lead.line_mm[int(rng.integers(len(lead.line_mm)))] + rng.normal(0, 2, 2)
+        else:
+            at = rng.uniform(0, 1, 2) * np.array(sheet.size_mm)
+        if len(spots) and (np.abs(spots - at) < NEAR_MM).all(axis=1).any():
+            continue
+        crop = cut(at)
+        if crop is not None:
+            yield crop, 0

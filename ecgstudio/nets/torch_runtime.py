@@ -21,6 +21,7 @@ from ecgstudio.stages.contract import FloatMap, GridMaps, Image, KeypointMaps, T
 if TYPE_CHECKING:
     from ecgstudio.nets.grid_net import GridLogits
     from ecgstudio.nets.keypoint_net import KeypointLogits
+    from ecgstudio.nets.name_net import NameLogits
     from ecgstudio.nets.trace_net import TraceLogits
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,12 @@ class TorchRuntime:
         """Answer for u8[H,W,3], sides multiples of 32; raises UserError if the weights are damaged."""
         labels, orientation, geometry = self._run("keypoint", _pixels(image))
         return KeypointMaps(labels=labels[0], orientation=orientation[0], geometry=geometry[0])
+
+    def names(self, crops: FloatMap) -> FloatMap:
+        """Answer for normalised crops f32[B,1,48,96]: f32[B,13]; raises UserError if the weights are damaged."""
+        if crops.ndim != 4 or crops.shape[1] != 1 or not crops.shape[0]:
+            raise ValueError(f"crops have shape [B,1,H,W], not {crops.shape}")
+        return self._run("name", torch.from_numpy(np.array(crops, dtype=np.float32)))[0]
 
     def grid(self, image: Image) -> GridMaps:
         """Answer for u8[H,W,3], sides multiples of 32; raises UserError if the weights are damaged.
@@ -156,6 +163,10 @@ def _keypoint_probabilities(logits: KeypointLogits) -> tuple[Tensor, ...]:
     return logits.labels.softmax(1), logits.orientation.softmax(1), geometry
 
 
+def _name_probabilities(logits: NameLogits) -> tuple[Tensor, ...]:
+    return (logits.names.softmax(1),)
+
+
 def _grid_probabilities(logits: GridLogits) -> tuple[Tensor, ...]:
     return (
         logits.points.sigmoid(),
@@ -178,6 +189,7 @@ def _trace_probabilities(logits: TraceLogits) -> tuple[Tensor, ...]:
 
 _PROBABILITIES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "keypoint": _keypoint_probabilities,
+    "name": _name_probabilities,
     "grid": _grid_probabilities,
     "trace": _trace_probabilities,
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 MANIFEST_NAME = "manifest.json"
-NETWORK_NAMES = ("keypoint", "grid", "trace")
+NETWORK_NAMES = ("keypoint", "name", "grid", "trace")
 REINSTALL_HINT = "Install ECG Studio again, or restore the weights folder."
 
 
@@ -125,7 +125,7 @@ def load_bundled(manifest: Manifest, name: str) -> nn.Module:
 
 
 def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
-    """Build "keypoint", "grid" or "trace" with random weights; settings left out take their defaults.
+    """Build "keypoint", "name", "grid" or "trace" with random weights; settings left out take their defaults.
 
     Raises:
         ValueError: there is no such network or setting.
@@ -133,12 +133,15 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     from ecgstudio.nets import blocks
     from ecgstudio.nets.grid_net import GridConfig, GridNet
     from ecgstudio.nets.keypoint_net import KeypointConfig, KeypointNet
+    from ecgstudio.nets.name_net import NameConfig, NameNet
     from ecgstudio.nets.trace_net import TraceConfig, TraceNet
 
     if config.get("encoder", "compact") not in blocks.ENCODERS:
         raise ValueError(f"no encoder is called {config['encoder']!r}: choose from {', '.join(blocks.ENCODERS)}")
     if name == "keypoint":
         return KeypointNet(blocks.config_from_mapping(KeypointConfig, config))
+    if name == "name":
+        return NameNet(blocks.config_from_mapping(NameConfig, config))
     if name == "grid":
         return GridNet(blocks.config_from_mapping(GridConfig, config))
     if name == "trace":

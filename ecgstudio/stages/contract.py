@@ -292,6 +292,10 @@ class Runtime(Protocol):
         """Look for lead names, markers, paper and orientation in u8[H, W, 3], H and W multiples of 32."""
         ...
 
+    def names(self, crops: FloatMap) -> FloatMap:
+        """Read lead names in normalised crops f32[B, 1, 48, 96]: softmax f32[B, 13], "no name" first, then LEADS."""
+        ...
+
     def grid(self, image: Image) -> GridMaps:
         """Look for the grid and the leads' strips in u8[H, W, 3], H and W multiples of 32."""
         ...

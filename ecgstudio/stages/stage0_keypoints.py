@@ -12,9 +12,10 @@ from scipy import ndimage
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import to_upright_pixels
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import KEYPOINT_NAMES, LEADS
+from ecgstudio.core.leads import LEADS, MARKERS
 from ecgstudio.core.page import Page
-from ecgstudio.stages.contract import KeypointMaps, Runtime, StageError, Status
+from ecgstudio.stages.contract import FloatMap, KeypointMaps, Runtime, StageError, Status
+from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.settings import KeypointSettings
 from ecgstudio.stages.view import View, upright_view
 
@@ -25,9 +26,16 @@ READ_PX_PER_MM = 5.0
 READ_CELL_PX = 4
 MAX_READ_PX = 2304
 SURE_ORIENTATION = 0.8
+ORIENTATION_PRIOR = (0.80, 0.06, 0.06, 0.06, 0.005, 0.005, 0.005, 0.005)  # people hand in pages upright, hardly ever mirrored
+UNLIKELY = 0.005
+MAX_POSES = 5
+MANY_NAMES, SOME_NAMES = 4.5, 2.0  # sums of confidences of lead names read
 MIN_PAPER = 0.5
 MIN_LABEL_CELLS = 2
-MIN_LABEL_CONFIDENCE = 0.30
+MIN_LABEL_CONFIDENCE = 0.5
+PLACE_MASS = 0.3
+SECOND_OPINION = 0.1  # how little the keypoint network's classes count where they are flat
+NAME_SHIFTS_MM = (np.array([0.0, 0.0]), np.array([0.5, 0.2]), np.array([-0.5, -0.2]))
 LEAD_CLASSES = slice(1, 1 + len(LEADS))
 
 
@@ -50,14 +58,15 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
     poses = _poses(page.pixels, runtime)
     status.checkpoint(0.3, "orientation")
     best: tuple[float, Pose, list[_Label]] | None = None
-    for pose in poses:
+    for tried, pose in enumerate(poses):
         labels = _read_labels(page.pixels, pose, runtime)
         legible = sum(label.confidence for label in labels if label.name in LEADS)
         score = legible + 2.0 * pose.confidence
         if best is None or score > best[0]:
             best = (score, pose, labels)
-        if pose.confidence >= SURE_ORIENTATION and legible >= 2.0:
-            break
+        if legible >= MANY_NAMES or (pose.confidence >= SURE_ORIENTATION and legible >= SOME_NAMES):
+            break  # legible names prove the orientation
+        status.checkpoint(0.3 + 0.6 * (tried + 1) / len(poses), "trying to read it another way up")
     assert best is not None
     _, pose, labels = best
     status.checkpoint(1.0, "lead names")
@@ -66,11 +75,17 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
         xy=np.array([label.xy for label in labels], np.float64).reshape(-1, 2),
         confidence=np.array([label.confidence for label in labels], np.float64),
         orientation=pose.orientation,
-        orientation_confidence=float(np.clip(pose.confidence, 0, 1)),
+        orientation_confidence=_orientation_confidence(pose, labels),
         px_per_mm=pose.px_per_mm,
         angle_rad=pose.angle_rad,
         mirrored=pose.mirrored,
     )
+
+
+def _orientation_confidence(pose: Pose, labels: list[_Label]) -> float:
+    """Judge the orientation by the network and by how many names could be read this way up."""
+    legible = sum(label.confidence for label in labels if label.name in LEADS)
+    return float(np.clip(1 - (1 - pose.confidence) * np.exp(-legible / 2.5), 0, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +124,12 @@ def _poses(pixels: Image, runtime: Runtime) -> list[Pose]:
     log_scale = _weighted_median(geometry[1][weight > 0], weight[weight > 0])
     px_per_mm = float(2.0**log_scale) / zoom
     tilt = float(np.arctan2((geometry[3] * weight).sum(), (geometry[2] * weight).sum()) / 4)
-    order = np.argsort(-probabilities)
-    poses: list[Pose] = []
-    for orientation in map(int, order[:3]):
-        confidence = float(probabilities[orientation])
-        if poses and (poses[0].confidence >= SURE_ORIENTATION and confidence < 0.05):
-            break
-        angle = _paper_angle(orientation, tilt)
-        poses.append(Pose(orientation, confidence, px_per_mm, angle, orientation >= 4))
-    return poses
+    probabilities = probabilities * np.array(ORIENTATION_PRIOR)
+    probabilities /= probabilities.sum()
+    order = [int(k) for k in np.argsort(-probabilities) if k == 0 or probabilities[k] >= UNLIKELY]
+    return [
+        Pose(k, float(probabilities[k]), px_per_mm, _paper_angle(k, tilt), k >= 4) for k in order[:MAX_POSES]
+    ]
 
 
 def _paper_angle(orientation: int, tilt_rad: float) -> float:
@@ -144,41 +156,68 @@ def _weighted_median(values: NDArray[np.float32], weights: F64) -> float:
 
 
 def _read_labels(pixels: Image, pose: Pose, runtime: Runtime) -> list[_Label]:
-    """Read the names on the upright page at reading resolution."""
+    """Find texts on the upright page with the keypoint network; the name reader says which lead each one names."""
     view = upright_view(
         (pixels.shape[1], pixels.shape[0]), px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored,
         view_px_per_mm=READ_PX_PER_MM, max_side_px=MAX_READ_PX,
     )  # fmt: skip
     maps = runtime.keypoints(view.pixels(pixels))
-    return _labels_from(maps, view)
+    return _names(pixels, view, _places(maps.labels[LEAD_CLASSES], view), runtime) + _markers(maps, view)
 
 
-def _labels_from(maps: KeypointMaps, view: View) -> list[_Label]:
-    """Group label cells into printed names; the class with most mass in a group is its name."""
-    names = maps.labels
-    labels = []
-    for group in (LEAD_CLASSES, *(slice(k, k + 1) for k in range(1 + len(LEADS), names.shape[0]))):
-        mass = names[group].sum(axis=0)
-        regions, count = ndimage.label(mass > 0.5, structure=np.ones((3, 3)))
+def _places(leads: FloatMap, view: View) -> tuple[F64, F64]:
+    """Return where names may be printed, page pixels [N, 2], and what the keypoint network takes them for [N, 12]."""
+    mass = leads.sum(axis=0)
+    regions, _ = ndimage.label(mass > PLACE_MASS, structure=np.ones((3, 3)))
+    middles, shares = [], []
+    for index, where in enumerate(ndimage.find_objects(regions), 1):
+        if (regions[where] == index).sum() >= MIN_LABEL_CELLS:
+            rows, columns = where
+            middles.append([(columns.start + columns.stop) / 2, (rows.start + rows.stop) / 2])
+            shares.append(leads[(slice(None), *where)][:, regions[where] == index].mean(axis=1))
+    if not middles:
+        return np.zeros((0, 2)), np.zeros((0, len(LEADS)))
+    return view.to_page(np.array(middles) * READ_CELL_PX - 0.5), np.array(shares, np.float64)
+
+
+def _names(pixels: Image, view: View, found: tuple[F64, F64], runtime: Runtime) -> list[_Label]:
+    """Read the lead names at these places, each from a few crops around it; drop what is no name.
+
+    The reader decides; the keypoint network's own opinion breaks near-ties.
+    """
+    places, shares = found
+    if not len(places):
+        return []
+    to_page_mm = view.matrix * READ_PX_PER_MM
+    cutter = NameCutter(pixels, px_per_mm=float(np.sqrt(abs(np.linalg.det(to_page_mm)))))
+    crops = np.stack([cutter.cut(xy + to_page_mm @ shift, to_page_mm) for xy in places for shift in NAME_SHIFTS_MM])
+    answers = runtime.names(normalised_names(crops)).reshape(len(places), len(NAME_SHIFTS_MM), -1).mean(axis=1)
+    voted = answers[:, 1:] * (shares + SECOND_OPINION)
+    voted *= (1 - answers[:, :1]) / voted.sum(axis=1, keepdims=True)
+    winners = voted.argmax(axis=1)
+    return [
+        _Label(LEADS[winner], (float(xy[0]), float(xy[1])), float(min(1.0, vote[winner])))
+        for xy, vote, winner in zip(places, voted, winners, strict=True)
+        if vote[winner] >= MIN_LABEL_CONFIDENCE
+    ]
+
+
+def _markers(maps: KeypointMaps, view: View) -> list[_Label]:
+    """Return pulses and printed scale texts: per class the regions where it is likelier than all else."""
+    found = []
+    for k, name in enumerate(MARKERS, 1 + len(LEADS)):
+        mass = maps.labels[k]
+        regions, _ = ndimage.label(mass > 0.5, structure=np.ones((3, 3)))
         for index, where in enumerate(ndimage.find_objects(regions), 1):
-            if where is None or index > count:
-                continue
             mask = regions[where] == index
             if mask.sum() < MIN_LABEL_CELLS:
-                continue
-            per_class = names[group][(slice(None), *where)][:, mask].sum(axis=1)
-            winner = int(np.argmax(per_class))
-            confidence = float(per_class[winner] / mask.sum())
-            if confidence < MIN_LABEL_CONFIDENCE:
                 continue
             weight = mass[where] * mask
             rows, columns = np.mgrid[where]
             centre = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
-            px = (centre + 0.5) * READ_CELL_PX - 0.5
-            xy = view.to_page(px[None])[0]
-            name = KEYPOINT_NAMES[(group.start or 0) - 1 + winner]
-            labels.append(_Label(name, (float(xy[0]), float(xy[1])), confidence))
-    return labels
+            xy = view.to_page(((centre + 0.5) * READ_CELL_PX - 0.5)[None])[0]
+            found.append(_Label(name, (float(xy[0]), float(xy[1])), float(weight.sum() / mask.sum())))
+    return found
 
 
 def upright_page(pixels: Image, keypoints: Keypoints) -> Image:
