@@ -34,7 +34,7 @@ MIN_PAPER = 0.5
 MIN_LABEL_CELLS = 2
 MIN_LABEL_CONFIDENCE = 0.5
 PLACE_MASS = 0.3
-SECOND_OPINION = 0.1  # how little the keypoint network's classes count where they are flat
+SECOND_OPINION = 0.03  # how little the keypoint network's classes count where they are flat
 NAME_SHIFTS_MM = (np.array([0.0, 0.0]), np.array([0.5, 0.2]), np.array([-0.5, -0.2]))
 LEAD_CLASSES = slice(1, 1 + len(LEADS))
 
@@ -193,7 +193,7 @@ def _names(pixels: Image, view: View, found: tuple[F64, F64], runtime: Runtime) 
     crops = np.stack([cutter.cut(xy + to_page_mm @ shift, to_page_mm) for xy in places for shift in NAME_SHIFTS_MM])
     answers = runtime.names(normalised_names(crops)).reshape(len(places), len(NAME_SHIFTS_MM), -1).mean(axis=1)
     voted = answers[:, 1:] * (shares + SECOND_OPINION)
-    voted *= (1 - answers[:, :1]) / voted.sum(axis=1, keepdims=True)
+    voted *= (1 - answers[:, :1]) / np.maximum(voted.sum(axis=1, keepdims=True), 1e-12)
     winners = voted.argmax(axis=1)
     return [
         _Label(LEADS[winner], (float(xy[0]), float(xy[1])), float(min(1.0, vote[winner])))
