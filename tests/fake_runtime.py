@@ -24,6 +24,7 @@ MM_PER_S, MM_PER_MV, FS = 25.0, 10.0, 500.0
 RAMP_LOW, RAMP_SPAN = 150.0, 90.0
 LINE_DEPTH, FINE_LINE_DEPTH, INK = 70.0, 45.0, 10.0
 CELL_PX = 4
+SCALE_TEXTS = (("speed25", 100.0, 178.0), ("gain10", 130.0, 178.0))  # seen by the perfect networks, not drawn
 INK_BELOW = -2.0  # the brightest channel of a normalised strip where there is ink
 INK_HALF_PX = 1.0
 HALF_ROW_PX = 120  # of a strip at 8 px/mm
@@ -49,7 +50,7 @@ class FakeRuntime:
         to_upright = _view_of(image)
         x_mm, y_mm = _cells_mm(image, to_upright)
         labels = np.zeros((len(LABEL_CLASSES), *x_mm.shape), np.float32)
-        for lead, name_x, name_y in _names():
+        for lead, name_x, name_y in (*_names(), *SCALE_TEXTS):
             here = (np.abs(x_mm - name_x) < 2.5) & (np.abs(y_mm - name_y) < 1.6)
             labels[LABEL_CLASSES.index(lead)][here] = 0.97
         labels[0] = 1 - labels.sum(axis=0)
