@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
-from ecgstudio.core.geometry import from_upright_pixels, from_upright_xy, to_upright_xy
+from ecgstudio.core.geometry import from_upright_pixels, from_upright_xy, to_upright_pixels, to_upright_xy
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LAYOUTS, LEADS
@@ -32,6 +32,7 @@ from ecgstudio.stages.contract import (
     KeypointMaps,
     TraceMaps,
 )
+from ecgstudio.stages.names import NAME_PX_PER_MM, NAME_SHAPE
 from ecgstudio.stages.quality import QualityReport, assess
 from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.stage0_keypoints import detect_keypoints
@@ -50,6 +51,7 @@ OUTSIDE = 255
 BAND_MM, FRAME_MM = 6.0, 1.0
 CELL_PX = 4
 CONTRAST = 0.25  # of a normalised strip
+NAME_EDGE_PX, NAME_REACH_MM, ALIKE = 8, 2.0, 0.75  # of crops around names: edge left out, slip allowed, least likeness
 NEAR_MM = 9.0  # a strip further than this from every axis is of no lead
 LEFT_MM = 16.0
 ROW_SPACING_MM = {1: 32.0, 4: 32.0, 7: 25.0, 12: 16.0}
@@ -213,6 +215,19 @@ class TruthRuntime:
         geometry[2], geometry[3] = np.cos(4 * angle), np.sin(4 * angle)
         return KeypointMaps(labels, orientation, geometry)
 
+    def names(self, crops: FloatMap) -> FloatMap:
+        """Compare the middle of each crop with the print around every lead name."""
+        answers = np.full((len(crops), 1 + len(LEADS)), 0.03 / len(LEADS), np.float32)
+        for crop, answer in zip(crops[:, 0], answers, strict=True):
+            middle = np.ascontiguousarray(crop[NAME_EDGE_PX:-NAME_EDGE_PX, 3 * NAME_EDGE_PX : -3 * NAME_EDGE_PX])
+            likeness = [
+                (float(cv2.matchTemplate(patch, middle, cv2.TM_CCOEFF_NORMED).max()), lead)
+                for lead, patch in _name_patches(self.synth)
+            ]
+            best, lead = max(likeness, default=(0.0, ""))
+            answer[1 + LEADS.index(lead) if best > ALIKE else 0] = 0.97
+        return answers
+
     def grid(self, image: Image) -> GridMaps:
         """Mark nodes, lines, strip axes, ink and the ends of leads."""
         sheet = self.synth.sheet
@@ -310,6 +325,12 @@ class BlindRuntime:
         geometry[0], geometry[1], geometry[2] = self.paper, np.log2(3.0), 1.0
         return KeypointMaps(labels, np.full(ORIENTATIONS, 1 / ORIENTATIONS, np.float32), geometry)
 
+    def names(self, crops: FloatMap) -> FloatMap:
+        """Read no name."""
+        answers = np.zeros((len(crops), 1 + len(LEADS)), np.float32)
+        answers[:, 0] = 1
+        return answers
+
     def grid(self, image: Image) -> GridMaps:
         """See no grid and no strip."""
         shape = image.shape[0] // 4, image.shape[1] // 4
@@ -329,3 +350,21 @@ def _cells_mm(place: NDArray[np.float64], rows: int, columns: int) -> tuple[F64,
     x, y = np.meshgrid(*((np.arange(count) + 0.5) * CELL_PX - 0.5 for count in (columns, rows)))
     mm = np.stack([x, y, np.ones_like(x)], axis=-1) @ place.T
     return mm[..., 0], mm[..., 1]
+
+
+@functools.cache
+def _name_patches(synth: SynthPage) -> list[tuple[str, FloatMap]]:
+    """Return the print around every lead name, at the resolution of crops and a little larger than their middle."""
+    upright = to_upright_pixels(synth.page.pixels, synth.orientation)[..., 2]
+    zoom = NAME_PX_PER_MM / PX_PER_MM
+    print_ = cv2.resize(upright, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    half = np.array(NAME_SHAPE[::-1]) / 2 - [3 * NAME_EDGE_PX, NAME_EDGE_PX] + NAME_REACH_MM * NAME_PX_PER_MM
+    margin = int(half.max()) + 1
+    print_ = cv2.copyMakeBorder(print_, *[margin] * 4, cv2.BORDER_REPLICATE)
+    patches = []
+    for label in synth.sheet.labels:
+        if label.name in LEADS:
+            low = np.round(np.array(label.centre_mm) * NAME_PX_PER_MM - half + margin).astype(int)
+            high = np.round(np.array(label.centre_mm) * NAME_PX_PER_MM + half + margin).astype(int)
+            patches.append((label.name, np.ascontiguousarray(print_[low[1] : high[1], low[0] : high[0]])))
+    return patches

@@ -50,15 +50,16 @@ def fit_grid(
         (width, height), px_per_mm=keypoints.px_per_mm, angle_rad=keypoints.angle_rad, mirrored=keypoints.mirrored,
         view_px_per_mm=NETWORK_PX_PER_MM, max_side_px=MAX_VIEW_PX,
     )  # fmt: skip
+    view_px_per_mm = keypoints.px_per_mm / float(np.sqrt(abs(np.linalg.det(view.matrix))))  # less on a long picture
     image = view.pixels(page.pixels)
     candidates: list[Refined] = []
     page_px = 0.8 * float(height * width)
-    nodes = _from_spectrum(image, view)
+    nodes = _from_spectrum(image, view, view_px_per_mm)
     if nodes is not None:
         candidates.append(refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=False))
     status.checkpoint(0.4, "fine lines")
     if not candidates or candidates[0].merit(keypoints.px_per_mm, paper_px=page_px) < CLEAR_MERIT:
-        nodes = _from_network(runtime.grid(image), view)
+        nodes = _from_network(runtime.grid(image), view, view_px_per_mm)
         if nodes is not None:
             candidates.append(refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=True))
     status.checkpoint(0.9, "grid refined")
@@ -67,7 +68,7 @@ def fit_grid(
         best = max(candidates, key=lambda c: c.merit(keypoints.px_per_mm, paper_px=paper_px))
         grid, confidence = best.grid, _confidence(best)
     else:
-        grid, confidence = GridFit(_plain(view), UNKNOWN_SCALE, LOW_CONFIDENCE), LOW_CONFIDENCE / 2
+        grid, confidence = GridFit(_plain(view, view_px_per_mm), UNKNOWN_SCALE, LOW_CONFIDENCE), LOW_CONFIDENCE / 2
     scale = decide_scale(page, keypoints, grid, runtime=runtime, settings=settings)
     return GridFit(grid.nodes, scale, confidence)
 
@@ -85,14 +86,14 @@ def _cells_to_page(view: View, cell_px: int) -> F64:
     return np.column_stack([view.matrix * cell_px, view.origin + view.matrix @ np.array([offset, offset])])
 
 
-def _nominal(shape: tuple[int, int], cell_px: int) -> tuple[F64, F64]:
+def _nominal(shape: tuple[int, int], cell_px: int, px_per_mm: float) -> tuple[F64, F64]:
     c, r = np.meshgrid(np.arange(shape[1], dtype=np.float64), np.arange(shape[0], dtype=np.float64))
-    return (c + 0.5) * cell_px / NETWORK_PX_PER_MM, (r + 0.5) * cell_px / NETWORK_PX_PER_MM
+    return (c + 0.5) * cell_px / px_per_mm, (r + 0.5) * cell_px / px_per_mm
 
 
-def _from_network(maps: GridMaps, view: View) -> F64 | None:
+def _from_network(maps: GridMaps, view: View, px_per_mm: float) -> F64 | None:
     """Fit the network's 5-mm phases."""
-    x_mm, y_mm = _nominal(maps.points.shape, CELL_PX)
+    x_mm, y_mm = _nominal(maps.points.shape, CELL_PX, px_per_mm)
     phase = maps.phase.astype(np.float64)
     x = unwrap_axis(phase[0] + 1j * phase[1], x_mm, period_mm=5.0)
     y = unwrap_axis(phase[2] + 1j * phase[3], y_mm, period_mm=5.0)
@@ -108,7 +109,7 @@ def _nodes(x: AxisField | None, y: AxisField | None, view: View, cell_px: int) -
     return nodes_from_cells(cell_map, cells_to_page=_cells_to_page(view, cell_px))
 
 
-def _from_spectrum(image: NDArray[np.uint8], view: View) -> F64 | None:
+def _from_spectrum(image: NDArray[np.uint8], view: View, px_per_mm: float) -> F64 | None:
     """Find a 1-mm grid without emphasis on 5 mm by its local frequency near the scale that stage 0 expects."""
     grey = image.min(axis=2).astype(np.float32)
     grey -= cv2.blur(grey, (21, 21))
@@ -117,7 +118,7 @@ def _from_spectrum(image: NDArray[np.uint8], view: View) -> F64 | None:
     taper = np.hanning(grey.shape[0])[:, None] * np.hanning(grey.shape[1])[None, :]
     spectrum = np.abs(np.fft.fft2(grey * taper))
     fy, fx = np.fft.fftfreq(grey.shape[0])[:, None], np.fft.fftfreq(grey.shape[1])[None, :]
-    expected = 1.0 / NETWORK_PX_PER_MM
+    expected = 1.0 / px_per_mm
     shape = (grey.shape[0] // FIELD_CELL_PX, grey.shape[1] // FIELD_CELL_PX)
     fields: list[AxisField | None] = []
     yy, xx = np.mgrid[: shape[0] * FIELD_CELL_PX, : shape[1] * FIELD_CELL_PX]
@@ -125,7 +126,7 @@ def _from_spectrum(image: NDArray[np.uint8], view: View) -> F64 | None:
         near = (np.abs(along - expected) < SPECTRUM_REACH * expected) & (np.abs(across) < 0.08 * expected)
         masked = np.where(near, spectrum, 0)
         peak = np.unravel_index(int(np.argmax(masked)), masked.shape)
-        if masked[peak] < 12 * float(np.median(spectrum[near])):
+        if masked[peak] <= 12 * float(np.median(spectrum[near])):
             return None
         carrier = 2 * np.pi * (fx[0, peak[1]] * xx + fy[peak[0], 0] * yy)
         part = grey[: yy.shape[0], : yy.shape[1]]
@@ -144,9 +145,9 @@ def _from_spectrum(image: NDArray[np.uint8], view: View) -> F64 | None:
     return _nodes(fields[0], fields[1], view, FIELD_CELL_PX)
 
 
-def _plain(view: View) -> F64:
+def _plain(view: View, px_per_mm: float) -> F64:
     """Return the lattice of the unrefined upright view."""
     rows, columns = view.shape
-    step = 5.0 * NETWORK_PX_PER_MM
+    step = 5.0 * px_per_mm
     x, y = np.meshgrid(np.arange(0, columns + step, step), np.arange(0, rows + step, step))
     return view.to_page(np.stack([x.ravel(), y.ravel()], axis=1) - 0.5).reshape(*x.shape, 2)

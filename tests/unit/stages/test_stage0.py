@@ -1,0 +1,140 @@
+"""Stage 0 finds how a page lies and every printed name, whichever way the page was turned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.leads import LEADS
+from ecgstudio.core.page import Page, PageId
+from ecgstudio.stages.contract import LABEL_CLASSES, NULL_STATUS, FloatMap, Image, KeypointMaps, Runtime, StageError
+from ecgstudio.stages.settings import KeypointSettings
+from ecgstudio.stages.stage0_keypoints import POSE_SIDE_PX, detect_keypoints, upright_page
+from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_keypoints
+
+
+def found_on(page: Page, runtime: Runtime) -> Keypoints:
+    return detect_keypoints(page, runtime=runtime, settings=KeypointSettings(), status=NULL_STATUS)
+
+
+def misses_px(found: Keypoints, synth: SynthPage) -> list[float]:
+    """Return for every true name the distance to the nearest found one of that name."""
+    true = true_keypoints(synth)
+    return [
+        float(np.hypot(*(found.of(name) - xy).T).min()) if len(found.of(name)) else np.inf
+        for name, xy in zip(true.names, true.xy, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure(TruthRuntime):
+    """A runtime that, of a whole page, tells the orientation only if it is one of those it recognises."""
+
+    recognised: tuple[int, ...] = (0,)
+
+    def keypoints(self, image: Image) -> KeypointMaps:
+        """Blur the orientation of views that are not recognised."""
+        maps = TruthRuntime.keypoints(self, image)
+        if int(maps.orientation.argmax()) in self.recognised:
+            return maps
+        return KeypointMaps(maps.labels, np.full(8, 1 / 8, np.float32), maps.geometry)
+
+
+@dataclass(frozen=True, slots=True)
+class Deceived(TruthRuntime):
+    """A runtime that is fairly sure of a wrong orientation and reads names only on an upright view."""
+
+    def keypoints(self, image: Image) -> KeypointMaps:
+        """Turn the orientation by half a turn, but not wholly; hide the names from views that are not upright."""
+        maps = TruthRuntime.keypoints(self, image)
+        seen = int(maps.orientation.argmax())
+        guess = np.full(8, 0.01, np.float32)
+        guess[(seen + 2) % 4 + seen // 4 * 4], guess[seen] = 0.5, 0.44
+        labels = np.array(maps.labels)
+        if seen != 0:
+            labels[:] = 0
+            labels[0] = 1
+        return KeypointMaps(labels, guess, maps.geometry)
+
+
+@pytest.mark.parametrize("orientation", range(8))
+def test_a_page_is_recognised_however_it_lies(orientation: int) -> None:
+    synth = synth_page("3x4+1", orientation=orientation)
+    found, true = found_on(synth.page, TruthRuntime(synth)), true_keypoints(synth)
+    assert (found.orientation, found.mirrored) == (orientation, orientation >= 4)
+    assert found.orientation_confidence > 0.9
+    assert found.px_per_mm == pytest.approx(6.0, rel=0.02)
+    assert np.cos(found.angle_rad - true.angle_rad) > 0.999
+
+
+@pytest.mark.parametrize("orientation", [0, 1, 6])
+def test_every_name_and_marker_is_found_at_its_place(orientation: int) -> None:
+    synth = synth_page("3x4+1", orientation=orientation)
+    found = found_on(synth.page, TruthRuntime(synth))
+    assert sorted(found.names) == sorted(true_keypoints(synth).names)
+    assert max(misses_px(found, synth)) < 3.6  # 0.6 mm
+    assert found.confidence.min() > 0.9
+
+
+@pytest.mark.parametrize("orientation", [0, 2, 3, 5])
+def test_an_unsure_network_looks_from_another_side(orientation: int) -> None:
+    synth = synth_page("3x4", orientation=orientation)
+    recognised = (0,) if orientation < 4 else (4,)
+    found = found_on(synth.page, Unsure(synth, recognised=recognised))
+    assert found.orientation == orientation
+    assert sorted(found.names) == sorted(true_keypoints(synth).names)
+
+
+def test_of_two_likely_poses_the_one_with_legible_names_is_taken() -> None:
+    synth = synth_page("3x4", orientation=1)
+    found = found_on(synth.page, Deceived(synth))
+    assert found.orientation == 1
+    assert set(LEADS) <= set(found.names)
+
+
+def test_scattered_cells_are_no_name() -> None:
+    synth = synth_page("3x4")
+
+    class Speckled(TruthRuntime):
+        def keypoints(self, image: Image) -> KeypointMaps:
+            maps = TruthRuntime.keypoints(self, image)
+            labels = np.array(maps.labels)
+            labels[:, 3, 3::7] = 0
+            labels[LABEL_CLASSES.index("V1"), 3, 3::7] = 1
+            return KeypointMaps(labels, maps.orientation, maps.geometry)
+
+    assert list(found_on(synth.page, Speckled(synth)).names).count("V1") == 1
+
+
+def test_a_page_without_names_still_has_a_pose() -> None:
+    blank = Page(PageId("2" * 64, 0), np.full((600, 900, 3), 240, np.uint8), None, "blank.png")
+    found = found_on(blank, BlindRuntime(paper=0.9))
+    assert found.names == ()
+    assert found.px_per_mm == pytest.approx(3.0 * 900 / POSE_SIDE_PX, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [(600, 900), (1, 1), (40, 3000)])
+def test_a_picture_without_paper_is_refused(shape: tuple[int, int]) -> None:
+    blank = Page(PageId("2" * 64, 0), np.full((*shape, 3), 240, np.uint8), None, "blank.png")
+    with pytest.raises(StageError, match="nothing on this page looks like ECG paper") as error:
+        found_on(blank, BlindRuntime())
+    assert error.value.hint
+
+
+def test_a_text_that_the_reader_takes_for_no_name_is_dropped() -> None:
+    synth = synth_page("3x4")
+
+    class Rejecting(TruthRuntime):
+        def names(self, crops: FloatMap) -> FloatMap:
+            return BlindRuntime().names(crops)
+
+    assert not set(found_on(synth.page, Rejecting(synth)).names) & set(LEADS)
+
+
+@pytest.mark.parametrize("orientation", range(8))
+def test_upright_page_undoes_the_orientation(orientation: int) -> None:
+    synth, upright = synth_page("3x4", orientation=orientation), synth_page("3x4")
+    np.testing.assert_array_equal(upright_page(synth.page.pixels, true_keypoints(synth)), upright.page.pixels)
