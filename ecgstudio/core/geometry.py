@@ -41,7 +41,8 @@ def fit_homography(source_xy: Floats, target_xy: Floats, *, weights: Floats | No
     rows_u = np.stack([x, y, one, zero, zero, zero, -u * x, -u * y, -u], axis=1)
     rows_v = np.stack([zero, zero, zero, x, y, one, -v * x, -v * y, -v], axis=1)
     root = np.sqrt(w / w.mean())[:, None]
-    _, singular, vt = np.linalg.svd(np.concatenate([rows_u * root, rows_v * root]), full_matrices=True)
+    system = np.concatenate([rows_u * root, rows_v * root])
+    _, singular, vt = np.linalg.svd(system, full_matrices=len(system) < 9)  # its left side would be [2N, 2N]
     if singular[7] < 1e-9 * singular[0]:
         raise ValueError("the points of a homography must not lie on one line")
     h = np.linalg.inv(n_target) @ vt[8].reshape(3, 3) @ n_source
