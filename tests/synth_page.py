@@ -50,6 +50,7 @@ X_LOW, Y_LOW, RAMP_SPAN = 130.0, 195.0, 45.0
 OUTSIDE = 255
 BAND_MM, FRAME_MM = 6.0, 1.0
 CELL_PX = 4
+ENOUGH_PX = 60_000  # of a view, to find where it was taken
 CONTRAST = 0.25  # of a normalised strip
 NAME_EDGE_PX, NAME_REACH_MM, ALIKE = 8, 2.0, 0.75  # of crops around names: edge left out, slip allowed, least likeness
 NEAR_MM = 9.0  # a strip further than this from every axis is of no lead
@@ -298,6 +299,9 @@ class TruthRuntime:
             y, x = np.nonzero(ours)
             if len(y) < at_least:
                 raise AssertionError(f"no page of ours in a view of {code.shape}")
+            if len(y) > ENOUGH_PX:  # at random: evenly spaced ones would share the code's rounding
+                some = np.random.default_rng(0).integers(0, len(y), ENOUGH_PX)
+                y, x = y[some], x[some]
             design = np.column_stack([x, y, np.ones(len(x))])
             mm = (code[y, x] - low) / RAMP_SPAN * pixels / PX_PER_MM
             keep = np.ones(len(mm), bool)
