@@ -23,7 +23,7 @@ PULSE_WINDOW_MM = 32.0
 PULSE_STRIP_HALF_MM = 30.0
 MAX_PULSES = 3
 MIN_MARKER_CONFIDENCE = 0.5
-SNAP = 0.13  # a measured pulse stands for a standard gain within this share
+SNAP = 0.085  # a measured pulse stands for a standard gain within this share
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ def decide_scale(
     pulse = measure_pulse(page, keypoints, grid, runtime=runtime)
     by_pulse = _snapped(pulse.height_mm / PULSE_MV, tuple(GAINS.values())) if pulse is not None else None
     width_speed = _snapped(pulse.width_mm / PULSE_S, tuple(SPEEDS.values())) if pulse is not None else None
+    if by_pulse not in (None, STANDARD_MM_PER_MV) and printed_gain == STANDARD_MM_PER_MV:
+        by_pulse = None  # an unusual pulse against a printed standard is more often a misread pulse
     speed, speed_from = _first(
         (settings.mm_per_s, "set"), (printed_speed, "printed"), (width_speed, "pulse"), (STANDARD_MM_PER_S, "assumed")
     )

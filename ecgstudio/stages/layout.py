@@ -17,7 +17,12 @@ FloatMap = NDArray[np.float32]
 MIN_ROW_MM = 24.0
 MIN_ROW_DISTANCE_MM = 6.5
 SAME_ROW_MM = 9.0
-MAX_COLUMNS = 6
+SIDE_BY_SIDE = (1, 2, 3, 4, 6)
+CROWDED = {6: 0.6}  # six leads in a row are rare
+NAME_OFFSETS_MM = (-14.0, 16.0, 1.0)
+USUAL_OFFSET_MM, OFFSET_COST = 2.0, 0.01
+NAME_SPREAD_MM, NAME_REACH_MM = 4.0, 8.0
+GAP_COST, ELSEWHERE_COST, BORDER_WORTH = 0.35, 0.3, 0.6
 GUESSED_CONFIDENCE = 0.35
 UNLABELLED_CONFIDENCE = 0.12
 
@@ -141,18 +146,14 @@ def solve_layout(
     by_row = _labels_of_rows(rows, labels)
     vouched = LAYOUTS.get(wanted)
     if vouched is not None and len(vouched.all_rows) == len(rows):
-        counts = [len(leads) for leads in vouched.all_rows]
+        counts: list[int] | None = [len(leads) for leads in vouched.all_rows]
     else:
-        counts = _column_counts(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm)
+        counts = None
+    counts, offset = _columns(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=counts)
     slots: list[Slot] = []
     for index, (row, found, n) in enumerate(zip(rows, by_row, counts, strict=True)):
         width = (row.end_mm - row.start_mm) / n
-        named: dict[int, Label] = {}
-        offset = _label_offset(rows, by_row, counts)
-        for label in found:
-            column = int(np.clip(round((label.x_mm - row.start_mm - offset) / width), 0, n - 1))
-            if column not in named or named[column].confidence < label.confidence:
-                named[column] = label
+        named = _named(row, found, n, offset)
         for column in range(n):
             read = named.get(column)
             slots.append(
@@ -205,51 +206,76 @@ def _labels_of_rows(rows: list[Row], labels: list[Label]) -> list[list[Label]]:
         if score > best_score:
             best, best_score = float(offset), score
     out: list[list[Label]] = [[] for _ in rows]
-    limit = max(3.0, 0.4 * spacing)
+    limit = float(np.clip(0.25 * spacing, 2.5, 5.0))
     for label in labels:
         miss_mm = np.abs(label.y_mm - y_rows - best)
         row = int(np.argmin(miss_mm))
         inside = rows[row].start_mm - 18 <= label.x_mm <= rows[row].end_mm + 4
         if miss_mm[row] <= limit and inside:
             out[row].append(label)
-    return [_one_per_place(sorted(found, key=lambda label: label.x_mm)) for found in out]
+    return [sorted(found, key=lambda label: label.x_mm) for found in out]
 
 
-def _one_per_place(found: list[Label]) -> list[Label]:
-    kept: list[Label] = []
+def _columns(
+    rows: list[Row],
+    by_row: list[list[Label]],
+    edges: FloatMap,
+    *,
+    cell_mm: float,
+    origin_mm: tuple[float, float],
+    known: list[int] | None,
+) -> tuple[list[int], float]:
+    """Decide how many leads stand side by side in each row, and how far right of its lead's start a name stands.
+
+    All rows share one number of columns (a rhythm strip has one lead) and one habit of placing names: the pair that
+    explains most names with fewest gaps wins.
+    """
+    best: tuple[float, list[int], float] = (-np.inf, [1] * len(rows), 0.0)
+    for n in SIDE_BY_SIDE:
+        borders = [_divided(row, n, edges, cell_mm=cell_mm, origin_mm=origin_mm) if n > 1 else 0.0 for row in rows]
+        for offset in np.arange(*NAME_OFFSETS_MM):
+            total, counts = -OFFSET_COST * abs(offset - USUAL_OFFSET_MM) - CROWDED.get(n, 0.0), []
+            for index, (row, found) in enumerate(zip(rows, by_row, strict=True)):
+                options = (n, 1) if known is None else (known[index],)
+                scored = [(_explained(row, found, m, offset) + (BORDER_WORTH * (borders[index] - 0.25) if m > 1 else 0.0), m)
+                          for m in options]  # fmt: skip
+                score, count = max(scored)
+                total += score
+                counts.append(count)
+            if total > best[0]:
+                best = (total, counts, float(offset))
+    return best[1], best[2]
+
+
+def _explained(row: Row, found: list[Label], columns: int, offset_mm: float) -> float:
+    """Score a division of a row: names at expected places, less gaps and names elsewhere."""
+    named = _named(row, found, columns, offset_mm)
+    width = (row.end_mm - row.start_mm) / columns
+    worth = 0.0
+    for column, label in named.items():
+        miss = label.x_mm - row.start_mm - offset_mm - column * width
+        worth += _weight(label) * float(np.exp(-((miss / NAME_SPREAD_MM) ** 2)))
+    elsewhere = sum(_weight(label) for label in found) - sum(_weight(label) for label in named.values())
+    return worth - GAP_COST * (columns - len(named)) - ELSEWHERE_COST * elsewhere
+
+
+def _named(row: Row, found: list[Label], columns: int, offset_mm: float) -> dict[int, Label]:
+    """Return the best name near each column's expected place."""
+    width = (row.end_mm - row.start_mm) / columns
+    named: dict[int, tuple[float, Label]] = {}
     for label in found:
-        if kept and label.x_mm - kept[-1].x_mm < 14:
-            if label.confidence > kept[-1].confidence:
-                kept[-1] = label
-            continue
-        kept.append(label)
-    return kept
+        at = (label.x_mm - row.start_mm - offset_mm) / width
+        column = int(np.clip(round(at), 0, columns - 1))
+        miss = (at - column) * width
+        score = _weight(label) * float(np.exp(-((miss / NAME_SPREAD_MM) ** 2)))
+        if abs(miss) <= NAME_REACH_MM and score > named.get(column, (0.0, label))[0]:
+            named[column] = (score, label)
+    return {column: label for column, (_, label) in named.items()}
 
 
-def _column_counts(
-    rows: list[Row], by_row: list[list[Label]], edges: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]
-) -> list[int]:
-    """Decide how many leads stand side by side in each row."""
-    votes = []
-    for row, found in zip(rows, by_row, strict=True):
-        if len(found) >= 2:
-            gaps = np.diff([label.x_mm for label in found])
-            votes.append(int(np.clip(round((row.end_mm - row.start_mm) / float(gaps.min())), 2, MAX_COLUMNS)))
-        else:
-            votes.append(1)
-    several = [v for v in votes if v > 1]
-    page = max(set(several), key=lambda n: (several.count(n), n)) if several else 1  # a missing name only lowers a vote
-    counts = []
-    for row, found, vote in zip(rows, by_row, votes, strict=True):
-        if page == 1:
-            counts.append(1)
-        elif vote > 1:
-            counts.append(page if several.count(page) >= several.count(vote) else vote)
-        else:
-            divided = _divided(row, page, edges, cell_mm=cell_mm, origin_mm=origin_mm)
-            late = bool(found) and found[0].x_mm - row.start_mm > 0.6 * (row.end_mm - row.start_mm) / page
-            counts.append(page if divided > 0.3 or late else 1)
-    return counts
+def _weight(label: Label) -> float:
+    """Trust a plain stroke less: a separator or the edge of a pulse looks like the name I."""
+    return label.confidence * (0.75 if label.lead == "I" else 1.0)
 
 
 def _divided(row: Row, columns: int, edges: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]) -> float:
@@ -261,17 +287,6 @@ def _divided(row: Row, columns: int, edges: FloatMap, *, cell_mm: float, origin_
         x = int((row.start_mm + k * (row.end_mm - row.start_mm) / columns - origin_mm[0]) / cell_mm)
         found.append(float(band[max(0, x - 4) : x + 5].max(initial=0.0)))
     return float(np.mean(found))
-
-
-def _label_offset(rows: list[Row], by_row: list[list[Label]], counts: list[int]) -> float:
-    """Return how far right of a lead's start its name stands, in mm: the page's own habit."""
-    offsets = []
-    for row, found, n in zip(rows, by_row, counts, strict=True):
-        width = (row.end_mm - row.start_mm) / n
-        for label in found:
-            position = (label.x_mm - row.start_mm) / width
-            offsets.append((position - np.floor(position + 0.3)) * width)
-    return float(np.clip(np.median(offsets), -14, 20)) if offsets else 0.0
 
 
 def _without_doubles(slots: list[Slot]) -> list[Slot]:
