@@ -99,11 +99,17 @@ def synth_page(
     pulse: str = "left",
     scale_text: str = "bottom",
     swapped: tuple[str, str] | None = None,
+    rhythm: str | None = None,
     seed: int = 5,
 ) -> SynthPage:
-    """Print a record in a template's layout; `swapped` names two leads whose names changed places."""
+    """Print a record in a template's layout.
+
+    `swapped` names two leads whose names changed places, `rhythm` the lead of all rhythm strips.
+    """
     record = synthesize_record(np.random.default_rng(seed))
     style = page_style(layout, mm_per_s=mm_per_s, gain=gain, width_mm=width_mm, pulse=pulse, scale_text=scale_text)
+    if rhythm is not None:
+        style = replace(style, rows=tuple(replace(r, leads=(rhythm,)) if r.rhythm else r for r in style.rows))
     mv = record.mv.copy()
     if swapped is not None:
         first, second = map(LEADS.index, swapped)

@@ -161,23 +161,32 @@ def read_strips(
     page: Page, grid: GridFit, rows: tuple[Row, ...], *, runtime: Runtime, flip: bool = False
 ) -> list[StripReading]:
     """Read all rows; a row whose trace touches the strip's edge is read again with a taller strip."""
-    readings = _read(page, grid, rows, half_mm=STRIP_HALF_MM, runtime=runtime, flip=flip)
+    # one span for all, read again or not: strips are compared column by column
+    span_mm = min(r.start_mm for r in rows) - STRIP_MARGIN_MM, max(r.end_mm for r in rows) + STRIP_MARGIN_MM
+    readings = _read(page, grid, rows, span_mm=span_mm, half_mm=STRIP_HALF_MM, runtime=runtime, flip=flip)
     for i, reading in enumerate(readings):
         printed = reading.presence > 0.5
         if not printed.any():
             continue
         away = np.abs(reading.height_px - reading.half_px)[printed] / STRIP_PX_PER_MM
         if away.max() > STRIP_HALF_MM - CLIPPED_MM:
-            readings[i] = _read(page, grid, (rows[i],), half_mm=TALL_HALF_MM, runtime=runtime, flip=flip)[0]
+            tall = _read(page, grid, (rows[i],), span_mm=span_mm, half_mm=TALL_HALF_MM, runtime=runtime, flip=flip)
+            readings[i] = tall[0]
     return readings
 
 
 def _read(
-    page: Page, grid: GridFit, rows: tuple[Row, ...], *, half_mm: float, runtime: Runtime, flip: bool
+    page: Page,
+    grid: GridFit,
+    rows: tuple[Row, ...],
+    *,
+    span_mm: tuple[float, float],
+    half_mm: float,
+    runtime: Runtime,
+    flip: bool,
 ) -> list[StripReading]:
     half_px = round(half_mm * STRIP_PX_PER_MM / 16) * 16
-    start = min(r.start_mm for r in rows) - STRIP_MARGIN_MM
-    end = max(r.end_mm for r in rows) + STRIP_MARGIN_MM
+    start, end = span_mm
     width = int(-(-(end - start) * STRIP_PX_PER_MM // 32) * 32)
     strips = normalised(np.stack([
         cut_strip(page, grid, x0_mm=start, centre_mm=row.y_mm, half_px=half_px, width_px=width) for row in rows

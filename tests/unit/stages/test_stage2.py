@@ -1,0 +1,264 @@
+"""Stage 2 follows the ink: the right lead at the right place, time and voltage, and nothing where nothing is."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.leads import LAYOUTS, LEADS
+from ecgstudio.stages.contract import NULL_STATUS, Cancelled, FloatMap, GridMaps, Image, Runtime, StageError, TraceMaps
+from ecgstudio.stages.layout import Row
+from ecgstudio.stages.settings import TraceSettings
+from ecgstudio.stages.stage2_trace import read_strips, read_traces
+from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
+from training.synth.truth import LeadTruth
+
+
+def read(
+    synth: SynthPage,
+    *,
+    keypoints: Keypoints | None = None,
+    runtime: Runtime | None = None,
+    settings: TraceSettings | None = None,
+) -> DigitizedEcg:
+    return read_traces(
+        synth.page,
+        keypoints if keypoints is not None else true_keypoints(synth),
+        true_grid(synth),
+        runtime=runtime if runtime is not None else TruthRuntime(synth),
+        settings=settings if settings is not None else TraceSettings(),
+        status=NULL_STATUS,
+    )
+
+
+@functools.cache
+def plain() -> tuple[SynthPage, DigitizedEcg]:
+    synth = synth_page("3x4+1")
+    return synth, read(synth)
+
+
+def without_names(synth: SynthPage, *lost: str) -> Keypoints:
+    """Forget printed names; "rhythm" is the last one of the page."""
+    lies = true_keypoints(synth)
+    last = max(i for i, name in enumerate(lies.names) if name in LEADS)
+    keep = [name not in lost and not ("rhythm" in lost and i == last) for i, name in enumerate(lies.names)]
+    return replace(
+        lies, names=tuple(np.array(lies.names)[keep]), xy=lies.xy[keep], confidence=lies.confidence[keep]
+    )
+
+
+def pairs(synth: SynthPage, ecg: DigitizedEcg) -> list[tuple[LeadTruth, LeadTrace]]:
+    """Return every printed stretch with the trace that was read of it."""
+    out = []
+    for lead in synth.sheet.leads:
+        traces = [t for t in ecg.of(lead.lead) if abs(t.t0_s - lead.t0_s) < 0.1]
+        printed_s = (lead.end_mm - lead.start_mm) / synth.sheet.mm_per_s
+        assert traces, f"{lead.lead} at {lead.t0_s:.1f} s was not read"
+        out.append((lead, min(traces, key=lambda t: abs(t.duration_s - printed_s))))
+    return out
+
+
+def off_the_ink_mm(synth: SynthPage, ecg: DigitizedEcg) -> list[float]:
+    """Return each trace's rms distance from its printed line, over the samples that were read."""
+    out = []
+    for lead, trace in pairs(synth, ecg):
+        mm = synth.to_sheet(trace.xy[np.isfinite(trace.mv)])
+        vertices = np.arange(len(lead.line_mm))
+        dense = [np.interp(np.linspace(0, vertices[-1], 12 * len(vertices)), vertices, x) for x in lead.line_mm.T]
+        away = np.min([np.hypot(dense[0] - x, dense[1] - y) for x, y in mm[::7]], axis=1)
+        out.append(float(np.sqrt((away**2).mean())))
+    return out
+
+
+# --- what is printed is read --------------------------------------------------------------------------------
+
+
+def test_every_printed_stretch_is_read_at_its_time() -> None:
+    synth, ecg = plain()
+    assert len(ecg.traces) == len(synth.sheet.leads)
+    for lead, trace in pairs(synth, ecg):
+        assert trace.t0_s == pytest.approx(lead.t0_s, abs=0.006)
+        assert trace.duration_s == pytest.approx((lead.end_mm - lead.start_mm) / 25.0, abs=0.01)
+        assert np.isfinite(trace.mv).mean() > 0.98
+
+
+@pytest.mark.parametrize("orientation", [0, 3, 5])
+def test_traces_lie_on_the_ink(orientation: int) -> None:
+    synth = synth_page("3x4+1", orientation=orientation)
+    assert max(off_the_ink_mm(synth, plain()[1] if orientation == 0 else read(synth))) < 0.1
+
+
+def test_voltages_are_those_that_were_printed() -> None:
+    synth, ecg = plain()
+    for lead, trace in pairs(synth, ecg):
+        t_s = lead.t0_s + (lead.line_mm[:, 0] - lead.start_mm) / 25.0
+        true = np.interp(trace.t_s, t_s, (lead.zero_mm - lead.line_mm[:, 1]) / 10.0)
+        away = (trace.mv - true)[10:-10]
+        assert np.nanstd(away) < 0.06
+        assert abs(np.nanmean(away)) < 0.15  # the level of a strip is its own middle
+
+
+def test_what_is_sure_is_said_to_be_sure() -> None:
+    for trace in plain()[1].traces:
+        read_samples = np.isfinite(trace.mv)
+        assert trace.confidence[read_samples].mean() > 0.9
+        assert (trace.confidence[~read_samples] == 0).all()
+
+
+def test_a_fast_page_is_read_on_its_own_time() -> None:
+    synth = synth_page("6x2", mm_per_s=50.0)
+    ecg = read(synth)
+    assert ecg.layout == "6x2"
+    for lead, trace in pairs(synth, ecg):
+        assert trace.duration_s == pytest.approx((lead.end_mm - lead.start_mm) / 50.0, abs=0.01)
+
+
+def test_tall_traces_are_read_to_their_peaks() -> None:
+    synth = synth_page("3x4", gain=20.0, pulse="none")
+    for lead, trace in pairs(synth, read(synth)):
+        height_mv = np.ptp(lead.line_mm[:, 1]) / 20.0
+        assert np.nanmax(trace.mv) - np.nanmin(trace.mv) == pytest.approx(height_mv, abs=0.1)
+
+
+def test_all_strips_of_a_page_share_their_columns() -> None:
+    synth = synth_page("3x4", gain=13.0, pulse="none", scale_text="none")
+    axes = sorted({(lead.row, lead.axis_mm) for lead in synth.sheet.leads if lead.column == 0})
+    rows = tuple(Row(y + 3.0, 18.0 + 2.5 * i, 140.0 - 1.5 * i, 0.9) for i, y in axes)
+    readings = read_strips(synth.page, true_grid(synth), rows, runtime=TruthRuntime(synth))
+    assert len({reading.half_px for reading in readings}) == 2  # one was read again, taller
+    assert len({reading.x0_mm for reading in readings}) == 1
+    assert len({len(reading.height_px) for reading in readings}) == 1
+
+
+def test_reading_both_ways_gives_the_same_traces() -> None:
+    synth, ecg = plain()
+    both = read(synth, settings=TraceSettings(flip=True))
+    for one, other in zip(ecg.traces, both.traces, strict=True):
+        n = min(len(one.mv), len(other.mv))
+        assert (one.lead, one.t0_s) == (other.lead, pytest.approx(other.t0_s, abs=0.004))
+        assert np.nanmedian(np.abs(one.mv[:n] - other.mv[:n])) < 0.01
+
+
+# --- names --------------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_was_not_read_is_inferred_with_less_confidence() -> None:
+    synth = synth_page("3x4")
+    ecg = read(synth, keypoints=without_names(synth, "aVL"))
+    assert sorted({trace.lead for trace in ecg.traces}) == sorted(LEADS)
+    assert ecg.of("aVL")[0].confidence.max() < 0.75 < ecg.of("aVF")[0].confidence.max()
+
+
+@pytest.mark.parametrize("rhythm", ["V5", "II", "aVF"])
+def test_a_rhythm_strip_without_a_name_is_known_by_its_short_twin(rhythm: str) -> None:
+    synth = synth_page("3x4+1", rhythm=rhythm)
+    ecg = read(synth, keypoints=without_names(synth, "rhythm"))
+    longest = max(ecg.traces, key=lambda trace: trace.duration_s)
+    assert longest.lead == rhythm
+    assert len(ecg.of(rhythm)) == 2
+
+
+@pytest.mark.parametrize("layout", ["3x4", "6x2-cabrera"])
+def test_a_page_without_names_is_read_as_the_layout_that_the_user_names(layout: str) -> None:
+    synth = synth_page(layout)
+    ecg = read(synth, keypoints=without_names(synth, *LEADS), settings=TraceSettings(layout=layout))
+    assert ecg.layout == layout
+    assert max(off_the_ink_mm(synth, ecg)) < 0.1
+    assert len(ecg.traces) == len(LAYOUTS[layout].leads)
+
+
+# --- what is not printed is not read ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OneMoreAxis(TruthRuntime):
+    """Sees a strip axis where there is none, this far below the first row's."""
+
+    below_mm: float = 16.0
+
+    def grid(self, image: Image) -> GridMaps:
+        """Copy the first row's axis further down."""
+        maps = TruthRuntime.grid(self, image)
+        row = int(np.flatnonzero(maps.axis.max(axis=1) > 0.5)[0])
+        axis = np.array(maps.axis)
+        down = round(self.below_mm / 0.8)
+        axis[row + down : row + down + 2] = np.maximum(axis[row + down : row + down + 2], maps.axis[row])
+        return replace(maps, axis=axis)
+
+
+@pytest.mark.parametrize("below_mm", [16.0, 8.0])
+def test_an_axis_without_a_trace_of_its_own_is_no_strip(below_mm: float) -> None:
+    synth = synth_page("3x4")
+    ecg = read(synth, runtime=OneMoreAxis(synth, below_mm=below_mm))
+    assert ecg.layout == "3x4"
+    assert max(off_the_ink_mm(synth, ecg)) < 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted(TruthRuntime):
+    """Sees no trace in some columns of every strip."""
+
+    first: int = 600
+    last: int = 700
+
+    def trace(self, strips: FloatMap) -> TraceMaps:
+        """Blank half-columns first..last."""
+        maps = TruthRuntime.trace(self, strips)
+        columns, presence = np.array(maps.columns), np.array(maps.presence)
+        columns[:, :, self.first : self.last] = -np.log(columns.shape[1])
+        presence[:, self.first : self.last] = 0.02
+        return replace(maps, columns=columns, presence=presence)
+
+
+def test_a_stretch_that_cannot_be_read_is_missing() -> None:
+    synth = synth_page("3x4")
+    ecg = read(synth, runtime=Interrupted(synth))  # 6 mm, 0.25 s
+    lost = {trace.lead: np.isnan(trace.mv) for trace in ecg.traces}
+    assert sorted(lead for lead in lost if lost[lead].sum() > 110) == ["I", "II", "III"]
+    assert (np.diff(np.flatnonzero(lost["I"])) == 1).sum() > 110  # one stretch
+    assert (ecg.of("I")[0].confidence[lost["I"]] == 0).all()
+
+
+def test_a_short_break_is_bridged() -> None:
+    synth = synth_page("3x4")
+    ecg = read(synth, runtime=Interrupted(synth, first=600, last=614))
+    assert all(np.isfinite(trace.mv).mean() > 0.98 for trace in ecg.traces)
+
+
+# --- what cannot be read is said ----------------------------------------------------------------------------
+
+
+def test_paper_without_strips_is_refused() -> None:
+    synth = synth_page("3x4")
+    with pytest.raises(StageError, match="no ECG strip was found") as error:
+        read(synth, runtime=BlindRuntime())
+    assert error.value.hint
+
+
+def test_strips_without_a_trace_are_refused() -> None:
+    synth = synth_page("3x4")
+
+    class SeesOnlyAxes(TruthRuntime):
+        def trace(self, strips: FloatMap) -> TraceMaps:
+            return BlindRuntime().trace(strips)
+
+    with pytest.raises(StageError, match="no ECG strip could be followed"):
+        read(synth, runtime=SeesOnlyAxes(synth))
+
+
+def test_the_caller_may_stop_it() -> None:
+    class Stopped:
+        def checkpoint(self, fraction: float, note: str = "") -> None:
+            raise Cancelled
+
+    synth = synth_page("3x4")
+    with pytest.raises(Cancelled):
+        read_traces(
+            synth.page, true_keypoints(synth), true_grid(synth), runtime=TruthRuntime(synth),
+            settings=TraceSettings(), status=Stopped(),
+        )  # fmt: skip
