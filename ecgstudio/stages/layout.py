@@ -63,7 +63,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class PageLayout:
-    """What is printed where; `name` is a template's name or rows x columns. A slot without a lead could not be named."""
+    """What is printed where; `name` is a template's name or rows x columns.
+
+    A slot without a lead could not be named.
+    """
 
     name: str
     rows: tuple[Row, ...]
@@ -237,9 +240,10 @@ def _columns(
             total, counts = -OFFSET_COST * abs(offset - USUAL_OFFSET_MM) - CROWDED.get(n, 0.0), []
             for index, (row, found) in enumerate(zip(rows, by_row, strict=True)):
                 options = (n, 1) if known is None else (known[index],)
-                scored = [(_explained(row, found, m, offset) + (BORDER_WORTH * (borders[index] - 0.25) if m > 1 else 0.0), m)
-                          for m in options]  # fmt: skip
-                score, count = max(scored)
+                border = BORDER_WORTH * (borders[index] - 0.25)
+                score, count = max(
+                    (_explained(row, found, m, offset) + (border if m > 1 else 0.0), m) for m in options
+                )
                 total += score
                 counts.append(count)
             if total > best[0]:
@@ -332,7 +336,8 @@ def _completed(slots: list[Slot], counts: list[int], wanted: str, notes: list[st
         out = [replace(s, lead=rest[0], confidence=GUESSED_CONFIDENCE) if not s.lead else s for s in out]
     inferred = sum(bool(s.lead) for s in out) - read
     if inferred:
-        notes.append(f"{inferred} lead name(s) not read, inferred from the layout" if read else "no lead name could be read: standard order assumed")
+        some = f"{inferred} lead name(s) not read, inferred from the layout"
+        notes.append(some if read else "no lead name could be read: standard order assumed")
     return out, name
 
 

@@ -28,7 +28,10 @@ class NameCutter:
         self._darkest = darkest
 
     def cut(self, centre_xy: F64, to_page_mm: F64) -> NDArray[np.uint8]:
-        """Return the crop u8[48, 96] around a page pixel; `to_page_mm` [2, 2] holds the page px of a paper mm right, down."""
+        """Return the crop u8[48, 96] around a page pixel.
+
+        `to_page_mm` [2, 2] holds the page px of a paper mm right, down.
+        """
         matrix = to_page_mm / NAME_PX_PER_MM
         middle = np.array([(NAME_SHAPE[1] - 1) / 2, (NAME_SHAPE[0] - 1) / 2])
         origin = centre_xy - matrix @ middle

@@ -77,7 +77,8 @@ def assess(
     if keypoints.orientation_confidence < LOW_ORIENTATION_CONFIDENCE:
         reasons.append("the page's orientation is uncertain")
     if grid.scale.source.count("assumed") > 1 or grid.scale.source == "assumed":
-        reasons.append(f"no pulse and no printed scale: {grid.scale.mm_per_s:g} mm/s and {grid.scale.mm_per_mV:g} mm/mV are assumed")
+        assumed = f"{grid.scale.mm_per_s:g} mm/s and {grid.scale.mm_per_mV:g} mm/mV"
+        reasons.append(f"no pulse and no printed scale: {assumed} are assumed")
     missing = [lead for lead in LEADS if not np.isfinite(record.lead_mv(lead)).any()]
     if missing:
         reasons.append(f"not found: {', '.join(missing)}")

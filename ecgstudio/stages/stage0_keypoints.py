@@ -26,7 +26,8 @@ READ_PX_PER_MM = 5.0
 READ_CELL_PX = 4
 MAX_READ_PX = 2304
 SURE_ORIENTATION = 0.8
-ORIENTATION_PRIOR = (0.80, 0.06, 0.06, 0.06, 0.005, 0.005, 0.005, 0.005)  # people hand in pages upright, hardly ever mirrored
+# people hand in pages upright, hardly ever mirrored
+ORIENTATION_PRIOR = (0.80, 0.06, 0.06, 0.06, 0.005, 0.005, 0.005, 0.005)
 UNLIKELY = 0.005
 MAX_POSES = 5
 MANY_NAMES, SOME_NAMES = 4.5, 2.0  # sums of confidences of lead names read
