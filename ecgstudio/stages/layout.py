@@ -72,6 +72,7 @@ class PageLayout:
     rows: tuple[Row, ...]
     slots: tuple[Slot, ...]
     notes: tuple[str, ...] = ()
+    name_offset_mm: tuple[float, float] | None = None  # from a slot's start and axis to its name; None: no name was read
 
 
 def find_rows(axis: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]) -> list[Row]:
@@ -154,9 +155,11 @@ def solve_layout(
         counts = None
     counts, offset = _columns(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=counts)
     slots: list[Slot] = []
+    places: list[tuple[float, float]] = []
     for index, (row, found, n) in enumerate(zip(rows, by_row, counts, strict=True)):
         width = (row.end_mm - row.start_mm) / n
         named = _named(row, found, n, offset)
+        places += [(x.x_mm - row.start_mm - k * width, x.y_mm - row.y_mm) for k, x in named.items()]
         for column in range(n):
             read = named.get(column)
             slots.append(
@@ -171,9 +174,10 @@ def solve_layout(
                     read=read is not None,
                 )
             )
+    habit = (float(np.median([p[0] for p in places])), float(np.median([p[1] for p in places]))) if places else None
     slots = _without_doubles(slots)
     slots, name = _completed(slots, counts, wanted, notes)
-    return PageLayout(name, tuple(rows), tuple(slots), tuple(notes))
+    return PageLayout(name, tuple(rows), tuple(slots), tuple(notes), habit)
 
 
 def _common_ends(rows: list[Row]) -> list[Row]:
@@ -248,7 +252,14 @@ def _columns(
                 counts.append(count)
             if total > best[0]:
                 best = (total, counts, float(offset))
-    return best[1], best[2]
+    return (best[1] if known is not None else _rhythm_below(best[1])), best[2]
+
+
+def _rhythm_below(counts: list[int]) -> list[int]:
+    """Take a single strip between divided rows for a divided row whose names were not read: rhythm strips lie below."""
+    last = max((i for i, n in enumerate(counts) if n > 1), default=-1)
+    side_by_side = max(counts, default=1)
+    return [side_by_side if n == 1 and i < last else n for i, n in enumerate(counts)]
 
 
 def _explained(row: Row, found: list[Label], columns: int, offset_mm: float) -> float:
@@ -294,13 +305,20 @@ def _divided(row: Row, columns: int, edges: FloatMap, *, cell_mm: float, origin_
 
 
 def _without_doubles(slots: list[Slot]) -> list[Slot]:
-    """Among slots of the same lead and the same width keep the surest name; the others become unnamed."""
+    """Among slots of the same lead and the same width keep the surest name; the others become unnamed.
+
+    A page of single strips may print a lead twice when it has more strips than there are leads (rhythm strips).
+    """
     out = list(slots)
+    spare = max(0, len(slots) - len(LEAD_INDEX)) if all(s.columns == 1 for s in slots) else 0
     for lead in LEAD_INDEX:
         same = [i for i, s in enumerate(out) if s.lead == lead]
         for columns in {out[i].columns for i in same}:
             group = sorted((i for i in same if out[i].columns == columns), key=lambda i: -out[i].confidence)
             for i in group[1:]:
+                if spare:
+                    spare -= 1
+                    continue
                 out[i] = replace(out[i], lead="", confidence=0.0, read=False)
     return out
 
@@ -332,7 +350,7 @@ def _completed(slots: list[Slot], counts: list[int], wanted: str, notes: list[st
                 used.add(lead)
     left = [s for s in out if not s.lead]
     rest = [lead for lead in LEAD_INDEX if lead not in {s.lead for s in out}]
-    if len(left) == 1 and len(rest) == 1 and columns * rows == 12:
+    if len(left) == 1 and len(rest) == 1:  # whatever the order, the last name goes to the last strip
         out = [replace(s, lead=rest[0], confidence=GUESSED_CONFIDENCE) if not s.lead else s for s in out]
     inferred = sum(bool(s.lead) for s in out) - read
     if inferred:

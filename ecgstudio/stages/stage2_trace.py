@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import LEAD_INDEX
+from ecgstudio.core.leads import LEAD_INDEX, LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status
 from ecgstudio.stages.decode import falling_edges, pair_average, resample_heights, trace_path
 from ecgstudio.stages.layout import Label, PageLayout, Row, Slot, find_rows, solve_layout
+from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.settings import TraceSettings
 from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
@@ -26,7 +29,12 @@ STRIP_MARGIN_MM = 12.0
 LAYOUT_PX_PER_MM = 5.0
 LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
 MIN_PRINTED = 0.4
+COMMON_END_MM = 6.0  # rows that start or end this near to the others do so where the others do
+LOOK_AROUND_MM = tuple((x, y) for x in (-1.5, 0.0, 1.5) for y in (-0.7, 0.7))
+LOOK_CONFIDENCE = 0.45
 TWIN_LIKENESS = 0.7
+SAME_BEATS, SAME_BEATS_ALONE = 0.6, 0.75  # correlation of beats; more is asked where no rhythm strip can object
+SYNCHRONY_REACH_PX = 6
 TWIN_MARGIN = 0.03
 SAME_TRACE_MM = 1.2
 OUTPUT_HZ = 500.0
@@ -74,15 +82,24 @@ def read_traces(
         raise StageError("traces", "no ECG strip could be followed", "check the grid, or draw the traces by hand")
     status.checkpoint(0.8, "traces read")
     readings = [_ending_where_seen(reading) for reading in readings]
-    layout = solve_layout(
-        [r.row for r in readings], _labels(keypoints, grid), edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0),
+    labels = _labels(keypoints, grid)
+    solve = functools.partial(
+        solve_layout, [r.row for r in readings], edges=edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0),
         wanted=settings.layout,
     )  # fmt: skip
+    layout = solve(labels)
+    overlooked = second_look(page, grid, layout, runtime=runtime)
+    if overlooked:
+        layout = solve([*labels, *overlooked])
     slots = [slot for slot in name_rhythm_strips(refine_slots(layout, readings), readings) if slot.lead]
     if not slots:
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
     origin_mm = min(slot.start_mm for slot in slots)
-    traces = [_lead_trace(slot, readings[slot.row], grid, origin_mm) for slot in slots]
+    together = columns_are_simultaneous(slots, readings)
+    traces = [
+        _lead_trace(slot, readings[slot.row], grid, slot.start_mm if together and slot.columns > 1 else origin_mm)
+        for slot in slots
+    ]
     return DigitizedEcg(tuple(t for t in traces if t is not None and np.isfinite(t.mv).any()), layout.name)
 
 
@@ -112,6 +129,29 @@ def _labels(keypoints: Keypoints, grid: GridFit) -> list[Label]:
         for i, p in zip(chosen, mm, strict=True)
         if np.isfinite(p).all()
     ]
+
+
+def second_look(page: Page, grid: GridFit, layout: PageLayout, *, runtime: Runtime) -> list[Label]:
+    """Read the names that stage 0 overlooked, where this page's habit of placing names says they are."""
+    unread = [slot for slot in layout.slots if not slot.read]
+    if layout.name_offset_mm is None or not unread:
+        return []
+    dx, dy = layout.name_offset_mm
+    spots = np.array([(s.start_mm + dx + x, layout.rows[s.row].y_mm + dy + y) for s in unread for x, y in LOOK_AROUND_MM])
+    cutter = NameCutter(page.pixels, px_per_mm=grid.px_per_mm)
+    crops = np.stack([cutter.cut(xy, jacobian) for xy, jacobian in zip(grid.to_page(spots), grid.jacobian(spots), strict=True)])
+    answers = runtime.names(normalised_names(crops)).reshape(len(unread), len(LOOK_AROUND_MM), -1)[..., 1:]
+    taken = {(slot.lead, slot.columns) for slot in layout.slots if slot.read}
+    found = []
+    for slot, answer, around in zip(unread, answers, spots.reshape(len(unread), -1, 2), strict=True):
+        best = np.sort(answer, axis=0)[-2:].mean(axis=0)  # two crops must agree
+        for k in np.argsort(-best)[:2]:
+            lead = LEADS[int(k)]
+            if best[k] >= LOOK_CONFIDENCE and ((lead, slot.columns) not in taken or slot.columns == 1):
+                at = around[int(np.argmax(answer[:, k]))]
+                found.append(Label(lead, float(at[0]), float(at[1]), float(best[k])))
+                break
+    return found
 
 
 def _is_printed(reading: StripReading) -> bool:
@@ -222,16 +262,17 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
     starts = np.array([e[0] for e in ends])
     stops = np.array([e[1] for e in ends])
     common_start, common_stop = float(np.median(starts)), float(np.median(stops))
-    starts = np.where(np.abs(starts - common_start) < 2.0, common_start, starts)
-    stops = np.where(np.abs(stops - common_stop) < 2.0, common_stop, stops)
+    starts = np.where(np.abs(starts - common_start) < COMMON_END_MM, common_start, starts)
+    stops = np.where(np.abs(stops - common_stop) < COMMON_END_MM, common_stop, stops)
     slots = list(layout.slots)
     borders: dict[tuple[int, int], float] = {}
     for columns in {s.columns for s in slots if s.columns > 1}:
         rows = sorted({s.row for s in slots if s.columns == columns})
         start, stop = float(np.median(starts[rows])), float(np.median(stops[rows]))
-        for k in range(1, columns):
-            expected = start + k * (stop - start) / columns
-            borders[columns, k] = _border(expected, [readings[r] for r in rows])
+        expected = start + np.arange(1, columns) * (stop - start) / columns
+        # all columns last equally long: what the borders have in common is believed, not what one of them says
+        common = float(np.median([_border(at, [readings[r] for r in rows]) - at for at in expected]))
+        borders |= {(columns, k): float(at + common) for k, at in enumerate(expected, 1)}
     out = []
     for s in slots:
         first = starts[s.row] if s.column == 0 else borders[s.columns, s.column]
@@ -274,6 +315,46 @@ def _border(expected_mm: float, readings: list[StripReading]) -> float:
     near = slice(max(0, peak - 6), peak + 7)
     half_column = float((at[near] * weight[near]).sum() / weight[near].sum())
     return readings[0].x0_mm + (half_column + 0.5) / (2 * STRIP_PX_PER_MM)
+
+
+def columns_are_simultaneous(slots: list[Slot], readings: list[StripReading]) -> bool:
+    """Tell whether all columns show the same seconds, by when their beats come.
+
+    Carts print columns one after the other in time, or the same seconds side by side; no mark on the paper says which.
+    The beats do: they repeat those of the first column exactly, or go on with those of the rhythm strip.
+    """
+    columns = max((s.columns for s in slots), default=1)
+    parts = [[s for s in slots if s.columns == columns and s.column == k] for k in range(columns)]
+    if columns == 1 or not all(parts):
+        return False
+    activity = [sum(_activity(readings[s.row], parts[k][0].start_mm, parts[k][0].end_mm) for s in parts[k]) for k in range(columns)]
+    rhythm = [readings[s.row] for s in slots if s.columns == 1]
+    for k in range(1, columns):
+        same = _synchrony(activity[0], activity[k])
+        going_on = max((_synchrony(_activity(r, parts[k][0].start_mm, parts[k][0].end_mm), activity[k]) for r in rhythm), default=0.0)
+        if same < (SAME_BEATS_ALONE if not rhythm else SAME_BEATS) or same < going_on:
+            return False
+    return True
+
+
+def _activity(reading: StripReading, start_mm: float, end_mm: float) -> F64:
+    """Return how fast a trace moves along a span: the beats stand out."""
+    low, high = (int(np.clip(reading.x_px(x), 0, len(reading.height_px))) for x in (start_mm + 1.0, end_mm - 1.0))
+    speed = np.abs(np.diff(reading.height_px[low:high]))
+    if len(speed) < 50:
+        return np.zeros(1)
+    smooth = ndimage.gaussian_filter1d(np.minimum(speed, np.percentile(speed, 99)), 3.0)
+    beats = np.maximum(smooth - 1.5 * np.median(smooth), 0)  # a noisy lead must not drown the others
+    return np.asarray(beats / (np.percentile(beats, 98) + 0.05))
+
+
+def _synchrony(a: F64, b: F64) -> float:
+    """Return the correlation of two activities that start together, allowing a few pixels."""
+    n = min(len(a), len(b)) - 2 * SYNCHRONY_REACH_PX
+    if n < 100:
+        return 0.0
+    middle = a[SYNCHRONY_REACH_PX : SYNCHRONY_REACH_PX + n]
+    return float(max(np.corrcoef(middle, b[k : k + n])[0, 1] for k in range(2 * SYNCHRONY_REACH_PX + 1)))
 
 
 def name_rhythm_strips(slots: list[Slot], readings: list[StripReading]) -> list[Slot]:
