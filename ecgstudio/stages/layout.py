@@ -72,7 +72,7 @@ class PageLayout:
     rows: tuple[Row, ...]
     slots: tuple[Slot, ...]
     notes: tuple[str, ...] = ()
-    name_offset_mm: tuple[float, float] | None = None  # from a slot's start and axis to its name; None: no name was read
+    name_offset_mm: tuple[float, float] | None = None  # from a slot's start and axis to its name; None: none was read
 
 
 def find_rows(axis: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]) -> list[Row]:

@@ -137,9 +137,11 @@ def second_look(page: Page, grid: GridFit, layout: PageLayout, *, runtime: Runti
     if layout.name_offset_mm is None or not unread:
         return []
     dx, dy = layout.name_offset_mm
-    spots = np.array([(s.start_mm + dx + x, layout.rows[s.row].y_mm + dy + y) for s in unread for x, y in LOOK_AROUND_MM])
+    middles = [(s.start_mm + dx, layout.rows[s.row].y_mm + dy) for s in unread]
+    spots = np.array([(x + right, y + down) for x, y in middles for right, down in LOOK_AROUND_MM])
     cutter = NameCutter(page.pixels, px_per_mm=grid.px_per_mm)
-    crops = np.stack([cutter.cut(xy, jacobian) for xy, jacobian in zip(grid.to_page(spots), grid.jacobian(spots), strict=True)])
+    places = zip(grid.to_page(spots), grid.jacobian(spots), strict=True)
+    crops = np.stack([cutter.cut(xy, jacobian) for xy, jacobian in places])
     answers = runtime.names(normalised_names(crops)).reshape(len(unread), len(LOOK_AROUND_MM), -1)[..., 1:]
     taken = {(slot.lead, slot.columns) for slot in layout.slots if slot.read}
     found = []
@@ -327,11 +329,15 @@ def columns_are_simultaneous(slots: list[Slot], readings: list[StripReading]) ->
     parts = [[s for s in slots if s.columns == columns and s.column == k] for k in range(columns)]
     if columns == 1 or not all(parts):
         return False
-    activity = [sum(_activity(readings[s.row], parts[k][0].start_mm, parts[k][0].end_mm) for s in parts[k]) for k in range(columns)]
+    spans = [(part[0].start_mm, part[0].end_mm) for part in parts]
+    activity = [
+        sum((_activity(readings[s.row], *span) for s in part), start=np.zeros(1))
+        for part, span in zip(parts, spans, strict=True)
+    ]
     rhythm = [readings[s.row] for s in slots if s.columns == 1]
     for k in range(1, columns):
         same = _synchrony(activity[0], activity[k])
-        going_on = max((_synchrony(_activity(r, parts[k][0].start_mm, parts[k][0].end_mm), activity[k]) for r in rhythm), default=0.0)
+        going_on = max((_synchrony(_activity(r, *spans[k]), activity[k]) for r in rhythm), default=0.0)
         if same < (SAME_BEATS_ALONE if not rhythm else SAME_BEATS) or same < going_on:
             return False
     return True
