@@ -46,11 +46,11 @@ from training.synth.truth import LeadTruth, SheetTruth
 PX_PER_MM = 6.0
 GRID_ORIGIN_MM = (-2.0, -3.0)
 PRINT_LEVELS = 120  # paper white in blue and green; what is printed is darker
-X_LOW, Y_LOW, RAMP_SPAN = 130.0, 195.0, 45.0
+X_LOW, Y_LOW, RAMP_SPAN = 136.0, 196.0, 45.0  # not 128, with which stage 0 pads
 OUTSIDE = 255
 BAND_MM, FRAME_MM = 6.0, 1.0
 CELL_PX = 4
-ENOUGH_PX = 60_000  # of a view, to find where it was taken
+ENOUGH_PX = 30_000  # of a view, to find where it was taken
 CONTRAST = 0.25  # of a normalised strip
 NAME_EDGE_PX, NAME_REACH_MM, ALIKE = 8, 2.0, 0.75  # of crops around names: edge left out, slip allowed, least likeness
 NEAR_MM = 9.0  # a strip further than this from every axis is of no lead
@@ -100,16 +100,19 @@ def synth_page(
     scale_text: str = "bottom",
     swapped: tuple[str, str] | None = None,
     rhythm: str | None = None,
+    sequential: bool = True,
     seed: int = 5,
 ) -> SynthPage:
     """Print a record in a template's layout.
 
-    `swapped` names two leads whose names changed places, `rhythm` the lead of all rhythm strips.
+    `swapped` names two leads whose names changed places, `rhythm` the lead of all rhythm strips; columns that are not
+    `sequential` show the same seconds.
     """
     record = synthesize_record(np.random.default_rng(seed))
     style = page_style(layout, mm_per_s=mm_per_s, gain=gain, width_mm=width_mm, pulse=pulse, scale_text=scale_text)
     if rhythm is not None:
         style = replace(style, rows=tuple(replace(r, leads=(rhythm,)) if r.rhythm else r for r in style.rows))
+    style = replace(style, sequential=sequential)
     mv = record.mv.copy()
     if swapped is not None:
         first, second = map(LEADS.index, swapped)

@@ -15,7 +15,7 @@ from ecgstudio.stages.contract import StageError
 from ecgstudio.stages.settings import AssembleSettings
 
 FS = 500.0
-patient = settings(deadline=None, max_examples=60)
+patient = settings(deadline=None, max_examples=40)
 
 
 def trace(lead: str, *, t0_s: float = 0.0, seconds: float = 2.5, level_mv: float = 1.0, read: float = 1.0) -> LeadTrace:

@@ -12,7 +12,7 @@ from ecgstudio.stages.contract import FloatMap
 from ecgstudio.stages.decode import falling_edges, pair_average, resample_heights, trace_path
 
 ROWS, COLUMNS = 160, 240
-patient = settings(deadline=None, max_examples=60)
+patient = settings(deadline=None, max_examples=40)
 
 
 def log_columns(height: F64, *, sigma: float = 1.5, rows: int = ROWS) -> FloatMap:

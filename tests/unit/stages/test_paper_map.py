@@ -12,8 +12,8 @@ from ecgstudio.core.geometry import apply_homography
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.stages.paper_map import AxisField, fit_cells, nodes_from_cells, rectified, refine, smoothed, unwrap_axis
 
-patient = settings(deadline=None, max_examples=25)
-few = settings(deadline=None, max_examples=8)
+patient = settings(deadline=None, max_examples=15)
+few = settings(deadline=None, max_examples=6)
 CELL_MM = 0.8
 ROWS, COLUMNS = 50, 80
 SCALE = PaperScale(25.0, 10.0, "test")

@@ -62,7 +62,7 @@ class Deceived(TruthRuntime):
 
 @pytest.mark.parametrize("orientation", range(8))
 def test_a_page_is_recognised_however_it_lies(orientation: int) -> None:
-    synth = synth_page("3x4+1", orientation=orientation)
+    synth = synth_page("3x4+1", orientation=orientation, width_mm=80.0)
     found, true = found_on(synth.page, TruthRuntime(synth)), true_keypoints(synth)
     assert (found.orientation, found.mirrored) == (orientation, orientation >= 4)
     assert found.orientation_confidence > 0.9
@@ -72,7 +72,7 @@ def test_a_page_is_recognised_however_it_lies(orientation: int) -> None:
 
 @pytest.mark.parametrize("orientation", [0, 1, 6])
 def test_every_name_and_marker_is_found_at_its_place(orientation: int) -> None:
-    synth = synth_page("3x4+1", orientation=orientation)
+    synth = synth_page("3x4+1", orientation=orientation, width_mm=80.0)
     found = found_on(synth.page, TruthRuntime(synth))
     assert sorted(found.names) == sorted(true_keypoints(synth).names)
     assert max(misses_px(found, synth)) < 3.6  # 0.6 mm
@@ -81,7 +81,7 @@ def test_every_name_and_marker_is_found_at_its_place(orientation: int) -> None:
 
 @pytest.mark.parametrize("orientation", [0, 2, 3, 5])
 def test_an_unsure_network_looks_from_another_side(orientation: int) -> None:
-    synth = synth_page("3x4", orientation=orientation)
+    synth = synth_page("3x4", orientation=orientation, width_mm=80.0)
     recognised = (0,) if orientation < 4 else (4,)
     found = found_on(synth.page, Unsure(synth, recognised=recognised))
     assert found.orientation == orientation
@@ -89,14 +89,14 @@ def test_an_unsure_network_looks_from_another_side(orientation: int) -> None:
 
 
 def test_of_two_likely_poses_the_one_with_legible_names_is_taken() -> None:
-    synth = synth_page("3x4", orientation=1)
+    synth = synth_page("3x4", orientation=1, width_mm=80.0)
     found = found_on(synth.page, Deceived(synth))
     assert found.orientation == 1
     assert set(LEADS) <= set(found.names)
 
 
 def test_scattered_cells_are_no_name() -> None:
-    synth = synth_page("3x4")
+    synth = synth_page("3x4", width_mm=80.0)
 
     class Speckled(TruthRuntime):
         def keypoints(self, image: Image) -> KeypointMaps:
@@ -125,7 +125,7 @@ def test_a_picture_without_paper_is_refused(shape: tuple[int, int]) -> None:
 
 
 def test_a_text_that_the_reader_takes_for_no_name_is_dropped() -> None:
-    synth = synth_page("3x4")
+    synth = synth_page("3x4", width_mm=80.0)
 
     class Rejecting(TruthRuntime):
         def names(self, crops: FloatMap) -> FloatMap:
@@ -136,5 +136,5 @@ def test_a_text_that_the_reader_takes_for_no_name_is_dropped() -> None:
 
 @pytest.mark.parametrize("orientation", range(8))
 def test_upright_page_undoes_the_orientation(orientation: int) -> None:
-    synth, upright = synth_page("3x4", orientation=orientation), synth_page("3x4")
+    synth, upright = synth_page("3x4", orientation=orientation, width_mm=80.0), synth_page("3x4", width_mm=80.0)
     np.testing.assert_array_equal(upright_page(synth.page.pixels, true_keypoints(synth)), upright.page.pixels)

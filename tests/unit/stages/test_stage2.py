@@ -111,11 +111,17 @@ def test_what_is_sure_is_said_to_be_sure() -> None:
 
 
 def test_a_fast_page_is_read_on_its_own_time() -> None:
-    synth = synth_page("6x2", mm_per_s=50.0)
+    synth = synth_page("6x2+1", mm_per_s=50.0)
     ecg = read(synth)
-    assert ecg.layout == "6x2"
+    assert ecg.layout == "6x2+1"
     for lead, trace in pairs(synth, ecg):
         assert trace.duration_s == pytest.approx((lead.end_mm - lead.start_mm) / 50.0, abs=0.01)
+
+
+@pytest.mark.parametrize("layout", ["3x4+1", "6x2"])
+def test_columns_that_show_the_same_seconds_start_together(layout: str) -> None:
+    ecg = read(synth_page(layout, width_mm=200.0, sequential=False))
+    assert [trace.t0_s for trace in ecg.traces] == pytest.approx([0.0] * len(ecg.traces), abs=0.01)
 
 
 def test_tall_traces_are_read_to_their_peaks() -> None:
@@ -147,9 +153,25 @@ def test_reading_both_ways_gives_the_same_traces() -> None:
 # --- names --------------------------------------------------------------------------------------------------
 
 
-def test_a_name_that_was_not_read_is_inferred_with_less_confidence() -> None:
+@dataclass(frozen=True, slots=True)
+class Illiterate(TruthRuntime):
+    """Reads no name at a second look."""
+
+    def names(self, crops: FloatMap) -> FloatMap:
+        """See no name."""
+        return BlindRuntime().names(crops)
+
+
+def test_a_name_that_stage_0_overlooked_is_read_at_a_second_look() -> None:
     synth = synth_page("3x4")
     ecg = read(synth, keypoints=without_names(synth, "aVL"))
+    assert sorted({trace.lead for trace in ecg.traces}) == sorted(LEADS)
+    assert ecg.of("aVL")[0].confidence.max() > 0.85
+
+
+def test_a_name_that_cannot_be_read_is_inferred_with_less_confidence() -> None:
+    synth = synth_page("3x4")
+    ecg = read(synth, keypoints=without_names(synth, "aVL"), runtime=Illiterate(synth))
     assert sorted({trace.lead for trace in ecg.traces}) == sorted(LEADS)
     assert ecg.of("aVL")[0].confidence.max() < 0.75 < ecg.of("aVF")[0].confidence.max()
 
@@ -157,7 +179,7 @@ def test_a_name_that_was_not_read_is_inferred_with_less_confidence() -> None:
 @pytest.mark.parametrize("rhythm", ["V5", "II", "aVF"])
 def test_a_rhythm_strip_without_a_name_is_known_by_its_short_twin(rhythm: str) -> None:
     synth = synth_page("3x4+1", rhythm=rhythm)
-    ecg = read(synth, keypoints=without_names(synth, "rhythm"))
+    ecg = read(synth, keypoints=without_names(synth, "rhythm"), runtime=Illiterate(synth))
     longest = max(ecg.traces, key=lambda trace: trace.duration_s)
     assert longest.lead == rhythm
     assert len(ecg.of(rhythm)) == 2
@@ -166,7 +188,8 @@ def test_a_rhythm_strip_without_a_name_is_known_by_its_short_twin(rhythm: str) -
 @pytest.mark.parametrize("layout", ["3x4", "6x2-cabrera"])
 def test_a_page_without_names_is_read_as_the_layout_that_the_user_names(layout: str) -> None:
     synth = synth_page(layout)
-    ecg = read(synth, keypoints=without_names(synth, *LEADS), settings=TraceSettings(layout=layout))
+    nameless = without_names(synth, *LEADS)
+    ecg = read(synth, keypoints=nameless, runtime=Illiterate(synth), settings=TraceSettings(layout=layout))
     assert ecg.layout == layout
     assert max(off_the_ink_mm(synth, ecg)) < 0.1
     assert len(ecg.traces) == len(LAYOUTS[layout].leads)

@@ -13,7 +13,7 @@ from tests.synth_page import TruthRuntime, coded, true_keypoints
 from training.synth.truth import SheetTruth
 
 WIDTH_MM, HEIGHT_MM = 90.0, 60.0
-patient = settings(deadline=None, max_examples=60)
+patient = settings(deadline=None, max_examples=40)
 EMPTY_SHEET = SheetTruth(
     size_mm=(WIDTH_MM, HEIGHT_MM), grid_origin_mm=(0.0, 0.0), grid_style="none", mm_per_s=25.0, layout="3x4", leads=(),
     labels=(), pulses_mm=(), record_mv=np.zeros((12, 10), np.float32), record_fs=500.0,
