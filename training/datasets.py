@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
-from training.configs import CropPlan, TrainConfig
 from ecgstudio.stages.names import normalised_names
+from training.configs import CropPlan, TrainConfig
 from training.sampling import (
     MappedPage,
     grid_targets,
@@ -147,7 +147,7 @@ class PageCrops(IterableDataset[Batch]):
     def _name_crops(self, rng: Rng, plan: CropPlan) -> Iterator[Arrays]:
         for page in self._pages(rng):
             for crop, name in sample_names(page, rng):
-                yield {"crops": _tone(crop, rng), "name": np.int64(name)}
+                yield {"crops": _tone(crop, rng), "name": np.array(name)}
 
     def _stage0(self, rng: Rng) -> Iterator[Batch]:
         for batch in self._mixed(rng, self._keypoints):

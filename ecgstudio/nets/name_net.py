@@ -39,11 +39,13 @@ class NameNet(nn.Module):
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
         before = 4
         for channels in config.channels:
-            layers += [blocks.conv_norm_relu(before, channels), blocks.conv_norm_relu(channels, channels), nn.MaxPool2d(2)]
+            layers += [blocks.conv_norm_relu(before, channels), blocks.conv_norm_relu(channels, channels)]
+            layers.append(nn.MaxPool2d(2))
             before = channels
         self.features = nn.Sequential(*layers[:-1])
         # what stands where matters ("aVR" is not "RVa"): the columns are kept until the last layer
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d((2, 6)), nn.Flatten(), nn.Dropout(0.2), nn.Linear(12 * before, NAME_CLASSES))
+        answer = nn.Linear(12 * before, NAME_CLASSES)
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d((2, 6)), nn.Flatten(), nn.Dropout(0.2), answer)
         blocks.initialise(self)
 
     def forward(self, crops: Tensor) -> NameLogits:

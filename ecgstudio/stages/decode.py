@@ -14,7 +14,7 @@ FloatMap = NDArray[np.float32]
 
 MASS_WINDOW_PX = 26  # a steep stroke spreads its mass over many rows: the path follows mass, not single pixels
 JUMP_COST_PER_PX = 0.015
-EXPECT_HALF_PX = 20
+EXPECT_HALF_PX = 28
 RECENTRINGS = 3
 FAINT = 0.15
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEAD_INDEX, LEADS
 from ecgstudio.core.page import Page
-from ecgstudio.stages.contract import Runtime, StageError, Status
+from ecgstudio.stages.contract import FloatMap, Runtime, StageError, Status
 from ecgstudio.stages.decode import falling_edges, pair_average, resample_heights, trace_path
 from ecgstudio.stages.layout import Label, PageLayout, Row, Slot, find_rows, solve_layout
 from ecgstudio.stages.names import NameCutter, normalised_names
@@ -29,6 +30,8 @@ STRIP_MARGIN_MM = 12.0
 LAYOUT_PX_PER_MM = 5.0
 LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
 MIN_PRINTED = 0.4
+NAME_PENALTY = np.float32(2.5)  # nats
+NAME_HALF_MM, NAME_HALF_MM_PER_LETTER, NAME_HALF_HEIGHT_MM = 0.8, 0.95, 2.2
 COMMON_END_MM = 6.0  # rows that start or end this near to the others do so where the others do
 LOOK_AROUND_MM = tuple((x, y) for x in (-1.5, 0.0, 1.5) for y in (-0.7, 0.7))
 LOOK_CONFIDENCE = 0.45
@@ -76,13 +79,13 @@ def read_traces(
     """
     rows, edges = find_strips(page, grid, runtime=runtime)
     status.checkpoint(0.3, "strips found")
-    readings = read_strips(page, grid, rows, runtime=runtime, flip=settings.flip)
+    labels = _labels(keypoints, grid)
+    readings = read_strips(page, grid, rows, runtime=runtime, flip=settings.flip, names=labels)
     readings = one_per_trace([r for r in readings if _is_printed(r)])
     if not readings:
         raise StageError("traces", "no ECG strip could be followed", "check the grid, or draw the traces by hand")
     status.checkpoint(0.8, "traces read")
     readings = [_ending_where_seen(reading) for reading in readings]
-    labels = _labels(keypoints, grid)
     solve = functools.partial(
         solve_layout, [r.row for r in readings], edges=edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0),
         wanted=settings.layout,
@@ -200,20 +203,27 @@ def _inside_page(page: Page, grid: GridFit, shape: tuple[int, ...]) -> NDArray[n
 
 
 def read_strips(
-    page: Page, grid: GridFit, rows: tuple[Row, ...], *, runtime: Runtime, flip: bool = False
+    page: Page,
+    grid: GridFit,
+    rows: tuple[Row, ...],
+    *,
+    runtime: Runtime,
+    flip: bool = False,
+    names: Sequence[Label] = (),
 ) -> list[StripReading]:
     """Read all rows; a row whose trace touches the strip's edge is read again with a taller strip."""
     # one span for all, read again or not: strips are compared column by column
     span_mm = min(r.start_mm for r in rows) - STRIP_MARGIN_MM, max(r.end_mm for r in rows) + STRIP_MARGIN_MM
-    readings = _read(page, grid, rows, span_mm=span_mm, half_mm=STRIP_HALF_MM, runtime=runtime, flip=flip)
+    readings = _read(page, grid, rows, span_mm=span_mm, half_mm=STRIP_HALF_MM, runtime=runtime, flip=flip, names=names)
     for i, reading in enumerate(readings):
         printed = reading.presence > 0.5
         if not printed.any():
             continue
         away = np.abs(reading.height_px - reading.half_px)[printed] / STRIP_PX_PER_MM
         if away.max() > STRIP_HALF_MM - CLIPPED_MM:
-            tall = _read(page, grid, (rows[i],), span_mm=span_mm, half_mm=TALL_HALF_MM, runtime=runtime, flip=flip)
-            readings[i] = tall[0]
+            (readings[i],) = _read(
+                page, grid, (rows[i],), span_mm=span_mm, half_mm=TALL_HALF_MM, runtime=runtime, flip=flip, names=names
+            )
     return readings
 
 
@@ -226,6 +236,7 @@ def _read(
     half_mm: float,
     runtime: Runtime,
     flip: bool,
+    names: Sequence[Label],
 ) -> list[StripReading]:
     half_px = round(half_mm * STRIP_PX_PER_MM / 16) * 16
     start, end = span_mm
@@ -234,11 +245,12 @@ def _read(
         cut_strip(page, grid, x0_mm=start, centre_mm=row.y_mm, half_px=half_px, width_px=width) for row in rows
     ]))  # fmt: skip
     maps = runtime.trace(strips)
-    height, mass = trace_path(maps.columns)
+    height, mass = trace_path(_beside_names(maps.columns, rows, names, x0_mm=start, half_px=half_px))
     presence, boundary = maps.presence.astype(np.float64), maps.boundary.astype(np.float64)
     if flip:
         mirrored = runtime.trace(np.ascontiguousarray(strips[..., ::-1]))
-        other, other_mass = trace_path(np.ascontiguousarray(mirrored.columns[..., ::-1]))
+        turned = np.ascontiguousarray(mirrored.columns[..., ::-1])
+        other, other_mass = trace_path(_beside_names(turned, rows, names, x0_mm=start, half_px=half_px))
         height, mass = (height + other) / 2, np.minimum(mass, other_mass)
         presence = (presence + mirrored.presence[..., ::-1]) / 2
         boundary = (boundary + mirrored.boundary[..., ::-1]) / 2
@@ -256,6 +268,31 @@ def _read(
         )
         for i, row in enumerate(rows)
     ]
+
+
+def _beside_names(
+    columns: FloatMap, rows: tuple[Row, ...], names: Sequence[Label], *, x0_mm: float, half_px: int
+) -> FloatMap:
+    """Make it unlikely that a trace runs along a printed name: a V under a beat looks like an S wave.
+
+    Only an alternative elsewhere in the column can win by this; a trace that does cross a name is still followed.
+    """
+    out = columns.copy()
+    for i, row in enumerate(rows):
+        touched = np.zeros(out.shape[2], bool)
+        for name in names:
+            half_width_mm = NAME_HALF_MM + NAME_HALF_MM_PER_LETTER * len(name.lead)
+            top = round((name.y_mm - NAME_HALF_HEIGHT_MM - row.y_mm) * STRIP_PX_PER_MM) + half_px
+            bottom = round((name.y_mm + NAME_HALF_HEIGHT_MM - row.y_mm) * STRIP_PX_PER_MM) + half_px
+            left, right = (round((name.x_mm + side * half_width_mm - x0_mm) * 2 * STRIP_PX_PER_MM) for side in (-1, 1))
+            top, left = max(top, 0), max(left, 0)
+            if bottom > top and right > left:
+                out[i, top:bottom, left:right] -= NAME_PENALTY
+                touched[left:right] = True
+        if touched.any():
+            part = out[i][:, touched]
+            out[i][:, touched] = part - np.log(np.exp(part).sum(axis=0))
+    return out
 
 
 def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]:
