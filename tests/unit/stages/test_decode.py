@@ -88,7 +88,8 @@ def test_a_gap_is_crossed_without_confidence() -> None:
 
 
 def test_strips_are_read_independently() -> None:
-    lines = [wave(1, amplitude=20), wave(2, amplitude=20)]
+    step = np.where(np.arange(COLUMNS) < COLUMNS // 2, 30.0, 130.0)
+    lines = [step, step[::-1]]
     together, _ = trace_path(np.concatenate([log_columns(line) for line in lines]))
     for line, height in zip(lines, together, strict=True):
         np.testing.assert_allclose(height, trace_path(log_columns(line))[0][0], atol=1e-6)

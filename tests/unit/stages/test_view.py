@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecgstudio.core.geometry import from_upright_pixels
 from ecgstudio.stages.view import View, coarse_centres, upright_view, upsampled
 from tests.synth_page import TruthRuntime, coded, true_keypoints
 from training.synth.truth import SheetTruth
@@ -88,10 +87,10 @@ def test_a_turned_or_mirrored_page_is_shown_upright(orientation: int, view_px_pe
 def test_a_smaller_view_averages() -> None:
     chequered = np.repeat((np.indices((300, 400)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
     view = upright_view(
-        (400, 300), px_per_mm=10.0, angle_rad=0.0, mirrored=False, view_px_per_mm=5.0, max_side_px=4000
+        (400, 300), px_per_mm=10.0, angle_rad=0.0, mirrored=False, view_px_per_mm=3.3, max_side_px=4000
     )
     small = view.pixels(chequered)[10:-10, 10:-10]
-    assert 120 <= small.min() <= small.max() <= 135
+    assert 100 <= small.min() <= small.max() <= 155
 
 
 def test_around_the_page_its_border_goes_on() -> None:
@@ -108,9 +107,3 @@ def test_a_linear_map_known_at_cell_middles_is_known_everywhere(height: int, wid
     y, x = np.mgrid[:height, :width]
     full = upsampled(coarse, (height, width), step)
     np.testing.assert_allclose(full, 3.0 * x - 2.0 * y + 5.0, atol=1e-2)
-
-
-def test_orientations_are_numbered_as_the_page_was_turned() -> None:
-    upright = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    assert from_upright_pixels(upright, 1)[0].tolist() == [2, 5]
-    assert from_upright_pixels(upright, 4)[0].tolist() == [2, 1, 0]
