@@ -34,6 +34,7 @@ MANY_NAMES, SOME_NAMES = 4.5, 2.0  # sums of confidences of lead names read
 MIN_PAPER = 0.5
 MIN_LABEL_CELLS = 2
 MIN_LABEL_CONFIDENCE = 0.5
+MIN_TEXT_CONFIDENCE = 0.85  # the network takes other small print for a scale text, though never with much conviction
 PLACE_MASS = 0.3
 SECOND_OPINION = 0.03  # how little the keypoint network's classes count where they are flat
 NAME_SHIFTS_MM = (np.array([0.0, 0.0]), np.array([0.5, 0.2]), np.array([-0.5, -0.2]))
@@ -214,10 +215,13 @@ def _markers(maps: KeypointMaps, view: View) -> list[_Label]:
             if mask.sum() < MIN_LABEL_CELLS:
                 continue
             weight = mass[where] * mask
+            confidence = float(weight.sum() / mask.sum())
+            if confidence < (MIN_LABEL_CONFIDENCE if name == "pulse" else MIN_TEXT_CONFIDENCE):
+                continue
             rows, columns = np.mgrid[where]
             centre = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
             xy = view.to_page(((centre + 0.5) * READ_CELL_PX - 0.5)[None])[0]
-            found.append(_Label(name, (float(xy[0]), float(xy[1])), float(weight.sum() / mask.sum())))
+            found.append(_Label(name, (float(xy[0]), float(xy[1])), confidence))
     return found
 
 
