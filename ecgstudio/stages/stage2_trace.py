@@ -30,6 +30,7 @@ STRIP_MARGIN_MM = 12.0
 LAYOUT_PX_PER_MM = 5.0
 LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
 MIN_PRINTED = 0.4
+FLIP_AGREE_PX = 10.0
 NAME_PENALTY = np.float32(5.0)  # nats
 NAME_HALF_MM, NAME_HALF_MM_PER_LETTER, NAME_HALF_HEIGHT_MM = 0.8, 0.95, 2.2
 COMMON_END_MM = 6.0  # rows that start or end this near to the others do so where the others do
@@ -251,7 +252,9 @@ def _read(
         mirrored = runtime.trace(np.ascontiguousarray(strips[..., ::-1]))
         turned = np.ascontiguousarray(mirrored.columns[..., ::-1])
         other, other_mass = trace_path(_beside_names(turned, rows, names, x0_mm=start, half_px=half_px))
-        height, mass = (height + other) / 2, np.minimum(mass, other_mass)
+        agree = np.abs(height - other) < FLIP_AGREE_PX  # two different strokes have no meaningful middle
+        surer = np.where(mass >= other_mass, height, other)
+        height, mass = np.where(agree, (height + other) / 2, surer), np.minimum(mass, other_mass)
         presence = (presence + mirrored.presence[..., ::-1]) / 2
         boundary = (boundary + mirrored.boundary[..., ::-1]) / 2
     return [
