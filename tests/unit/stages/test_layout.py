@@ -185,7 +185,7 @@ def test_a_name_misread_as_another_gives_way(data: st.DataObject, template: Layo
 @pytest.mark.parametrize("y_mm", [4.0, 400.0])
 def test_a_name_in_the_header_is_not_a_lead(y_mm: float) -> None:
     template = LAYOUTS["3x4+1"]
-    header = Label("V3", 30.0, y_mm, 0.95)
+    header = Label("V3", START_MM + 2.0, y_mm, 0.95)
     assert placed(solve(template, [*labels_of(template), header])) == expected(template)
 
 

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
-from ecgstudio.core.geometry import apply_homography
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.stages.paper_map import AxisField, fit_cells, nodes_from_cells, rectified, refine, smoothed, unwrap_axis
 
@@ -130,12 +129,12 @@ def test_to_cells_undoes_to_mm(seed: int, bend_mm: float) -> None:
 def test_a_patch_that_slipped_by_a_line_does_not_bend_the_rest() -> None:
     x, y, true = fields(3, bend_mm=0.0)
     mm = x.mm.copy()
-    mm[:8, :12] += 5.0
+    mm[:15, :20] += 5.0
     cell_map = fit_cells(AxisField(mm, x.weight), y)
     assert cell_map is not None
     far = raster()[raster()[:, 0] > 50]
     expected = true[far[:, 1].astype(int), far[:, 0].astype(int)]
-    assert np.abs(cell_map.to_mm(far) - expected).max() < 0.15
+    assert np.abs(cell_map.to_mm(far) - expected).max() < 0.05
 
 
 def test_too_few_cells_are_no_map() -> None:
@@ -194,8 +193,8 @@ def test_rectified_pixels_lie_half_a_pixel_from_the_origin(px_per_mm: float) -> 
 def test_rectifying_a_finer_page_averages() -> None:
     chequered = np.repeat((np.indices((1120, 1600)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
     grid = flat_grid(px_per_mm=16.0)
-    out = rectified(chequered, grid, px_per_mm=8.0, origin_mm=(10.0, 10.0), shape=(200, 200))
-    assert 120 <= out.min() <= out.max() <= 135
+    out = rectified(chequered, grid, px_per_mm=5.3, origin_mm=(10.0, 10.0), shape=(200, 200))
+    assert 100 <= out.min() <= out.max() <= 155
 
 
 # --- refining on printed lines ------------------------------------------------------------------------------
@@ -250,7 +249,7 @@ def test_a_map_from_fine_lines_alone_takes_the_bold_ones_for_its_nodes() -> None
 
 def test_a_grid_of_bold_lines_only_is_enough_for_an_anchored_map() -> None:
     paper = ruled_paper(minor=0.0)
-    rough = wavy(flat_grid(px_per_mm=8.0), amplitude_mm=0.4, px_per_mm=8.0)
+    rough = wavy(flat_grid(px_per_mm=8.0), amplitude_mm=0.9, px_per_mm=8.0)
     found = refine(paper, rough, anchored=True)
     away = off_the_lines_mm(found.grid, px_per_mm=8.0, period_mm=5.0)
     assert np.sqrt((away**2).mean()) < 0.08
@@ -267,10 +266,3 @@ def test_confirmed_paper_ranks_above_a_map_at_another_scale() -> None:
     paper = ruled_paper(px_per_mm=8.0)
     found = refine(paper, flat_grid(px_per_mm=8.0), anchored=True)
     assert found.merit(8.0, paper_px=paper[..., 0].size) > found.merit(10.0, paper_px=paper[..., 0].size) + 0.3
-
-
-def test_a_homography_is_what_is_left_of_a_flat_sheet() -> None:
-    x, y, true = fields(0, bend_mm=0.0, tilt=0.2)
-    cell_map = fit_cells(x, y)
-    assert cell_map is not None
-    np.testing.assert_allclose(apply_homography(cell_map.homography, raster()), true.reshape(-1, 2), atol=1e-3)

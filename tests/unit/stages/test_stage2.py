@@ -208,9 +208,9 @@ class OneMoreAxis(TruthRuntime):
         """Copy the first row's axis further down."""
         maps = TruthRuntime.grid(self, image)
         row = int(np.flatnonzero(maps.axis.max(axis=1) > 0.5)[0])
-        axis = np.array(maps.axis)
-        down = round(self.below_mm / 0.8)
-        axis[row + down : row + down + 2] = np.maximum(axis[row + down : row + down + 2], maps.axis[row])
+        axis, first = np.array(maps.axis), maps.axis[row : row + 5].max(axis=0)
+        down = row + round(self.below_mm / 0.8)
+        axis[down : down + 2] = np.maximum(axis[down : down + 2], first)
         return replace(maps, axis=axis)
 
 
@@ -220,6 +220,7 @@ def test_an_axis_without_a_trace_of_its_own_is_no_strip(below_mm: float) -> None
     ecg = read(synth, runtime=OneMoreAxis(synth, below_mm=below_mm))
     assert ecg.layout == "3x4"
     assert max(off_the_ink_mm(synth, ecg)) < 0.1
+    assert max(abs(float(np.nanmedian(trace.mv))) for trace in ecg.traces) < 0.4  # about the trace's own axis
 
 
 @dataclass(frozen=True, slots=True)
