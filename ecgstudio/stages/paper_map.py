@@ -203,6 +203,7 @@ ONE_MM = (
     Step(1.0, 2.5, 1.5, 1.6, grows=False),
 )
 CROP_MARGIN_MM = 60.0
+BOLD_SHARE = 0.12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,6 +246,8 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
             seen_px = float(seen.sum()) * (step.block_mm * grid.px_per_mm) ** 2
             grid, lines = _cropped(grid, seen, block_mm=step.block_mm)
     if not anchored and lines > 0:
+        if _is_harmonic(darkest, grid):
+            lines, seen_px, moved = 0.0, 0.0, np.inf
         grid = _on_bold_lines(darkest, grid)
     return Refined(grid, lines, seen_px, moved, _roughness_mm(grid))
 
@@ -257,6 +260,17 @@ def _roughness_mm(grid: GridFit) -> float:
     nodes = grid.nodes.reshape(-1, 2)
     solution, *_ = np.linalg.lstsq(terms, nodes, rcond=None)
     return float(np.sqrt(((terms @ solution - nodes) ** 2).mean()) / grid.px_per_mm)
+
+
+def _is_harmonic(darkest: Image, grid: GridFit) -> bool:
+    """Tell whether what the map takes for 1-mm lines are harmonics of 5-mm lines: bold lines 4 or 6 of its mm apart."""
+
+    def share(period_mm: float) -> float:
+        _, weight = _line_offsets(darkest, grid, Step(period_mm, period_mm, 1.5, 1.6, grows=False))
+        return float((weight.min(axis=-1) > 0.5).mean())
+
+    other = max(share(4.0), share(6.0))
+    return other > BOLD_SHARE and other > 2 * share(5.0)
 
 
 def _on_bold_lines(darkest: Image, grid: GridFit) -> GridFit:
