@@ -21,7 +21,7 @@ STANDARD_MM_PER_S, STANDARD_MM_PER_MV = 25.0, 10.0
 PULSE_MV, PULSE_S = 1.0, 0.2
 PULSE_WINDOW_MM = 32.0
 PULSE_STRIP_HALF_MM = 30.0
-MAX_PULSES = 3
+MAX_PULSES = 4
 MIN_MARKER_CONFIDENCE = 0.5
 SNAP = 0.085  # a measured pulse stands for a standard gain within this share
 
@@ -102,14 +102,29 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
         for c, h in hypotheses
     ])  # fmt: skip
     height, mass = trace_path(runtime.trace(normalised(strips)).columns)
-    found = []
+    found: dict[float, list[Pulse]] = {}
     for (_, wanted), row, sure in zip(hypotheses, pair_average(height), pair_average(mass), strict=True):
         pulse = _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure)
         if pulse is not None and abs(pulse.height_mm / wanted - 1) <= SNAP:
-            found.append(pulse)
-    if not found:
-        return None
-    return Pulse(float(np.median([p.height_mm for p in found])), float(np.median([p.width_mm for p in found])))
+            found.setdefault(wanted, []).append(pulse)
+    return _agreed(found, places=len(centres))
+
+
+def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
+    """Return the pulse that most places confirm.
+
+    An unusual height needs two witnesses (where there are two) and none for the standard one: misread pulses are far
+    more common than unusual gains.
+    """
+    standard = STANDARD_MM_PER_MV * PULSE_MV
+    if standard in found:
+        chosen = standard
+    else:
+        chosen = max(found, key=lambda wanted: len(found[wanted]), default=standard)
+        if len(found.get(chosen, ())) < min(2, places) or len(found) > 1:
+            return None
+    pulses = found[chosen]
+    return Pulse(float(np.median([p.height_mm for p in pulses])), float(np.median([p.width_mm for p in pulses])))
 
 
 def _pulse_of(level_mm: F64, mass: F64) -> Pulse | None:
