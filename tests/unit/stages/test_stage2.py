@@ -111,7 +111,7 @@ def test_what_is_sure_is_said_to_be_sure() -> None:
 
 
 def test_a_fast_page_is_read_on_its_own_time() -> None:
-    synth = synth_page("6x2+1", mm_per_s=50.0)
+    synth = synth_page("6x2+1", mm_per_s=50.0, width_mm=90.0)
     ecg = read(synth)
     assert ecg.layout == "6x2+1"
     for lead, trace in pairs(synth, ecg):
@@ -120,7 +120,7 @@ def test_a_fast_page_is_read_on_its_own_time() -> None:
 
 @pytest.mark.parametrize("layout", ["3x4+1", "6x2"])
 def test_columns_that_show_the_same_seconds_start_together(layout: str) -> None:
-    ecg = read(synth_page(layout, width_mm=200.0, sequential=False))
+    ecg = read(synth_page(layout, width_mm=150.0, sequential=False))
     assert [trace.t0_s for trace in ecg.traces] == pytest.approx([0.0] * len(ecg.traces), abs=0.01)
 
 
