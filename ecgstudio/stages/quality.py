@@ -25,7 +25,6 @@ MAX_SHIFT_S = 0.06
 MIN_COMMON_S = 1.0
 MISSING_SHARE = 0.15
 PULSE_TOLERANCE = 0.08
-FEW_LEADS = 12
 
 
 @dataclass(frozen=True, slots=True)

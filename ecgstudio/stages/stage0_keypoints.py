@@ -104,10 +104,8 @@ def _poses(pixels: Image, runtime: Runtime) -> list[Pose]:
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
     zoom = size[0] / pixels.shape[1]
     probabilities = np.zeros(8)
-    upright_maps: dict[int, KeypointMaps] = {}
     first = runtime.keypoints(_padded(small))
     probabilities += first.orientation
-    upright_maps[0] = first
     if first.orientation.max() < SURE_ORIENTATION:  # look at it from another side: the answers must turn with it
         for turns in (1, 2, 3):
             turned = np.ascontiguousarray(np.rot90(small, turns))
