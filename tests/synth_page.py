@@ -134,7 +134,7 @@ def page_style(
         random_style(np.random.default_rng(8), layout="3x4"),
         layout=layout, rows=rows, size_mm=size_mm, left_mm=LEFT_MM, width_mm=width_mm, row_mm=row_mm,
         mm_per_s=mm_per_s, mm_per_mV=(gain, gain), sequential=True, gap_mm=0.0, separator="none", pulse=pulse,
-        pulse_gap_mm=0.5, label_place="above", label_dx_mm=1.0, label_dy_mm=-6.0, label_height_mm=2.8,
+        pulse_gap_mm=0.5, pulse_flat_mm=1.0, label_place="above", label_dx_mm=1.0, label_dy_mm=-6.0, label_height_mm=2.8,
         label_case="normal", labels_missing=0.0, grid="full", grid_origin_mm=GRID_ORIGIN_MM,
         grid_box_mm=(0.0, 0.0, *size_mm), grid_ink=(235, 110, 110), minor_alpha=0.6, major_alpha=0.95, minor_mm=0.15,
         major_mm=0.35, paper=(255, 255, 255), ink=(0, 0, 0), trace_mm=0.3, dot_mm=0.0, text_ink=(0, 0, 0),

@@ -93,8 +93,8 @@ def random_strip_pose(
     own = [lead for lead in sheet.leads if lead.row == row]
     axis_mm = float(np.median([lead.axis_mm for lead in own]))
     first, last = own[0].start_mm - 12.0, own[-1].end_mm + 12.0
-    if rng.random() < 0.25:  # where leads start and end, most is lost
-        chosen = own[int(rng.integers(len(own)))]
+    if rng.random() < 0.33:  # where leads start and end, most is lost
+        chosen = own[0] if rng.random() < 0.3 else own[int(rng.integers(len(own)))]
         x_mm = (chosen.start_mm if rng.random() < 0.6 else chosen.end_mm) + rng.normal(0, 6)
     else:
         x_mm = float(rng.uniform(first, last))

@@ -233,7 +233,7 @@ def apply_traces(auto: DigitizedEcg | None, edit: TraceEdit | None, *, grid: Gri
         index = _nearest_trace(traces, _place(change), reach_px=TRACE_REACH_MM * grid.px_per_mm)
         if index is not None:
             traces[index] = _change_trace(traces[index], change, grid)
-    return DigitizedEcg(tuple(traces), auto.layout)
+    return DigitizedEcg(tuple(traces), auto.layout, auto.notes)
 
 
 def apply_diagnosis(auto: Diagnosis, edit: DiagnosisEdit | None) -> Diagnosis:

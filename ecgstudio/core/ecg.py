@@ -53,13 +53,15 @@ class LeadTrace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DigitizedEcg:
-    """All traces of a page, and the name of the layout they were found in."""
+    """All traces of a page, the name of the layout they were found in, and doubts about it in words."""
 
     traces: tuple[LeadTrace, ...]
     layout: str
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "traces", tuple(self.traces))
+        object.__setattr__(self, "notes", tuple(self.notes))
 
     def of(self, lead: str) -> tuple[LeadTrace, ...]:
         """Return the traces of a lead, in the order of the page."""

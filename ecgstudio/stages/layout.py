@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import ndimage
 from scipy.signal import find_peaks
 
 from ecgstudio.core.arrays import F64
-from ecgstudio.core.leads import LAYOUTS, LEAD_INDEX, Layout
+from ecgstudio.core.leads import LAYOUTS, LEAD_INDEX, LEADS, Layout
 
 FloatMap = NDArray[np.float32]
 
@@ -23,6 +24,10 @@ NAME_OFFSETS_MM = (-14.0, 16.0, 1.0)
 USUAL_OFFSET_MM, OFFSET_COST = 2.0, 0.01
 NAME_SPREAD_MM, NAME_REACH_MM = 4.0, 8.0
 GAP_COST, ELSEWHERE_COST, BORDER_WORTH = 0.35, 0.3, 0.6
+SHAPE_WORTH, CONTRADICTION_COST, FREE_COST = 0.8, 0.6, 1.2  # in names read for sure
+KNOWN_SHAPES = frozenset(name.removesuffix("-cabrera") for name in LAYOUTS) | {"12x1+1", "12x1+2", "12x1+3"}
+SAME_END_MM, ROWS_TO_AGREE, MOST_ROWS = 8.0, 3, 0.6
+NAMES_TO_TRUST = 3
 GUESSED_CONFIDENCE = 0.35
 UNLABELLED_CONFIDENCE = 0.12
 
@@ -72,6 +77,7 @@ class PageLayout:
     rows: tuple[Row, ...]
     slots: tuple[Slot, ...]
     notes: tuple[str, ...] = ()
+    contradicted: bool = False  # a name was read that the template does not have there
     name_offset_mm: tuple[float, float] | None = None  # from a slot's start and axis to its name; None: none was read
 
 
@@ -145,55 +151,57 @@ def solve_layout(
     wanted: str = "auto",
 ) -> PageLayout:
     """Join rows and names: every slot gets a lead, read where possible, otherwise inferred from a template."""
-    notes: list[str] = []
     rows = _common_ends(rows)
     by_row = _labels_of_rows(rows, labels)
     vouched = LAYOUTS.get(wanted)
+    known = None
     if vouched is not None and len(vouched.all_rows) == len(rows):
-        counts: list[int] | None = [len(leads) for leads in vouched.all_rows]
-    else:
-        counts = None
-    counts, offset = _columns(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=counts)
+        known = [len(leads) for leads in vouched.all_rows]
+    counts, offset = _columns(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known)
+    places = [(row, column) for row, n in enumerate(counts) for column in range(n)]
+    at = [
+        _at_column(rows[row], by_row[row], counts[row], offset).get(column, []) for row, column in places
+    ]
+    order = _best_order(counts, at, vouched)
+    shape = _shape_name(counts)
     slots: list[Slot] = []
-    places: list[tuple[float, float]] = []
-    for index, (row, found, n) in enumerate(zip(rows, by_row, counts, strict=True)):
-        width = (row.end_mm - row.start_mm) / n
-        named = _named(row, found, n, offset)
-        places += [(x.x_mm - row.start_mm - k * width, x.y_mm - row.y_mm) for k, x in named.items()]
-        for column in range(n):
-            read = named.get(column)
-            slots.append(
-                Slot(
-                    lead=read.lead if read else "",
-                    row=index,
-                    column=column,
-                    columns=n,
-                    start_mm=row.start_mm + column * width,
-                    end_mm=row.start_mm + (column + 1) * width,
-                    confidence=read.confidence if read else 0.0,
-                    read=read is not None,
-                )
+    offsets: list[tuple[float, float]] = []
+    for (row, column), naming in zip(places, order.names, strict=True):
+        start, width = rows[row].start_mm, (rows[row].end_mm - rows[row].start_mm) / counts[row]
+        slots.append(
+            Slot(
+                lead=naming.lead, row=row, column=column, columns=counts[row],
+                start_mm=start + column * width, end_mm=start + (column + 1) * width,
+                confidence=naming.confidence, read=naming.label is not None,
             )
-    habit = (float(np.median([p[0] for p in places])), float(np.median([p[1] for p in places]))) if places else None
-    slots = _without_doubles(slots)
-    slots, name = _completed(slots, counts, wanted, notes)
-    return PageLayout(name, tuple(rows), tuple(slots), tuple(notes), habit)
+        )  # fmt: skip
+        if naming.label is not None:
+            offsets.append((naming.label.x_mm - start - column * width, naming.label.y_mm - rows[row].y_mm))
+    habit = (float(np.median([o[0] for o in offsets])), float(np.median([o[1] for o in offsets]))) if offsets else None
+    name = order.template if order.template and not order.contradicted else shape
+    doubts = name_doubts(slots, contradicted=order.contradicted > 0)
+    return PageLayout(name, tuple(rows), tuple(slots), doubts, order.contradicted > 0, habit)
 
 
 def _common_ends(rows: list[Row]) -> list[Row]:
-    """Give rows that start (or end) at nearly the same place the same start (or end)."""
+    """Give rows that start (or end) at nearly the same place the same start (or end); most rows decide for all."""
     if not rows:
         return rows
-    start = float(np.median([r.start_mm for r in rows]))
-    end = float(np.median([r.end_mm for r in rows]))
-    return [
-        replace(
-            r,
-            start_mm=start if abs(r.start_mm - start) < 8 else r.start_mm,
-            end_mm=end if abs(r.end_mm - end) < 8 else r.end_mm,
-        )
-        for r in rows
-    ]
+    starts = common_ends([r.start_mm for r in rows], within_mm=SAME_END_MM)
+    ends = common_ends([r.end_mm for r in rows], within_mm=SAME_END_MM)
+    return [replace(r, start_mm=a, end_mm=b) for r, a, b in zip(rows, starts, ends, strict=True)]
+
+
+def common_ends(at_mm: Sequence[float], *, within_mm: float) -> list[float]:
+    """Replace places by their median where they are near to it, and everywhere if most of them are.
+
+    A row whose beginning was lost in a stain still begins where the other rows do.
+    """
+    median = float(np.median(at_mm))
+    near = [abs(at - median) < within_mm for at in at_mm]
+    if len(at_mm) >= ROWS_TO_AGREE and np.mean(near) >= MOST_ROWS:
+        return [median] * len(at_mm)
+    return [median if close else float(at) for close, at in zip(near, at_mm, strict=True)]
 
 
 def _labels_of_rows(rows: list[Row], labels: list[Label]) -> list[list[Label]]:
@@ -237,55 +245,70 @@ def _columns(
     All rows share one number of columns (a rhythm strip has one lead) and one habit of placing names: the pair that
     explains most names with fewest gaps wins.
     """
+    if known is not None:
+        offsets = np.arange(*NAME_OFFSETS_MM)
+        totals = [
+            sum(_explained(r, f, m, x) for r, f, m in zip(rows, by_row, known, strict=True)) - _unusual(x)
+            for x in offsets
+        ]
+        return known, float(offsets[int(np.argmax(totals))])
     best: tuple[float, list[int], float] = (-np.inf, [1] * len(rows), 0.0)
-    for n in SIDE_BY_SIDE:
-        borders = [_divided(row, n, edges, cell_mm=cell_mm, origin_mm=origin_mm) if n > 1 else 0.0 for row in rows]
-        for offset in np.arange(*NAME_OFFSETS_MM):
-            total, counts = -OFFSET_COST * abs(offset - USUAL_OFFSET_MM) - CROWDED.get(n, 0.0), []
-            for index, (row, found) in enumerate(zip(rows, by_row, strict=True)):
-                options = (n, 1) if known is None else (known[index],)
-                border = BORDER_WORTH * (borders[index] - 0.25)
-                score, count = max(
-                    (_explained(row, found, m, offset) + (border if m > 1 else 0.0), m) for m in options
-                )
-                total += score
-                counts.append(count)
-            if total > best[0]:
-                best = (total, counts, float(offset))
-    return (best[1] if known is not None else _rhythm_below(best[1])), best[2]
+    borders = {
+        n: np.array([_divided(row, n, edges, cell_mm=cell_mm, origin_mm=origin_mm) for row in rows])
+        for n in SIDE_BY_SIDE if n > 1
+    }  # fmt: skip
+    for offset in np.arange(*NAME_OFFSETS_MM):
+        single = np.array([_explained(row, found, 1, offset) for row, found in zip(rows, by_row, strict=True)])
+        for n in SIDE_BY_SIDE:
+            cost = _unusual(offset) + CROWDED.get(n, 0.0)
+            if n == 1:
+                options = [(float(single.sum()), 0)]
+            else:
+                split = np.array([_explained(row, found, n, offset) for row, found in zip(rows, by_row, strict=True)])
+                split += BORDER_WORTH * (borders[n] - 0.25)
+                # rhythm strips lie below: some first rows are divided, the others are not
+                options = [(float(split[:k].sum() + single[k:].sum()), k) for k in range(1, len(rows) + 1)]
+            for score, k in options:
+                counts = [n] * k + [1] * (len(rows) - k)
+                total = score - cost + (SHAPE_WORTH if _shape_name(counts) in KNOWN_SHAPES else 0.0)
+                if total > best[0]:
+                    best = (total, counts, float(offset))
+    return best[1], best[2]
 
 
-def _rhythm_below(counts: list[int]) -> list[int]:
-    """Take a single strip between divided rows for a divided row whose names were not read: rhythm strips lie below."""
-    last = max((i for i, n in enumerate(counts) if n > 1), default=-1)
-    side_by_side = max(counts, default=1)
-    return [side_by_side if n == 1 and i < last else n for i, n in enumerate(counts)]
+def _unusual(offset_mm: float) -> float:
+    return OFFSET_COST * abs(offset_mm - USUAL_OFFSET_MM)
+
+
+def _shape_name(counts: list[int]) -> str:
+    """Return "3x4+1" for rows of 4, 4, 4 and 1 leads; beyond twelve, single strips are rhythm strips."""
+    grid = [n for n in counts if n > 1]
+    if grid:
+        rows, columns, rhythm = len(grid), max(set(grid), key=grid.count), sum(n == 1 for n in counts)
+    else:
+        rows, columns, rhythm = min(len(counts), len(LEAD_INDEX)), 1, max(0, len(counts) - len(LEAD_INDEX))
+    return f"{rows}x{columns}" + (f"+{rhythm}" if rhythm else "")
 
 
 def _explained(row: Row, found: list[Label], columns: int, offset_mm: float) -> float:
     """Score a division of a row: names at expected places, less gaps and names elsewhere."""
-    named = _named(row, found, columns, offset_mm)
-    width = (row.end_mm - row.start_mm) / columns
-    worth = 0.0
-    for column, label in named.items():
-        miss = label.x_mm - row.start_mm - offset_mm - column * width
-        worth += _weight(label) * float(np.exp(-((miss / NAME_SPREAD_MM) ** 2)))
-    elsewhere = sum(_weight(label) for label in found) - sum(_weight(label) for label in named.values())
-    return worth - GAP_COST * (columns - len(named)) - ELSEWHERE_COST * elsewhere
+    named = {k: max(w for _, w in at) for k, at in _at_column(row, found, columns, offset_mm).items()}
+    used = {k: max(_weight(x) for x, _ in at) for k, at in _at_column(row, found, columns, offset_mm).items()}
+    elsewhere = sum(_weight(label) for label in found) - sum(used.values())
+    return sum(named.values()) - GAP_COST * (columns - len(named)) - ELSEWHERE_COST * elsewhere
 
 
-def _named(row: Row, found: list[Label], columns: int, offset_mm: float) -> dict[int, Label]:
-    """Return the best name near each column's expected place."""
+def _at_column(row: Row, found: list[Label], columns: int, offset_mm: float) -> dict[int, list[tuple[Label, float]]]:
+    """Return the names near each column's expected place, with their weights there."""
     width = (row.end_mm - row.start_mm) / columns
-    named: dict[int, tuple[float, Label]] = {}
+    near: dict[int, list[tuple[Label, float]]] = {}
     for label in found:
         at = (label.x_mm - row.start_mm - offset_mm) / width
         column = int(np.clip(round(at), 0, columns - 1))
         miss = (at - column) * width
-        score = _weight(label) * float(np.exp(-((miss / NAME_SPREAD_MM) ** 2)))
-        if abs(miss) <= NAME_REACH_MM and score > named.get(column, (0.0, label))[0]:
-            named[column] = (score, label)
-    return {column: label for column, (_, label) in named.items()}
+        if abs(miss) <= NAME_REACH_MM:
+            near.setdefault(column, []).append((label, _weight(label) * float(np.exp(-((miss / NAME_SPREAD_MM) ** 2)))))
+    return near
 
 
 def _weight(label: Label) -> float:
@@ -304,90 +327,129 @@ def _divided(row: Row, columns: int, edges: FloatMap, *, cell_mm: float, origin_
     return float(np.mean(found))
 
 
-def _without_doubles(slots: list[Slot]) -> list[Slot]:
-    """Among slots of the same lead and the same width keep the surest name; the others become unnamed.
+@dataclass(frozen=True, slots=True)
+class _Naming:
+    """The lead of one slot, and the printed name that says so, if one was read."""
 
-    A page of single strips may print a lead twice when it has more strips than there are leads (rhythm strips).
+    lead: str = ""
+    confidence: float = 0.0
+    label: Label | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A way of naming all slots; `template` is empty where the page's own names decide alone."""
+
+    score: float
+    names: tuple[_Naming, ...]
+    template: str = ""
+    contradicted: int = 0
+
+
+Candidates = list[list[tuple[Label, float]]]
+
+
+def _best_order(counts: list[int], at: Candidates, vouched: Layout | None) -> _Order:
+    """Choose between the known orders of leads and whatever the names say.
+
+    A known order is believed against a single misread name; two names that changed places are enough to refute it.
     """
-    out = list(slots)
-    spare = max(0, len(slots) - len(LEAD_INDEX)) if all(s.columns == 1 for s in slots) else 0
-    for lead in LEAD_INDEX:
-        same = [i for i, s in enumerate(out) if s.lead == lead]
-        for columns in {out[i].columns for i in same}:
-            group = sorted((i for i in same if out[i].columns == columns), key=lambda i: -out[i].confidence)
-            for i in group[1:]:
-                if spare:
-                    spare -= 1
-                    continue
-                out[i] = replace(out[i], lead="", confidence=0.0, read=False)
-    return out
-
-
-def _completed(slots: list[Slot], counts: list[int], wanted: str, notes: list[str]) -> tuple[list[Slot], str]:
-    """Name the unnamed slots from the template that agrees best with the names that were read."""
-    grid = [n for n in counts if n > 1]
-    if grid:
-        rows, columns, rhythm = len(grid), max(set(grid), key=grid.count), sum(n == 1 for n in counts)
+    slot_columns = [n for n in counts for _ in range(n)]
+    if vouched is not None:
+        orders = [(vouched.name, vouched.all_rows)]
     else:
-        rows, columns, rhythm = len(counts), 1, 0
-    shape = f"{rows}x{columns}" + (f"+{rhythm}" if rhythm else "")
-    read = sum(s.read for s in slots)
-    missing = [i for i, s in enumerate(slots) if not s.lead]
-    template = _template(slots, counts, shape, wanted)
-    name = template.name if template is not None and _agreement(slots, counts, template)[1] == 0 else shape
-    if not missing:
-        return slots, name
-    used = {s.lead for s in slots if s.lead and s.columns == columns}
-    out = list(slots)
-    if template is not None:
-        agree, disagree = _agreement(slots, counts, template)
-        confidence = GUESSED_CONFIDENCE if agree >= 3 and disagree == 0 else UNLABELLED_CONFIDENCE
-        expected = _expected(slots, counts, template)
-        for i in missing:
-            lead = expected.get(i, "")
-            if lead and (lead not in used or (out[i].columns == 1 and columns > 1)):
-                out[i] = replace(out[i], lead=lead, confidence=confidence, read=False)
-                used.add(lead)
-    left = [s for s in out if not s.lead]
-    rest = [lead for lead in LEAD_INDEX if lead not in {s.lead for s in out}]
-    if len(left) == 1 and len(rest) == 1:  # whatever the order, the last name goes to the last strip
-        out = [replace(s, lead=rest[0], confidence=GUESSED_CONFIDENCE) if not s.lead else s for s in out]
-    inferred = sum(bool(s.lead) for s in out) - read
-    if inferred:
-        some = f"{inferred} lead name(s) not read, inferred from the layout"
-        notes.append(some if read else "no lead name could be read: standard order assumed")
-    return out, name
+        orders = _known_orders(counts)
+    options = [_as_template(name, leads, counts, at, slot_columns) for name, leads in orders]
+    if vouched is None or not options:
+        options.append(_as_read(at, slot_columns))
+    return max(options, key=lambda order: order.score)
 
 
-def _expected(slots: list[Slot], counts: list[int], template: Layout) -> dict[int, str]:
-    """Return which lead a template expects in each slot."""
-    rows = list(template.all_rows)
-    if len(rows) != len(counts):
-        return {}
-    return {i: rows[s.row][s.column] for i, s in enumerate(slots) if len(rows[s.row]) == s.columns}
+def _known_orders(counts: list[int]) -> list[tuple[str, tuple[tuple[str, ...], ...]]]:
+    """Return the orders of leads that are usual for rows of so many leads, by name."""
+    shape = _shape_name(counts)
+    known = []
+    for template in LAYOUTS.values():
+        base = template.name.removesuffix("-cabrera")
+        if base == shape:
+            known.append((template.name, template.all_rows))
+        elif shape not in LAYOUTS and base == shape.partition("+")[0] and not template.rhythm:
+            rhythm = tuple(("",) for _ in range(len(counts) - len(template.rows)))
+            known.append((shape + template.name.removeprefix(base), template.rows + rhythm))
+    if shape == "6x1":
+        known.append(("6x1-chest", tuple((lead,) for lead in LEADS[6:])))
+    return known
 
 
-def _agreement(slots: list[Slot], counts: list[int], template: Layout) -> tuple[int, int]:
-    """Count read names that agree and disagree with a template (rhythm strips may hold any lead)."""
-    expected = _expected(slots, counts, template)
-    if not expected:
-        return 0, len(slots)
-    wide = template.columns
-    pairs = [(s.lead, expected.get(i)) for i, s in enumerate(slots) if s.lead and (s.columns == wide)]
-    return sum(a == b for a, b in pairs), sum(a != b for a, b in pairs)
+def _as_template(
+    name: str, leads: tuple[tuple[str, ...], ...], counts: list[int], at: Candidates, slot_columns: list[int]
+) -> _Order:
+    """Name the slots by a template, as far as what was read does not contradict it too much."""
+    expected = [lead for row in leads for lead in row]
+    if [len(row) for row in leads] != counts:
+        return _Order(-np.inf, tuple(_Naming() for _ in at), name)
+    wide = max(counts)
+    score, agree, contradicted = 0.0, 0, []
+    chosen: list[_Naming] = []
+    for i, (lead, names) in enumerate(zip(expected, at, strict=True)):
+        is_rhythm = slot_columns[i] < wide or i >= len(LEAD_INDEX)
+        own = [(x, w) for x, w in names if is_rhythm or x.lead == lead]
+        if own:
+            label, weight = max(own, key=lambda item: item[1])
+            score, agree = score + weight, agree + (not is_rhythm)
+            chosen.append(_Naming(label.lead, label.confidence, label))
+            continue
+        score -= GAP_COST
+        if names:
+            score -= CONTRADICTION_COST * max(w for _, w in names)
+            contradicted.append(i)
+        chosen.append(_Naming(lead, GUESSED_CONFIDENCE))
+    # what merely follows from the template is worth little where the template itself is in doubt
+    trusted = agree >= NAMES_TO_TRUST and not contradicted
+    chosen = [
+        x if x.label is not None or trusted else replace(x, confidence=UNLABELLED_CONFIDENCE if x.lead else 0.0)
+        for x in chosen
+    ]
+    return _Order(score, tuple(chosen), name, len(contradicted))
 
 
-def _template(slots: list[Slot], counts: list[int], shape: str, wanted: str) -> Layout | None:
-    """Return the template of this shape that agrees best, or the one that the user asked for."""
-    if wanted != "auto":
-        return LAYOUTS.get(wanted)
-    options = [t for t in LAYOUTS.values() if t.name.removesuffix("-cabrera") == shape]
-    if not options:
-        return None
-    scored = []
-    for k, option in enumerate(options):
-        agree, disagree = _agreement(slots, counts, option)
-        scored.append((agree - 2 * disagree, -k, option))
-    best = max(scored, key=lambda item: item[:2])
-    agree, disagree = _agreement(slots, counts, best[2])
-    return best[2] if disagree <= agree // 2 else None
+def _as_read(at: Candidates, slot_columns: list[int]) -> _Order:
+    """Name every slot by the name that stands there; a lead that was read twice keeps its surest place."""
+    best = [max(names, key=lambda item: item[1]) if names else None for names in at]
+    single = all(n == 1 for n in slot_columns)
+    spare = max(0, len(at) - len(LEAD_INDEX)) if single else 0  # that many strips may repeat a lead
+    taken: set[tuple[str, int]] = set()
+    names = [_Naming() for _ in at]
+    score = -FREE_COST
+    for i in sorted((i for i, b in enumerate(best) if b is not None), key=lambda i: -(best[i] or (None, 0.0))[1]):
+        label, weight = best[i] or (Label("", 0, 0, 0), 0.0)
+        key = label.lead, slot_columns[i]
+        if key in taken:
+            if not spare:
+                continue
+            spare -= 1
+        taken.add(key)
+        names[i] = _Naming(label.lead, label.confidence, label)
+        score += weight
+    unnamed = [i for i, x in enumerate(names) if not x.lead]
+    score -= GAP_COST * len(unnamed)
+    rest = [lead for lead in LEAD_INDEX if lead not in {x.lead for x in names}]
+    if len(unnamed) == 1 and len(rest) == 1:  # whatever the order, the last name goes to the last strip
+        names[unnamed[0]] = _Naming(rest[0], GUESSED_CONFIDENCE)
+    return _Order(score, tuple(names))
+
+
+def name_doubts(slots: Sequence[Slot], *, contradicted: bool) -> tuple[str, ...]:
+    """Say in words which names were not read, and whether one that was read does not fit."""
+    inferred = [s.lead for s in slots if s.lead and not s.read and s.confidence <= GUESSED_CONFIDENCE]
+    nameless = sum(not s.lead for s in slots)
+    notes = []
+    if inferred and not any(s.read for s in slots):
+        notes.append("no lead name could be read: standard order assumed")
+    elif inferred:
+        notes.append(f"lead name(s) not read, inferred from the layout: {', '.join(inferred)}")
+    if contradicted:
+        notes.append("a printed lead name does not fit the layout: check the order of the leads")
+    if nameless:
+        notes.append(f"{nameless} strip(s) without a readable name were left out")
+    return tuple(notes)

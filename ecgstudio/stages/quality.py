@@ -11,7 +11,7 @@ from ecgstudio.core.arrays import Floats
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import LEADS, einthoven_residual, goldberger_residual
+from ecgstudio.core.leads import LAYOUTS, LEADS, einthoven_residual, goldberger_residual, limb_leads
 from ecgstudio.stages.settings import QualitySettings
 
 Verdict = Literal["ok", "review", "failed"]
@@ -25,6 +25,8 @@ MAX_SHIFT_S = 0.06
 MIN_COMMON_S = 1.0
 MISSING_SHARE = 0.15
 PULSE_TOLERANCE = 0.08
+FLAT_MV = 0.03  # a lead that hardly moves agrees with anything
+HALF_RECORD_CHEST = "6x1-chest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ def assess(
     if grid.scale.source.count("assumed") > 1 or grid.scale.source == "assumed":
         assumed = f"{grid.scale.mm_per_s:g} mm/s and {grid.scale.mm_per_mV:g} mm/mV"
         reasons.append(f"no pulse and no printed scale: {assumed} are assumed")
-    missing = [lead for lead in LEADS if not np.isfinite(record.lead_mv(lead)).any()]
+    reasons.extend(ecg.notes)
+    missing = [lead for lead in _printed_leads(ecg.layout) if not np.isfinite(record.lead_mv(lead)).any()]
     if missing:
         reasons.append(f"not found: {', '.join(missing)}")
     weak = sorted({lead.lead for lead in leads if lead.confidence < LOW_LEAD_CONFIDENCE})
@@ -91,6 +94,8 @@ def assess(
         reasons.append(f"II differs from I + III ({einthoven:.1f} dB): leads may be swapped or misread")
     if goldberger is not None and goldberger < MIN_EINTHOVEN_DB:
         reasons.append(f"aVR + aVL + aVF is not zero ({goldberger:.1f} dB): leads may be swapped or misread")
+    for lead, unlike_db in _limb_mismatch(record).items():
+        reasons.append(f"{lead} does not follow from I and II ({unlike_db:.1f} dB): leads may be swapped or misread")
     if twin is not None and twin[1] < MIN_TWIN_DB:
         reasons.append(f"the two prints of lead {twin[0]} differ by {twin[2]:.0f} uV")
     status: Verdict = "review" if reasons else "ok"
@@ -103,6 +108,28 @@ def assess(
         pulse_mm=grid.scale.pulse_height_mm, scale_agrees=agrees,
         grid_confidence=grid.confidence, orientation_confidence=keypoints.orientation_confidence,
     )  # fmt: skip
+
+
+def _printed_leads(layout: str) -> tuple[str, ...]:
+    """Return the leads that a page of this layout prints: all twelve, unless it is known to be half a record."""
+    if layout == HALF_RECORD_CHEST:
+        return LEADS[6:]
+    template = LAYOUTS.get(layout)
+    return template.leads if template is not None else LEADS
+
+
+def _limb_mismatch(record: EcgRecord) -> dict[str, float]:
+    """Return the augmented leads that differ from what I and II, printed at the same time, make them, with the dB."""
+    if any(not np.isfinite(record.lead_mv(lead)).any() for lead in ("I", "II")):
+        return {}
+    expected = limb_leads(record.lead_mv("I"), record.lead_mv("II"))
+    wrong = {}
+    for lead in LEADS[3:6]:
+        mv = record.lead_mv(lead).astype(np.float64)
+        db = _ratio_db(mv, mv - expected[LEADS.index(lead)], record.fs)
+        if db is not None and db < MIN_EINTHOVEN_DB and np.nanstd(mv) > FLAT_MV:
+            wrong[lead] = db
+    return wrong
 
 
 def _lead_quality(trace: LeadTrace) -> LeadQuality:

@@ -18,7 +18,7 @@ from ecgstudio.core.leads import LEAD_INDEX, LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import FloatMap, Runtime, StageError, Status
 from ecgstudio.stages.decode import falling_edges, pair_average, resample_heights, trace_path
-from ecgstudio.stages.layout import Label, PageLayout, Row, Slot, find_rows, solve_layout
+from ecgstudio.stages.layout import Label, PageLayout, Row, Slot, common_ends, find_rows, name_doubts, solve_layout
 from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.settings import TraceSettings
@@ -95,7 +95,9 @@ def read_traces(
     overlooked = second_look(page, grid, layout, runtime=runtime)
     if overlooked:
         layout = solve([*labels, *overlooked])
-    slots = [slot for slot in name_rhythm_strips(refine_slots(layout, readings), readings) if slot.lead]
+    slots = name_rhythm_strips(refine_slots(layout, readings), readings)
+    doubts = name_doubts(slots, contradicted=layout.contradicted)
+    slots = [slot for slot in slots if slot.lead]
     if not slots:
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
     origin_mm = min(slot.start_mm for slot in slots)
@@ -104,7 +106,8 @@ def read_traces(
         _lead_trace(slot, readings[slot.row], grid, slot.start_mm if together and slot.columns > 1 else origin_mm)
         for slot in slots
     ]
-    return DigitizedEcg(tuple(t for t in traces if t is not None and np.isfinite(t.mv).any()), layout.name)
+    found = tuple(t for t in traces if t is not None and np.isfinite(t.mv).any())
+    return DigitizedEcg(found, layout.name, doubts)
 
 
 def find_strips(page: Page, grid: GridFit, *, runtime: Runtime) -> tuple[tuple[Row, ...], NDArray[np.float32]]:
@@ -301,11 +304,8 @@ def _beside_names(
 def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]:
     """Move starts and ends onto what the trace network saw; the columns' borders are common to all rows."""
     ends = [_row_ends(reading) for reading in readings]
-    starts = np.array([e[0] for e in ends])
-    stops = np.array([e[1] for e in ends])
-    common_start, common_stop = float(np.median(starts)), float(np.median(stops))
-    starts = np.where(np.abs(starts - common_start) < COMMON_END_MM, common_start, starts)
-    stops = np.where(np.abs(stops - common_stop) < COMMON_END_MM, common_stop, stops)
+    starts = np.array(common_ends([e[0] for e in ends], within_mm=COMMON_END_MM))
+    stops = np.array(common_ends([e[1] for e in ends], within_mm=COMMON_END_MM))
     slots = list(layout.slots)
     borders: dict[tuple[int, int], float] = {}
     for columns in {s.columns for s in slots if s.columns > 1}:

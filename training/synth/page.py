@@ -131,8 +131,8 @@ def _lay_out(mv: Floats, fs: float, style: PageStyle, rng: Rng) -> list[LeadTrut
             x = start_mm + np.arange(len(values)) / fs * style.mm_per_s
             y = zero_mm - values * gain
             lead = LeadTruth(
-                lead=name, row=row, column=column, t0_s=t0_s, start_mm=start_mm, end_mm=float(x[-1]),
-                axis_mm=float(np.median(y)), zero_mm=zero_mm, line_mm=np.stack([x, y], axis=1), mm_per_mV=gain,
+                lead=name, row=row, column=column, t0_s=t0_s if style.sequential else 0.0,
+                start_mm=start_mm, end_mm=float(x[-1]), axis_mm=float(np.median(y)), zero_mm=zero_mm, line_mm=np.stack([x, y], axis=1), mm_per_mV=gain,
             )  # fmt: skip
             leads.append(lead)
     return leads
@@ -159,7 +159,7 @@ def _draw_traces(
 
 def _draw_separators(mask: Pixels, leads: list[LeadTruth], px_per_mm: float, style: PageStyle, rng: Rng) -> None:
     """Draw what carts put between the columns, and time ticks."""
-    thick = max(1, round(rng.uniform(0.12, 0.45) * px_per_mm))
+    thick = max(1, round(style.separator_thick_mm * px_per_mm))
     top_mm, bottom_mm = min(style.row_mm) - 10, max(style.row_mm) + 8
 
     def stroke(x: float, y0: float, y1: float) -> None:
@@ -202,7 +202,7 @@ def _lay_out_pulses(leads: list[LeadTruth], style: PageStyle, rng: Rng) -> tuple
         if not of_row or (style.pulse == "first" and row > 0):
             continue
         gain = (of_row[-1] if style.pulse == "right" else of_row[0]).mm_per_mV
-        flat = float(rng.uniform(0.4, 1.6))
+        flat = style.pulse_flat_mm
         long = 2 * flat + wide
         if style.pulse == "right":
             x = max(lead.end_mm for lead in of_row) + style.pulse_gap_mm

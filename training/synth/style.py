@@ -25,8 +25,8 @@ GRID_INKS = {
     "brown": ((170, 120, 90), 30), "blue": ((110, 130, 225), 40), "green": ((90, 175, 120), 40),
     "grey": ((140, 140, 140), 50), "black": ((50, 50, 50), 35), "teal": ((80, 170, 170), 35),
 }  # fmt: skip
-GRID_INK_WEIGHTS = (0.24, 0.2, 0.1, 0.06, 0.08, 0.08, 0.14, 0.06, 0.04)
-SEPARATORS = {"none": 0.42, "tick": 0.30, "line": 0.06, "dotted": 0.05, "double": 0.07, "connect": 0.10}
+GRID_INK_WEIGHTS = (0.23, 0.19, 0.1, 0.06, 0.08, 0.08, 0.14, 0.08, 0.04)
+SEPARATORS = {"none": 0.38, "tick": 0.34, "line": 0.06, "dotted": 0.05, "double": 0.07, "connect": 0.10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,10 @@ class PageStyle:
     gap_mm: float
     separator: str  # "none" "tick" "line" "dotted" "double" "connect"
     separator_mm: float
+    separator_thick_mm: float
     pulse: str  # "none" "left" "first" "right"
     pulse_gap_mm: float
+    pulse_flat_mm: float  # line before and after the pulse; 0: the trace begins at its falling edge
     label_place: str  # "above" "below" "left" "high"
     label_dx_mm: float
     label_dy_mm: float
@@ -74,7 +76,7 @@ class PageStyle:
     trace_mm: float
     dot_mm: float  # printer's dot pitch, 0 = smooth
     text_ink: tuple[int, int, int]
-    scale_text: str  # "none" "bottom" "top"
+    scale_text: str  # "none" "bottom" "top" "row": close under the last row
     header: bool
     ticks: bool
     filter_hz: float  # low-pass of the cart, 0 = none
@@ -135,9 +137,9 @@ def random_style(rng: Rng, *, layout: str | None = None) -> PageStyle:
     mm_per_s = float(rng.choice([25.0, 50.0], p=[0.92, 0.08]))
     half = 0.08 if max(len(row.leads) for row in rows) <= 2 else 0.0  # 125 mm: half a standard sheet
     width = float(rng.choice([250.0, 125.0, rng.uniform(150, 262)], p=[0.8 - half, half, 0.2]))
-    gain = float(rng.choice([10.0, 5.0, 20.0], p=[0.88, 0.08, 0.04]))
+    gain = float(rng.choice([10.0, 5.0, 20.0], p=[0.86, 0.08, 0.06]))
     chest = gain / 2 if gain == 10.0 and rng.random() < 0.05 else gain
-    spacing = float(np.clip(rng.normal({12: 15.5, 7: 24, 6: 25}.get(n, 32.0), 3.5), 10.5 if n >= 12 else 15, 48))
+    spacing = float(np.clip(rng.normal({12: 14.5, 13: 14.0, 7: 24, 6: 25}.get(n, 32.0), 3.5), 9.5 if n >= 12 else 15, 48))
     margin_left = float(rng.choice([rng.uniform(1, 8), rng.uniform(8, 22)], p=[0.35, 0.65]))
     pulse = pick(rng, {"none": 0.28, "left": 0.5, "first": 0.1, "right": 0.12})
     lead_in = margin_left + (rng.uniform(7, 11) if pulse in ("left", "first") else 0.0)
@@ -181,9 +183,11 @@ def random_style(rng: Rng, *, layout: str | None = None) -> PageStyle:
         gap_mm=float(rng.choice([0.0, rng.uniform(0.3, 4)], p=[0.75, 0.25])),
         separator=pick(rng, SEPARATORS),
         separator_mm=float(rng.uniform(1.5, 9)),
-        pulse=pulse, pulse_gap_mm=float(rng.choice([0.0, rng.uniform(0.2, 2.5)])),
+        separator_thick_mm=float(rng.choice([rng.uniform(0.12, 0.45), rng.uniform(0.45, 1.2)], p=[0.65, 0.35])),
+        pulse=pulse, pulse_gap_mm=float(rng.choice([0.0, rng.uniform(0.2, 2.5)], p=[0.6, 0.4])),
+        pulse_flat_mm=float(rng.choice([0.0, rng.uniform(0.4, 1.6)], p=[0.4, 0.6])),
         label_place=place, label_dx_mm=float(rng.uniform(-0.5, 5.0)), label_dy_mm=float(dy),
-        label_height_mm=float(np.clip(rng.normal(2.7, 0.6), 1.5, 4.5)),
+        label_height_mm=float(np.clip(rng.normal(2.9, 0.75), 1.5, 5.0)),
         label_case=pick(rng, {"normal": 0.86, "upper": 0.11, "lower": 0.03}),
         labels_missing=1.0 if rng.random() < 0.03 else (0.12 if rng.random() < 0.08 else 0.0),
         grid=grid, grid_origin_mm=(float(rng.uniform(-5, 0)), float(rng.uniform(-5, 0))),
@@ -195,7 +199,7 @@ def random_style(rng: Rng, *, layout: str | None = None) -> PageStyle:
         trace_mm=float(np.clip(rng.lognormal(np.log(0.28), 0.35), 0.13, 0.75)),
         dot_mm=float(rng.choice([0.0, 0.125, 0.0625], p=[0.75, 0.15, 0.10])),
         text_ink=(int(dark), int(dark), int(dark)),
-        scale_text=pick(rng, {"none": 0.25, "bottom": 0.6, "top": 0.15}),
+        scale_text=pick(rng, {"none": 0.22, "bottom": 0.45, "top": 0.13, "row": 0.2}),
         header=bool(not cropped and rng.random() < 0.75), ticks=bool(rng.random() < 0.06),
         filter_hz=float(rng.choice([0.0, 40.0, 100.0, 150.0], p=[0.55, 0.2, 0.1, 0.15])),
         baseline_hz=float(rng.choice([0.0, 0.05, 0.5], p=[0.45, 0.2, 0.35])),
