@@ -1,0 +1,89 @@
+"""What every test of the workstation gets: one application without a screen, its own settings, and nothing may leak."""
+
+import os
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported anywhere
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSettings, QTimer, QtMsgType, qInstallMessageHandler
+from PySide6.QtWidgets import QApplication
+
+POOLED_THREAD = "Thread (pooled)"  # what Qt calls the threads of a pool
+
+
+@pytest.fixture(scope="session")
+def qapp_args() -> list[str]:
+    return ["ecgstudio-tests"]
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path_factory: pytest.TempPathFactory, qapp: QApplication) -> None:
+    """Give every test an empty settings file of its own."""
+    folder = tmp_path_factory.mktemp("settings")
+    QSettings.setDefaultFormat(QSettings.Format.IniFormat)
+    for scope in (QSettings.Scope.UserScope, QSettings.Scope.SystemScope):
+        QSettings.setPath(QSettings.Format.IniFormat, scope, str(folder))
+    QCoreApplication.setOrganizationName("ecgstudio-tests")
+    QCoreApplication.setApplicationName("ecgstudio-tests")
+
+
+@pytest.fixture(autouse=True)
+def _no_qt_warnings(qapp: QApplication) -> Iterator[None]:
+    """Fail a test during which Qt warns."""
+    said: list[str] = []
+
+    def hear(kind: QtMsgType, _context: object, text: str) -> None:
+        if kind not in (QtMsgType.QtDebugMsg, QtMsgType.QtInfoMsg):
+            said.append(text)
+
+    before = qInstallMessageHandler(hear)
+    yield
+    qInstallMessageHandler(before)
+    if said:
+        pytest.fail("Qt warned: " + "; ".join(said))
+
+
+def pooled_threads() -> int:
+    """Count the threads of Qt's pools in this process (0 where the system does not name them)."""
+    count = 0
+    for task in Path("/proc/self/task").glob("*/comm"):
+        try:
+            count += task.read_text().strip() == POOLED_THREAD
+        except OSError:
+            continue
+    return count
+
+
+def running_timers() -> list[str]:
+    """Name the timers of Python's that still run without an owner that lives."""
+    return [
+        f"{type(each).__name__} {each.objectName()!r}"
+        for each in gc.get_objects()
+        if type(each) is QTimer and _alive(each) and each.isActive() and each.parent() is None
+    ]
+
+
+def _alive(each: QObject) -> bool:
+    import shiboken6
+
+    return shiboken6.isValid(each)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks(qapp: QApplication) -> Iterator[None]:
+    """Fail a test that leaves a window, a timer or a thread behind."""
+    before = {id(widget) for widget in QApplication.topLevelWidgets()}
+    threads = pooled_threads()
+    yield
+    for _ in range(2):
+        qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        qapp.processEvents()
+    gc.collect()
+    left = [repr(widget) for widget in QApplication.topLevelWidgets() if id(widget) not in before]
+    assert not left, f"windows left open: {left}"
+    assert not running_timers()
+    assert pooled_threads() <= threads, "a thread of a pool is still there"
