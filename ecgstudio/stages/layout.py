@@ -77,6 +77,7 @@ class PageLayout:
     rows: tuple[Row, ...]
     slots: tuple[Slot, ...]
     notes: tuple[str, ...] = ()
+    names: tuple[Label, ...] = ()  # those that stand where names are printed; others that were read are something else
     contradicted: bool = False  # a name was read that the template does not have there
     name_offset_mm: tuple[float, float] | None = None  # from a slot's start and axis to its name; None: none was read
 
@@ -180,7 +181,8 @@ def solve_layout(
     habit = (float(np.median([o[0] for o in offsets])), float(np.median([o[1] for o in offsets]))) if offsets else None
     name = order.template if order.template and not order.contradicted else shape
     doubts = name_doubts(slots, contradicted=order.contradicted > 0)
-    return PageLayout(name, tuple(rows), tuple(slots), doubts, order.contradicted > 0, habit)
+    in_place = tuple(label for names in at for label, _ in names)
+    return PageLayout(name, tuple(rows), tuple(slots), doubts, in_place, order.contradicted > 0, habit)
 
 
 def _common_ends(rows: list[Row]) -> list[Row]:

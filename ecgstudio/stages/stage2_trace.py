@@ -14,11 +14,11 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import LEAD_INDEX, LEADS
+from ecgstudio.core.leads import LEAD_INDEX, LEADS, LIMB_FROM_I_II
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import FloatMap, Runtime, StageError, Status
 from ecgstudio.stages.decode import falling_edges, pair_average, resample_heights, trace_path
-from ecgstudio.stages.layout import Label, PageLayout, Row, Slot, common_ends, find_rows, name_doubts, solve_layout
+from ecgstudio.stages.layout import GUESSED_CONFIDENCE, Label, PageLayout, Row, Slot, common_ends, find_rows, name_doubts, solve_layout
 from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.settings import TraceSettings
@@ -39,7 +39,8 @@ LOOK_CONFIDENCE = 0.45
 TWIN_LIKENESS = 0.7
 SAME_BEATS, SAME_BEATS_ALONE = 0.6, 0.75  # correlation of beats; more is asked where no rhythm strip can object
 SYNCHRONY_REACH_PX = 6
-TWIN_MARGIN = 0.03
+TWIN_TIMES, EXPECTED_TIMES, MISREAD_TIMES = 1.3, 2.0, 4.0  # by how much the rival's misfit must be larger
+LIMB_LEADS = LEADS[:6]
 SAME_TRACE_MM = 1.2
 OUTPUT_HZ = 500.0
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
@@ -81,21 +82,24 @@ def read_traces(
     rows, edges = find_strips(page, grid, runtime=runtime)
     status.checkpoint(0.3, "strips found")
     labels = _labels(keypoints, grid)
-    readings = read_strips(page, grid, rows, runtime=runtime, flip=settings.flip, names=labels)
+    solve = functools.partial(
+        solve_layout, edges=edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0), wanted=settings.layout
+    )
+    # only what stands where names are printed is one: noise that was taken for a name must not repel the trace
+    names = solve(list(rows), labels).names
+    readings = read_strips(page, grid, rows, runtime=runtime, flip=settings.flip, names=names)
     readings = one_per_trace([r for r in readings if _is_printed(r)])
     if not readings:
         raise StageError("traces", "no ECG strip could be followed", "check the grid, or draw the traces by hand")
     status.checkpoint(0.8, "traces read")
     readings = [_ending_where_seen(reading) for reading in readings]
-    solve = functools.partial(
-        solve_layout, [r.row for r in readings], edges=edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0),
-        wanted=settings.layout,
-    )  # fmt: skip
-    layout = solve(labels)
+    printed = [reading.row for reading in readings]
+    layout = solve(printed, labels)
     overlooked = second_look(page, grid, layout, runtime=runtime)
     if overlooked:
-        layout = solve([*labels, *overlooked])
-    slots = name_rhythm_strips(refine_slots(layout, readings), readings)
+        layout = solve(printed, [*labels, *overlooked])
+    readings = _read_beside(page, grid, readings, layout.names, before=names, runtime=runtime, flip=settings.flip)
+    slots = name_limb_leads(name_rhythm_strips(refine_slots(layout, readings), readings), readings)
     doubts = name_doubts(slots, contradicted=layout.contradicted)
     slots = [slot for slot in slots if slot.lead]
     if not slots:
@@ -161,6 +165,36 @@ def second_look(page: Page, grid: GridFit, layout: PageLayout, *, runtime: Runti
                 found.append(Label(lead, float(at[0]), float(at[1]), float(best[k])))
                 break
     return found
+
+
+def _read_beside(
+    page: Page,
+    grid: GridFit,
+    readings: list[StripReading],
+    names: Sequence[Label],
+    *,
+    before: Sequence[Label],
+    runtime: Runtime,
+    flip: bool,
+) -> list[StripReading]:
+    """Read those strips again whose trace runs through a printed name that was not known to be one before."""
+    fresh = [name for name in names if name not in before]
+    out = list(readings)
+    for i, reading in enumerate(readings):
+        if any(_runs_through(reading, name) for name in fresh):
+            span_mm = reading.x0_mm, reading.x0_mm + len(reading.height_px) / STRIP_PX_PER_MM
+            half_mm = reading.half_px / STRIP_PX_PER_MM
+            (again,) = _read(
+                page, grid, (reading.row,), span_mm=span_mm, half_mm=half_mm, runtime=runtime, flip=flip, names=names
+            )
+            out[i] = _ending_where_seen(again)
+    return out
+
+
+def _runs_through(reading: StripReading, name: Label) -> bool:
+    half_mm = NAME_HALF_MM + NAME_HALF_MM_PER_LETTER * len(name.lead)
+    low, high = (int(np.clip(reading.x_px(name.x_mm + s * half_mm), 0, len(reading.height_px))) for s in (-1, 1))
+    return bool((np.abs(_y_mm(reading)[low:high] - name.y_mm) < NAME_HALF_HEIGHT_MM).any())
 
 
 def _is_printed(reading: StripReading) -> bool:
@@ -406,25 +440,74 @@ def _synchrony(a: F64, b: F64) -> float:
 def name_rhythm_strips(slots: list[Slot], readings: list[StripReading]) -> list[Slot]:
     """Name full-width strips by their likeness to a short print of the same beats.
 
-    A name that was read stays, unless it is a mere guess of the template that another lead contradicts.
+    A name that was read stays, unless the strip is much more like another lead: II and III differ by one stroke.
     """
     short = [s for s in slots if s.columns > 1 and s.lead]
     out = list(slots)
     for i, slot in enumerate(slots):
-        if slot.columns > 1 or slot.read or not short:
+        if slot.columns > 1 or not short:
             continue
-        likeness = sorted(((_likeness(readings[slot.row], readings[s.row], s), s.lead) for s in short), reverse=True)
-        best, second = likeness[0], likeness[1] if len(likeness) > 1 else (0.0, "")
-        if best[0] > TWIN_LIKENESS and best[0] - second[0] > TWIN_MARGIN:
-            out[i] = replace(slot, lead=best[1], confidence=float(min(best[0], 0.9)))
+        likeness = {s.lead: _likeness(readings[slot.row], readings[s.row], s) for s in short}
+        best, *others = sorted(likeness, key=lambda lead: -likeness[lead])
+        if likeness[best] <= TWIN_LIKENESS:
+            continue
+        sure = float(min(likeness[best], 0.9))
+        if best == slot.lead:
+            out[i] = replace(slot, confidence=max(sure, slot.confidence))
+            continue
+        rival = slot.lead if slot.lead in likeness else next(iter(others), "")
+        times = MISREAD_TIMES if slot.read else EXPECTED_TIMES if slot.lead else TWIN_TIMES
+        if 1 - likeness.get(rival, 0.0) > times * (1 - likeness[best]):
+            out[i] = replace(slot, lead=best, confidence=sure, read=False)
     return out
+
+
+def name_limb_leads(slots: list[Slot], readings: list[StripReading]) -> list[Slot]:
+    """Name nameless strips that are what two known limb leads beside them in time make a third one (Einthoven)."""
+    out = list(slots)
+    for i, slot in enumerate(slots):
+        if slot.lead:
+            continue
+        together = [s for s in out if (s.columns, s.column) == (slot.columns, slot.column)]
+        known = {s.lead: readings[s.row] for s in together if s.lead in LIMB_LEADS}
+        named = {s.lead for s in out if s.columns == slot.columns}
+        likeness = {
+            lead: _likeness_to(readings[slot.row], made, slot)
+            for lead, made in _made_of(known, slot).items() if lead not in named
+        }  # fmt: skip
+        best = max(likeness, key=lambda lead: likeness[lead], default="")
+        if best and likeness[best] > TWIN_LIKENESS:
+            out[i] = replace(slot, lead=best, confidence=GUESSED_CONFIDENCE)
+    nameless = [i for i, s in enumerate(out) if not s.lead]
+    rest = [lead for lead in LEADS if lead not in {s.lead for s in out}]
+    if len(nameless) == 1 and len(rest) == 1:
+        out[nameless[0]] = replace(out[nameless[0]], lead=rest[0], confidence=GUESSED_CONFIDENCE)
+    return out
+
+
+def _made_of(known: dict[str, StripReading], slot: Slot) -> dict[str, F64]:
+    """Return the heights that each limb lead must have over a slot, from at least two known ones."""
+    if len(known) < 2:
+        return {}
+    rows = LIMB_FROM_I_II[[LIMB_LEADS.index(lead) for lead in known]]
+    if np.linalg.matrix_rank(rows) < 2:
+        return {}
+    n = min(len(reading.height_px) for reading in known.values())
+    up = np.stack([np.median(r.height_px[:n]) - r.height_px[:n] for r in known.values()])
+    both = np.linalg.lstsq(rows, up, rcond=None)[0]
+    return {lead: -(LIMB_FROM_I_II[k] @ both) for k, lead in enumerate(LIMB_LEADS)}
 
 
 def _likeness(a: StripReading, b: StripReading, slot: Slot) -> float:
     """Return which share of the variance over a slot's span the two readings have in common (rows share one time)."""
+    return _likeness_to(a, b.height_px, slot)
+
+
+def _likeness_to(a: StripReading, height_px: F64, slot: Slot) -> float:
+    """Return which share of the variance of a reading over a slot's span is in the other heights too."""
     low, high = (int(v) for v in (a.x_px(slot.start_mm) + 8, a.x_px(slot.end_mm) - 8))
-    both = slice(max(0, low), min(high, len(a.height_px), len(b.height_px)))
-    x, y = a.height_px[both], b.height_px[both]
+    both = slice(max(0, low), min(high, len(a.height_px), len(height_px)))
+    x, y = a.height_px[both], height_px[both]
     if len(x) < 120 or x.std() < 1e-3 or y.std() < 1e-3:
         return 0.0
     n = len(x)
