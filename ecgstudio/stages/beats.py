@@ -25,10 +25,17 @@ LEAST_MV = 0.05  # a stretch that moves less than this holds no QRS
 REFRACTORY_S = 0.24
 T_WAVE_S, T_WAVE_SHARE = 0.36, 0.6  # a lower peak this soon after a QRS is its T wave (Pan and Tompkins 1985)
 QRS_SHARE, MISSED_SHARE, MISSED_RR = 0.40, 0.22, 1.66
-PQ_S, PQ_HALF_S = 0.075, 0.010  # before the R peak: where the paper's zero line is taken
+PQ_S, PQ_HALF_S = 0.075, 0.007  # before the R peak: where the zero line is taken until the QRS onset is known
 ALIGN_S, ALIGN_REACH_S = 0.09, 0.030
 ALIKE = 0.85  # correlation from which two beats are of one kind
 ANCHOR_SHARE = 0.85  # a lead that shows this share of all beats can tell how they lie to each other
+SMOOTH_S = 0.018
+QRS_EDGE = 0.06  # of the largest spatial velocity: QRS has begun, has not ended
+QRS_AGAIN, AGAIN_S = 0.22, 0.05  # as fast as this, this near behind a quiet moment: a notch or a delta wave, still QRS
+NOISE_MARGIN = 1.35
+QUIET_S = 0.012  # velocity stays low for this long before QRS began and after it ended
+QRS_REACH_S, QRS_END_REACH_S = 0.08, 0.20
+QRS_LIMITS_MS = (40.0, 260.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +80,9 @@ def find_beats(mv: Floats, fs: float) -> F64:
 def align_beats(mv: Floats, fs: float, beats_s: F64) -> tuple[F64, Bools]:
     """Move the beats so that alike ones lie on each other, and say which are of the prevailing kind.
 
-    Leads that show (nearly) all beats decide, if there are any: where columns follow one another, no other lead can
-    compare beats of two columns. Between kinds that are equally frequent the less premature is the prevailing one.
+    Leads that show (nearly) all beats decide, if there are any. Without them, no lead can compare the beats of two
+    columns: the beats of each column are aligned among themselves, and the columns by the middle of their QRS. Between
+    kinds that are equally frequent the less premature is the prevailing one.
     """
     values = np.asarray(mv, np.float64)
     if not len(beats_s):
@@ -87,21 +95,31 @@ def align_beats(mv: Floats, fs: float, beats_s: F64) -> tuple[F64, Bools]:
     if anchors.any():
         wide, seen = wide[:, anchors], seen[:, anchors]
     alike = _alike_to_prevailing(wide[:, :, reach:-reach], seen, at)
-    if anchors.any() and alike.sum() > 1:
-        at += _shifts(wide, seen, alike, reach=reach)
+    if anchors.any():
+        at += _shifts(wide, alike, reach=reach)
+        return np.asarray(at / fs, np.float64), alike
+    leads_of = np.unique(seen.T, axis=0)
+    for pattern in leads_of[leads_of.any(axis=1)]:
+        leads = (seen.T == pattern).all(axis=1)
+        beats = np.flatnonzero(pattern & alike)
+        if len(beats):
+            at[beats] += _shifts(wide[np.ix_(beats, leads)], np.ones(len(beats), bool), reach=reach)
+            column = mean_beat(values[leads], fs, at[beats] / fs, before_s=0.25, after_s=0.25)
+            edges = qrs_edges(column, fs)
+            at[beats] += 0 if edges is None else round(sum(edges) / 2 * fs)
     return np.asarray(at / fs, np.float64), alike
 
 
-def mean_beat(mv: Floats, fs: float, beats_s: F64, *, before_s: float, after_s: float) -> MeanBeat:
+def mean_beat(mv: Floats, fs: float, beats_s: F64, *, before_s: float, after_s: float, pq_s: float = PQ_S) -> MeanBeat:
     """Lay the beats of every lead over each other and take the median.
 
-    The zero line of every lead runs straight from one PQ segment to the next (Meyer and Keiser, Comput Biomed Res
-    10:459, 1977, who draw a cubic there), which takes the wander out and leaves ST and T alone.
+    The zero line of every lead runs straight from one PQ segment, `pq_s` before the R peak, to the next (Meyer and
+    Keiser, Comput Biomed Res 10:459, 1977, who draw a cubic there): the wander goes, ST and T stay.
     """
     values = np.asarray(mv, np.float64)
     at = np.round(beats_s * fs).astype(np.intp)
     before, after = round(before_s * fs), round(after_s * fs)
-    level = np.stack([lead - _zero_line(lead, at, fs) for lead in values])
+    level = np.stack([lead - _zero_line(lead, at - round(pq_s * fs), fs) for lead in values])
     singles = _windows(level, at, before, after + 1)
     count = np.isfinite(singles).sum(axis=0)
     mean = np.full(count.shape, np.nan)
@@ -112,6 +130,54 @@ def mean_beat(mv: Floats, fs: float, beats_s: F64, *, before_s: float, after_s: 
         if here.any():
             mean[lead, here] = np.nanmedian(singles[:, lead, here], axis=0)
     return MeanBeat(np.arange(-before, after + 1) / fs, mean, singles)
+
+
+def qrs_edges(beat: MeanBeat, fs: float) -> tuple[float, float] | None:
+    """Find where the heart vector begins and ceases to move fast; None without a plausible QRS.
+
+    The spatial velocity (root mean square of all leads' slopes) against a threshold, as in van Bemmel et al., Comput
+    Biomed Res 23:1 (1990): a lead in which the first or last forces do not show cannot shorten the QRS.
+    """
+    velocity = _spatial_velocity(beat, fs)
+    near = np.abs(beat.t_s) <= QRS_REACH_S
+    if not np.isfinite(velocity[near]).any():
+        return None
+    peak = int(np.flatnonzero(near)[np.nanargmax(velocity[near])])
+    on = _first_quiet(velocity[: peak + 1][::-1], fs)
+    off = _first_quiet(velocity[peak:], fs)
+    if on is None or off is None or not QRS_LIMITS_MS[0] <= 1000 * (on + off) / fs <= QRS_LIMITS_MS[1]:
+        return None
+    return float(beat.t_s[peak - on]), float(beat.t_s[peak + off])
+
+
+def mean_of_known(values: F64) -> F64:
+    """Average over leads [leads, n]; NaN where no lead is known."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(count > 0, np.nan_to_num(values).sum(axis=0) / count, np.nan)
+
+
+def _spatial_velocity(beat: MeanBeat, fs: float) -> F64:
+    window = max(5, round(SMOOTH_S * fs) // 2 * 2 + 1)
+    slopes = signal.savgol_filter(beat.mv, window, 2, deriv=1, delta=1 / fs, axis=1, mode="nearest")
+    return np.sqrt(mean_of_known(slopes**2))
+
+
+def _first_quiet(velocity: F64, fs: float) -> int | None:
+    """Return after how many samples from the peak the velocity falls to the level beside QRS for good."""
+    reach = velocity[: round(QRS_END_REACH_S * fs)]
+    known = reach[np.isfinite(reach)]
+    if len(known) < QUIET_S * fs:
+        return None
+    noise, tall = float(np.percentile(known, 15)), float(velocity[0])
+    calm = np.isfinite(reach) & (reach**2 <= NOISE_MARGIN * noise**2 + (QRS_EDGE * tall) ** 2)
+    run = max(2, round(QUIET_S * fs))
+    for quiet in np.flatnonzero(np.convolve(calm, np.ones(run), mode="valid") == run):
+        soon = reach[quiet : quiet + round(AGAIN_S * fs)]
+        if not (soon > noise + QRS_AGAIN * tall).any():
+            return int(quiet)
+    return None
 
 
 def _joint_envelope(mv: F64, fs: float) -> F64:
@@ -188,12 +254,12 @@ def _alike_to_prevailing(windows: F64, seen: Bools, at: Indices) -> Bools:
     return np.asarray(alike[chosen] | ~comparable[chosen], bool)
 
 
-def _shifts(wide: F64, seen: Bools, alike: Bools, *, reach: int) -> Indices:
+def _shifts(wide: F64, alike: Bools, *, reach: int) -> Indices:
     """Return by how many samples each alike beat is to be moved to fit the median of them."""
     shifts = np.zeros(len(wide), np.intp)
     inner = wide.shape[2] - 2 * reach
-    leads = seen[alike].all(axis=0)
-    if not leads.any():
+    leads = np.isfinite(wide[alike]).all(axis=(0, 2))
+    if not leads.any() or alike.sum() < 2:
         return shifts
     lags = np.arange(-reach, reach + 1)
     for _ in range(2):
@@ -210,9 +276,8 @@ def _shifts(wide: F64, seen: Bools, alike: Bools, *, reach: int) -> Indices:
     return shifts
 
 
-def _zero_line(lead: F64, at: Indices, fs: float) -> F64:
+def _zero_line(lead: F64, knots: Indices, fs: float) -> F64:
     """Return the line through the PQ segments; flat beyond the outer ones, the median if there is none."""
-    knots = at - round(PQ_S * fs)
     half = max(1, round(PQ_HALF_S * fs))
     places, levels = [], []
     for knot in knots:

@@ -18,18 +18,23 @@ from scipy import signal
 
 from ecgstudio.core.arrays import F64, check_finite, frozen_array
 from ecgstudio.core.ecg import EcgRecord
-from ecgstudio.stages.beats import Bools, MeanBeat, align_beats, find_beats, mean_beat
+from ecgstudio.stages.beats import (
+    SMOOTH_S,
+    Bools,
+    MeanBeat,
+    align_beats,
+    find_beats,
+    mean_beat,
+    mean_of_known,
+    qrs_edges,
+)
 
-SMOOTH_S = 0.018
-QRS_EDGE = 0.06  # of the largest spatial velocity above the level beside it
-QUIET_S = 0.012  # velocity stays low for this long before QRS began and after it ended
-QRS_REACH_S = 0.16
-QRS_LIMITS_MS = (40.0, 260.0)
-QRS_END_REACH_S, ST_GAP_S = 0.20, 0.04
+ST_GAP_S = 0.04
+PQ_GAP_S = 0.012
 T_LATEST_SHARE, T_SEARCH_S = 0.45, 0.22  # of the square root of RR; how far behind its peak T may end
 T_LEAST_MV, P_LEAST_MV = 0.035, 0.012
 ABOVE_FLOOR = 3.0
-PR_REACH_S, P_GAP_S = 0.34, 0.02
+PR_REACH_S, P_GAP_S, P_CLEAR_S = 0.34, 0.02, 0.012
 P_CONSTANT = 4.0  # of the mean's power over what chance leaves of beats that do not belong together
 MIN_BEATS_FOR_CHANCE = 3
 RATE_LIMITS = (20.0, 300.0)
@@ -147,27 +152,26 @@ def measure_intervals(record: EcgRecord) -> Intervals:
     if math.isfinite(rr_s) and not RATE_LIMITS[0] <= 60 / rr_s <= RATE_LIMITS[1]:
         return _nothing(beats_s, alike, "the beats are too irregular to be measured")
     known_rr_s = rr_s if math.isfinite(rr_s) else 1.0
-    beat = mean_beat(
-        mv, fs, beats_s[alike],
-        before_s=min(0.45, 0.62 * known_rr_s), after_s=min(0.75, max(0.35, known_rr_s - 0.08)),
-    )  # fmt: skip
-    return _measured(beat, Intervals(beats_s, alike, {}, reasons), fs=fs, rr_s=known_rr_s)
+    reach = {"before_s": min(0.45, 0.62 * known_rr_s), "after_s": min(0.75, max(0.35, known_rr_s - 0.08))}
+    edges = qrs_edges(mean_beat(mv, fs, beats_s[alike], **reach), fs)
+    found = Intervals(beats_s, alike, {}, reasons)
+    if edges is None:
+        reasons |= dict.fromkeys(Fiducial, "no QRS that stands clear of what is beside it")
+        return replace(found, reasons=reasons)
+    beat = mean_beat(mv, fs, beats_s[alike], **reach, pq_s=PQ_GAP_S - edges[0])
+    return _measured(beat, found, qrs=qrs_edges(beat, fs) or edges, fs=fs, rr_s=known_rr_s)
 
 
 def _nothing(beats_s: F64, alike: Bools, reason: str) -> Intervals:
     return Intervals(beats_s, alike, {}, {"rate": reason, **dict.fromkeys(Fiducial, reason)})
 
 
-def _measured(beat: MeanBeat, found: Intervals, *, fs: float, rr_s: float) -> Intervals:
-    places: dict[Fiducial, float] = {}
+def _measured(beat: MeanBeat, found: Intervals, *, qrs: tuple[float, float], fs: float, rr_s: float) -> Intervals:
+    places: dict[Fiducial, float] = {Fiducial.QRS_ON: qrs[0], Fiducial.QRS_OFF: qrs[1]}
     reasons = dict(found.reasons)
-    edges = _qrs_edges(beat, fs)
-    if isinstance(edges, str):
-        reasons |= dict.fromkeys(Fiducial, edges)
-        return replace(found, reasons=reasons)
-    places[Fiducial.QRS_ON], places[Fiducial.QRS_OFF] = edges
-    t_end = _t_end(beat, edges[1], fs=fs, rr_s=rr_s)
-    p_on = _p_onset(beat, edges[0], previous_t_s=t_end - rr_s if isinstance(t_end, float) else -rr_s + 0.3, fs=fs)
+    t_end = _t_end(beat, qrs[1], fs=fs, rr_s=rr_s)
+    previous_t_s = (t_end if isinstance(t_end, float) else 0.3) - rr_s
+    p_on = _p_onset(beat, qrs[0], previous_t_s=previous_t_s, fs=fs)
     for fiducial, answer in ((Fiducial.T_END, t_end), (Fiducial.P_ON, p_on)):
         if isinstance(answer, str):
             reasons[fiducial] = answer
@@ -176,58 +180,10 @@ def _measured(beat: MeanBeat, found: Intervals, *, fs: float, rr_s: float) -> In
     return replace(found, fiducials=places, reasons=reasons)
 
 
-def _qrs_edges(beat: MeanBeat, fs: float) -> tuple[float, float] | str:
-    """Find where the heart vector begins and ceases to move fast.
-
-    The spatial velocity (root mean square of all leads' slopes) against a threshold, as in van Bemmel et al., Comput
-    Biomed Res 23:1 (1990): a lead in which the first or last forces do not show cannot shorten the QRS.
-    """
-    velocity = _spatial_velocity(beat, fs)
-    near = np.abs(beat.t_s) <= QRS_REACH_S / 2
-    if not np.isfinite(velocity[near]).any():
-        return "no complete beat was printed or read"
-    peak = int(np.flatnonzero(near)[np.nanargmax(velocity[near])])
-    on = _first_quiet(velocity[: peak + 1][::-1], fs)
-    off = _first_quiet(velocity[peak:], fs)
-    if on is None or off is None:
-        return "QRS does not stand clear of what is beside it"
-    edges = float(beat.t_s[peak - on]), float(beat.t_s[peak + off])
-    if not QRS_LIMITS_MS[0] <= 1000 * (edges[1] - edges[0]) <= QRS_LIMITS_MS[1]:
-        return "no plausible QRS was found"
-    return edges
-
-
-def _first_quiet(velocity: F64, fs: float) -> int | None:
-    """Return after how many samples from the peak the velocity has fallen to the level beside QRS, and stays there."""
-    reach = velocity[: round(QRS_END_REACH_S * fs)]
-    known = reach[np.isfinite(reach)]
-    if len(known) < QUIET_S * fs:
-        return None
-    floor = float(np.percentile(known, 15))
-    calm = np.isfinite(reach) & (reach <= floor + QRS_EDGE * (velocity[0] - floor))
-    run = max(2, round(QUIET_S * fs))
-    stays = np.convolve(calm, np.ones(run), mode="valid") == run
-    return int(np.argmax(stays)) if stays.any() else None
-
-
-def _spatial_velocity(beat: MeanBeat, fs: float) -> F64:
-    window = max(5, round(SMOOTH_S * fs) // 2 * 2 + 1)
-    slopes = signal.savgol_filter(beat.mv, window, 2, deriv=1, delta=1 / fs, axis=1, mode="nearest")  # NaN spreads by half a window
-    return np.sqrt(_mean_of_known(slopes**2))
-
-
-def _mean_of_known(values: F64) -> F64:
-    """Average over leads; NaN where no lead is known."""
-    known = np.isfinite(values)
-    count = known.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.where(count > 0, np.nan_to_num(values).sum(axis=0) / count, np.nan)
-
-
 def _magnitude(mv: F64, fs: float) -> F64:
     """Return the smoothed root mean square over the leads, less the floor that noise leaves of it."""
     window = max(5, round(2 * SMOOTH_S * fs) // 2 * 2 + 1)
-    power = _mean_of_known(signal.savgol_filter(mv, window, 2, axis=1, mode="nearest") ** 2)
+    power = mean_of_known(signal.savgol_filter(mv, window, 2, axis=1, mode="nearest") ** 2)
     return np.sqrt(power)
 
 
@@ -271,7 +227,7 @@ def _p_onset(beat: MeanBeat, qrs_on_s: float, *, previous_t_s: float, fs: float)
     if rise[peak] < max(P_LEAST_MV, ABOVE_FLOOR * floor) or not _is_constant(beat.singles[:, :, window], fs):
         return "no P wave at a constant distance before QRS"
     start = _tangent(rise[peak::-1], level=floor)
-    if start is None:
+    if start is None or peak - start < P_CLEAR_S * fs:
         return "P does not stand clear of the T before it"
     return float(beat.t_s[window[peak]] - start / fs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,12 +21,15 @@ MIN_ROW_DISTANCE_MM = 6.5
 SAME_ROW_MM = 9.0
 SIDE_BY_SIDE = (1, 2, 3, 4, 6)
 CROWDED = {6: 0.6}  # six leads in a row are rare
-NAME_OFFSETS_MM = (-14.0, 16.0, 1.0)
+NAME_OFFSETS_MM = (-14.0, 16.0, 1.5)
 USUAL_OFFSET_MM, OFFSET_COST = 2.0, 0.01
 NAME_SPREAD_MM, NAME_REACH_MM = 4.0, 8.0
 GAP_COST, ELSEWHERE_COST, BORDER_WORTH = 0.35, 0.3, 0.6
 SHAPE_WORTH, CONTRADICTION_COST, FREE_COST = 0.8, 0.6, 1.2  # in names read for sure
 KNOWN_SHAPES = frozenset(name.removesuffix("-cabrera") for name in LAYOUTS) | {"12x1+1", "12x1+2", "12x1+3"}
+STRETCHES, STRETCH_COST = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2), 2.0
+PITCH_CONFIDENCE, NAMES_FOR_PITCH = 0.5, 4
+LONE_SPACING_MM, MIN_SPACING, IN_LINE_MM, NAMES_FOR_ROW = 30.0, 0.6, 4.0, 2
 SAME_END_MM, ROWS_TO_AGREE, MOST_ROWS = 8.0, 3, 0.6
 NAMES_TO_TRUST = 3
 GUESSED_CONFIDENCE = 0.35
@@ -158,17 +162,17 @@ def solve_layout(
     known = None
     if vouched is not None and len(vouched.all_rows) == len(rows):
         known = [len(leads) for leads in vouched.all_rows]
-    counts, offset = _columns(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known)
+    division = _divide(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known)
+    counts, widths = division.counts, division.widths_mm
     places = [(row, column) for row, n in enumerate(counts) for column in range(n)]
-    at = [
-        _at_column(rows[row], by_row[row], counts[row], offset).get(column, []) for row, column in places
-    ]
+    near = [_at_column(*of_row, division.offset_mm, width) for *of_row, width in zip(rows, by_row, counts, widths)]
+    at = [near[row].get(column, []) for row, column in places]
     order = _best_order(counts, at, vouched)
     shape = _shape_name(counts)
     slots: list[Slot] = []
     offsets: list[tuple[float, float]] = []
     for (row, column), naming in zip(places, order.names, strict=True):
-        start, width = rows[row].start_mm, (rows[row].end_mm - rows[row].start_mm) / counts[row]
+        start, width = rows[row].start_mm, widths[row]
         slots.append(
             Slot(
                 lead=naming.lead, row=row, column=column, columns=counts[row],
@@ -182,7 +186,42 @@ def solve_layout(
     name = order.template if order.template and not order.contradicted else shape
     doubts = name_doubts(slots, contradicted=order.contradicted > 0)
     in_place = tuple(label for names in at for label, _ in names)
+    rows = _as_long_as_divided(rows, counts, widths)
     return PageLayout(name, tuple(rows), tuple(slots), doubts, in_place, order.contradicted > 0, habit)
+
+
+def _as_long_as_divided(rows: list[Row], counts: list[int], widths_mm: list[float]) -> list[Row]:
+    """Let every row reach as far as its columns do; a rhythm strip reaches as far as the longest of them."""
+    ends = [r.start_mm + n * w for r, n, w in zip(rows, counts, widths_mm, strict=True)]
+    last = max((end for end, n in zip(ends, counts, strict=True) if n > 1), default=-np.inf)
+    return [
+        replace(r, end_mm=end if n > 1 else max(r.end_mm, last)) for r, end, n in zip(rows, ends, counts, strict=True)
+    ]
+
+
+def rows_beside_names(layout: PageLayout, labels: Sequence[Label]) -> list[Row]:
+    """Return the rows that were overlooked although their names stand in line with those of the others."""
+    if layout.name_offset_mm is None or not layout.rows:
+        return []
+    dx, dy = layout.name_offset_mm
+    y_rows = [row.y_mm for row in layout.rows]
+    spacing = float(np.median(np.diff(y_rows))) if len(y_rows) > 1 else LONE_SPACING_MM
+    columns = {slot.start_mm + dx for slot in layout.slots if slot.columns > 1}
+    lost = sorted(
+        (label.y_mm - dy, label.x_mm) for label in labels
+        if label.confidence >= PITCH_CONFIDENCE
+        and min(abs(label.y_mm - dy - y) for y in y_rows) > MIN_SPACING * spacing
+        and any(abs(label.x_mm - x) < IN_LINE_MM for x in columns)
+    )  # fmt: skip
+    found = []
+    while lost:
+        y_mm = lost[0][0]
+        together = [item for item in lost if item[0] - y_mm < IN_LINE_MM]
+        lost = lost[len(together) :]
+        if len({round(x / IN_LINE_MM) for _, x in together}) >= NAMES_FOR_ROW:
+            y_mm = float(np.median([y for y, _ in together]))
+            found.append(replace(layout.rows[0], y_mm=y_mm))
+    return found
 
 
 def _common_ends(rows: list[Row]) -> list[Row]:
@@ -233,7 +272,16 @@ def _labels_of_rows(rows: list[Row], labels: list[Label]) -> list[list[Label]]:
     return [sorted(found, key=lambda label: label.x_mm) for found in out]
 
 
-def _columns(
+@dataclass(frozen=True, slots=True)
+class _Division:
+    """How a page's rows are divided: leads per row, where names stand right of a lead's start, and mm per lead."""
+
+    counts: list[int]
+    offset_mm: float
+    widths_mm: list[float]
+
+
+def _divide(
     rows: list[Row],
     by_row: list[list[Label]],
     edges: FloatMap,
@@ -241,45 +289,75 @@ def _columns(
     cell_mm: float,
     origin_mm: tuple[float, float],
     known: list[int] | None,
-) -> tuple[list[int], float]:
-    """Decide how many leads stand side by side in each row, and how far right of its lead's start a name stands.
+) -> _Division:
+    """Decide how many leads stand side by side in each row, how wide they are, and where their names stand.
 
-    All rows share one number of columns (a rhythm strip has one lead) and one habit of placing names: the pair that
-    explains most names with fewest gaps wins.
+    Some first rows share one number of columns (rhythm strips lie below), one pitch and one habit of placing names:
+    whatever explains most names with fewest gaps. The pitch may differ from an equal division of the rows as they
+    were seen: an end may be cut off or faded.
     """
-    if known is not None:
-        offsets = np.arange(*NAME_OFFSETS_MM)
-        totals = [
-            sum(_explained(r, f, m, x) for r, f, m in zip(rows, by_row, known, strict=True)) - _unusual(x)
-            for x in offsets
-        ]
-        return known, float(offsets[int(np.argmax(totals))])
-    best: tuple[float, list[int], float] = (-np.inf, [1] * len(rows), 0.0)
+    best: tuple[float, list[int], float, float] = (-np.inf, [1] * len(rows), 0.0, 1.0)
+    lengths = [row.end_mm - row.start_mm for row in rows]
     borders = {
         n: np.array([_divided(row, n, edges, cell_mm=cell_mm, origin_mm=origin_mm) for row in rows])
         for n in SIDE_BY_SIDE if n > 1
     }  # fmt: skip
+    wanted = {n for n in SIDE_BY_SIDE if known is None or n in known}
+
+    def explained(n: int, offset: float, stretch: float) -> F64:
+        return np.array([
+            _explained(row, found, n, offset, length * stretch / n)
+            for row, found, length in zip(rows, by_row, lengths, strict=True)
+        ])  # fmt: skip
+
     for offset in np.arange(*NAME_OFFSETS_MM):
-        single = np.array([_explained(row, found, 1, offset) for row, found in zip(rows, by_row, strict=True)])
-        for n in SIDE_BY_SIDE:
-            cost = _unusual(offset) + CROWDED.get(n, 0.0)
-            if n == 1:
-                options = [(float(single.sum()), 0)]
-            else:
-                split = np.array([_explained(row, found, n, offset) for row, found in zip(rows, by_row, strict=True)])
-                split += BORDER_WORTH * (borders[n] - 0.25)
-                # rhythm strips lie below: some first rows are divided, the others are not
-                options = [(float(split[:k].sum() + single[k:].sum()), k) for k in range(1, len(rows) + 1)]
-            for score, k in options:
-                counts = [n] * k + [1] * (len(rows) - k)
-                total = score - cost + (SHAPE_WORTH if _shape_name(counts) in KNOWN_SHAPES else 0.0)
-                if total > best[0]:
-                    best = (total, counts, float(offset))
-    return best[1], best[2]
+        unusual = OFFSET_COST * abs(offset - USUAL_OFFSET_MM)
+        single = explained(1, offset, 1.0)
+        if known is None or max(known) == 1:
+            counts = [1] * len(rows)
+            total = float(single.sum()) - unusual + _shape_worth(counts)
+            if total > best[0]:
+                best = (total, counts, float(offset), 1.0)
+        for n in sorted(wanted - {1}):
+            for stretch in STRETCHES:
+                split = explained(n, offset, stretch)
+                if stretch == 1.0:
+                    split += BORDER_WORTH * (borders[n] - 0.25)
+                cost = unusual + CROWDED.get(n, 0.0) + STRETCH_COST * abs(stretch - 1)
+                for k in range(1, len(rows) + 1):
+                    counts = [n] * k + [1] * (len(rows) - k)
+                    if known is not None and counts != known:
+                        continue
+                    total = float(split[:k].sum() + single[k:].sum()) - cost + _shape_worth(counts)
+                    if total > best[0]:
+                        best = (total, counts, float(offset), stretch)
+    _, counts, offset, stretch = best
+    widths = [length * (stretch if n > 1 else 1.0) / n for n, length in zip(counts, lengths, strict=True)]
+    pitch = _pitch(rows, by_row, counts, offset, widths)
+    if pitch is not None:
+        widths = [pitch if n > 1 else width for n, width in zip(counts, widths, strict=True)]
+    return _Division(counts, offset, widths)
 
 
-def _unusual(offset_mm: float) -> float:
-    return OFFSET_COST * abs(offset_mm - USUAL_OFFSET_MM)
+def _pitch(
+    rows: list[Row], by_row: list[list[Label]], counts: list[int], offset: float, widths: list[float]
+) -> float | None:
+    """Return mm per lead as the names themselves say it (they stand alike in every column); None if too few do."""
+    places = [
+        (column, label.x_mm)
+        for row, found, n, width in zip(rows, by_row, counts, widths, strict=True) if n > 1
+        for column, names in _at_column(row, found, n, offset, width).items()
+        for label, _ in names if label.confidence >= PITCH_CONFIDENCE
+    ]  # fmt: skip
+    if len(places) < NAMES_FOR_PITCH or len({column for column, _ in places}) < 2:
+        return None
+    column, x = (np.array(v, np.float64) for v in zip(*places, strict=True))
+    slopes = [(x[j] - x[i]) / (column[j] - column[i]) for i in range(len(x)) for j in range(i) if column[i] != column[j]]
+    return float(np.median(slopes))  # Theil-Sen
+
+
+def _shape_worth(counts: list[int]) -> float:
+    return SHAPE_WORTH if _shape_name(counts) in KNOWN_SHAPES else 0.0
 
 
 def _shape_name(counts: list[int]) -> str:
@@ -292,24 +370,28 @@ def _shape_name(counts: list[int]) -> str:
     return f"{rows}x{columns}" + (f"+{rhythm}" if rhythm else "")
 
 
-def _explained(row: Row, found: list[Label], columns: int, offset_mm: float) -> float:
+def _explained(row: Row, found: list[Label], columns: int, offset_mm: float, width_mm: float) -> float:
     """Score a division of a row: names at expected places, less gaps and names elsewhere."""
-    named = {k: max(w for _, w in at) for k, at in _at_column(row, found, columns, offset_mm).items()}
-    used = {k: max(_weight(x) for x, _ in at) for k, at in _at_column(row, found, columns, offset_mm).items()}
-    elsewhere = sum(_weight(label) for label in found) - sum(used.values())
-    return sum(named.values()) - GAP_COST * (columns - len(named)) - ELSEWHERE_COST * elsewhere
+    if not found:
+        return -GAP_COST * columns
+    near = _at_column(row, found, columns, offset_mm, width_mm).values()
+    named = [max(weight for _, weight in names) for names in near]
+    used = sum(max(_weight(label) for label, _ in names) for names in near)
+    elsewhere = sum(_weight(label) for label in found) - used
+    return sum(named) - GAP_COST * (columns - len(named)) - ELSEWHERE_COST * elsewhere
 
 
-def _at_column(row: Row, found: list[Label], columns: int, offset_mm: float) -> dict[int, list[tuple[Label, float]]]:
+def _at_column(
+    row: Row, found: list[Label], columns: int, offset_mm: float, width_mm: float
+) -> dict[int, list[tuple[Label, float]]]:
     """Return the names near each column's expected place, with their weights there."""
-    width = (row.end_mm - row.start_mm) / columns
     near: dict[int, list[tuple[Label, float]]] = {}
     for label in found:
-        at = (label.x_mm - row.start_mm - offset_mm) / width
-        column = int(np.clip(round(at), 0, columns - 1))
-        miss = (at - column) * width
+        at = (label.x_mm - row.start_mm - offset_mm) / width_mm
+        column = min(max(round(at), 0), columns - 1)
+        miss = (at - column) * width_mm
         if abs(miss) <= NAME_REACH_MM:
-            near.setdefault(column, []).append((label, _weight(label) * float(np.exp(-((miss / NAME_SPREAD_MM) ** 2)))))
+            near.setdefault(column, []).append((label, _weight(label) * math.exp(-((miss / NAME_SPREAD_MM) ** 2))))
     return near
 
 

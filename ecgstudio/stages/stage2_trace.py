@@ -18,7 +18,7 @@ from ecgstudio.core.leads import LEAD_INDEX, LEADS, LIMB_FROM_I_II
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import FloatMap, Runtime, StageError, Status
 from ecgstudio.stages.decode import falling_edges, pair_average, resample_heights, trace_path
-from ecgstudio.stages.layout import GUESSED_CONFIDENCE, Label, PageLayout, Row, Slot, common_ends, find_rows, name_doubts, solve_layout
+from ecgstudio.stages.layout import GUESSED_CONFIDENCE, Label, PageLayout, Row, Slot, common_ends, find_rows, name_doubts, rows_beside_names, solve_layout
 from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.settings import TraceSettings
@@ -86,7 +86,11 @@ def read_traces(
         solve_layout, edges=edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0), wanted=settings.layout
     )
     # only what stands where names are printed is one: noise that was taken for a name must not repel the trace
-    names = solve(list(rows), labels).names
+    sketch = solve(list(rows), labels)
+    beside = rows_beside_names(sketch, labels)
+    if beside:
+        sketch = solve(sorted([*rows, *beside], key=lambda row: row.y_mm), labels)
+    rows, names = sketch.rows, sketch.names
     readings = read_strips(page, grid, rows, runtime=runtime, flip=settings.flip, names=names)
     readings = one_per_trace([r for r in readings if _is_printed(r)])
     if not readings:
@@ -344,8 +348,10 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
     borders: dict[tuple[int, int], float] = {}
     for columns in {s.columns for s in slots if s.columns > 1}:
         rows = sorted({s.row for s in slots if s.columns == columns})
-        start, stop = float(np.median(starts[rows])), float(np.median(stops[rows]))
-        expected = start + np.arange(1, columns) * (stop - start) / columns
+        expected = [
+            float(np.median([s.start_mm for s in slots if (s.columns, s.column) == (columns, k)]))
+            for k in range(1, columns)
+        ]
         # all columns last equally long: what the borders have in common is believed, not what one of them says
         common = float(np.median([_border(at, [readings[r] for r in rows]) - at for at in expected]))
         borders |= {(columns, k): float(at + common) for k, at in enumerate(expected, 1)}

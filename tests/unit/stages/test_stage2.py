@@ -227,8 +227,8 @@ def test_an_axis_without_a_trace_of_its_own_is_no_strip(below_mm: float) -> None
 class Interrupted(TruthRuntime):
     """Sees no trace in some columns of every strip."""
 
-    first: int = 600
-    last: int = 700
+    first: int = 500
+    last: int = 600
 
     def trace(self, strips: FloatMap) -> TraceMaps:
         """Blank half-columns first..last."""
