@@ -12,15 +12,54 @@ import numpy as np
 
 from ecgstudio.core.arrays import F64, check_finite, frozen_array
 from ecgstudio.core.diagnosis import Diagnosis, Finding
-from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import KEYPOINT_NAMES, LEAD_INDEX
+from ecgstudio.core.leads import KEYPOINT_NAMES
+from ecgstudio.core.trace_edit import (
+    TRACE_REACH_MM,
+    XY,
+    TraceAdd,
+    TraceChange,
+    TraceDelete,
+    TraceEdit,
+    TraceErase,
+    TraceMerge,
+    TraceRedraw,
+    TraceRelabel,
+    TraceShift,
+    TraceSplit,
+    apply_traces,
+)
 
-XY = tuple[float, float]
+__all__ = [
+    "KEYPOINT_REACH_MM",
+    "NO_CORRECTIONS",
+    "TRACE_REACH_MM",
+    "XY",
+    "Corrections",
+    "DiagnosisEdit",
+    "FindingEdit",
+    "GridEdit",
+    "KeypointEdit",
+    "KeypointMove",
+    "Review",
+    "TraceAdd",
+    "TraceChange",
+    "TraceDelete",
+    "TraceEdit",
+    "TraceErase",
+    "TraceMerge",
+    "TraceRedraw",
+    "TraceRelabel",
+    "TraceShift",
+    "TraceSplit",
+    "apply_diagnosis",
+    "apply_grid",
+    "apply_keypoints",
+    "apply_traces",
+]
 
 KEYPOINT_REACH_MM = 8.0  # a lead's name is 3 mm tall: a keypoint further away is another one
-TRACE_REACH_MM = 10.0  # two rows of a page are 15 mm or more apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,60 +107,8 @@ class GridEdit:
         object.__setattr__(self, "moves", moves)
         if self.nodes is not None:
             nodes = frozen_array(self.nodes, dtype=np.float64, shape=(None, None, 2), name="nodes")
+            check_finite(nodes, "nodes")
             object.__setattr__(self, "nodes", nodes)
-
-
-@dataclass(frozen=True, slots=True)
-class TraceErase:
-    """Forget the samples of the trace near `from_xy` between its samples nearest to the two places."""
-
-    from_xy: XY
-    to_xy: XY
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TraceRedraw:
-    """Let the trace nearest to the first point follow the polyline `xy` [M >= 2, 2] in page pixels."""
-
-    xy: F64
-
-    def __post_init__(self) -> None:
-        xy = frozen_array(self.xy, dtype=np.float64, shape=(None, 2), name="xy")
-        check_finite(xy, "xy")
-        if len(xy) < 2:
-            raise ValueError("a redrawn line needs at least two points")
-        object.__setattr__(self, "xy", xy)
-
-
-@dataclass(frozen=True, slots=True)
-class TraceRelabel:
-    """Give the trace near `at_xy` to another lead."""
-
-    at_xy: XY
-    lead: str
-
-    def __post_init__(self) -> None:
-        if self.lead not in LEAD_INDEX:
-            raise ValueError(f"{self.lead!r} is no lead")
-
-
-@dataclass(frozen=True, slots=True)
-class TraceShift:
-    """Shift the trace near `at_xy` in time and voltage; its place on the page stays."""
-
-    at_xy: XY
-    shift_s: float
-    shift_mv: float
-
-
-TraceChange = TraceErase | TraceRedraw | TraceRelabel | TraceShift
-
-
-@dataclass(frozen=True, slots=True)
-class TraceEdit:
-    """Corrections of stage 2, applied in order."""
-
-    changes: tuple[TraceChange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +128,35 @@ class DiagnosisEdit:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """A human's word on the page as a whole: who signed it, and when (ISO 8601, UTC)."""
+
+    verdict: Literal["accepted", "rejected"]
+    by: str
+    at: str
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        if self.verdict not in ("accepted", "rejected"):
+            raise ValueError(f"a review says accepted or rejected, not {self.verdict!r}")
+        if not self.by or not self.at:
+            raise ValueError("a review needs who and when")
+
+
+@dataclass(frozen=True, slots=True)
 class Corrections:
     """All corrections of a page; None where the machine's answer stands.
 
-    `review` is the human's word on the page as a whole.
+    `scale_answer`: the human confirmed the scale in spite of evidence against it. `comment` is for the next reader.
     """
 
     keypoints: KeypointEdit | None = None
     grid: GridEdit | None = None
     traces: TraceEdit | None = None
     diagnosis: DiagnosisEdit | None = None
-    review: Literal["accepted", "rejected"] | None = None
+    review: Review | None = None
+    scale_answer: bool = False
+    comment: str = ""
 
 
 NO_CORRECTIONS = Corrections()
@@ -217,23 +222,8 @@ def apply_grid(auto: GridFit | None, edit: GridEdit | None) -> GridFit:
             nodes[row, column] = end
     scale = auto.scale
     if edit.mm_per_s is not None or edit.mm_per_mV is not None:
-        scale = PaperScale(edit.mm_per_s or scale.mm_per_s, edit.mm_per_mV or scale.mm_per_mV, "human")
+        scale = _set_scale(scale, edit)
     return GridFit(nodes, scale, auto.confidence if edit.nodes is None else 1.0)
-
-
-def apply_traces(auto: DigitizedEcg | None, edit: TraceEdit | None, *, grid: GridFit) -> DigitizedEcg:
-    """Return the traces with the edit on top; samples a human drew have confidence 1.
-
-    A change that finds no trace within reach is left out. Raises ValueError if there is no automatic answer.
-    """
-    if auto is None:
-        raise ValueError("without automatic traces there is nothing to correct")
-    traces = list(auto.traces)
-    for change in edit.changes if edit is not None else ():
-        index = _nearest_trace(traces, _place(change), reach_px=TRACE_REACH_MM * grid.px_per_mm)
-        if index is not None:
-            traces[index] = _change_trace(traces[index], change, grid)
-    return DigitizedEcg(tuple(traces), auto.layout, auto.notes)
 
 
 def apply_diagnosis(auto: Diagnosis, edit: DiagnosisEdit | None) -> Diagnosis:
@@ -249,69 +239,10 @@ def apply_diagnosis(auto: Diagnosis, edit: DiagnosisEdit | None) -> Diagnosis:
     )
 
 
-def _place(change: TraceChange) -> XY:
-    match change:
-        case TraceErase():
-            return change.from_xy
-        case TraceRedraw():
-            return (float(change.xy[0, 0]), float(change.xy[0, 1]))
-        case TraceRelabel() | TraceShift():
-            return change.at_xy
-
-
-def _nearest_sample(trace: LeadTrace, xy: XY) -> tuple[int, float]:
-    away = np.hypot(*(trace.xy - xy).T)
-    away = np.where(np.isfinite(away), away, np.inf)
-    index = int(np.argmin(away))
-    return index, float(away[index])
-
-
-def _nearest_trace(traces: list[LeadTrace], xy: XY, *, reach_px: float) -> int | None:
-    away = [_nearest_sample(trace, xy)[1] if len(trace.mv) else math.inf for trace in traces]
-    if not away or min(away) > reach_px:
-        return None
-    return int(np.argmin(away))
-
-
-def _change_trace(trace: LeadTrace, change: TraceChange, grid: GridFit) -> LeadTrace:
-    match change:
-        case TraceErase():
-            ends = sorted(_nearest_sample(trace, xy)[0] for xy in (change.from_xy, change.to_xy))
-            mv, confidence = np.array(trace.mv), np.array(trace.confidence)
-            mv[ends[0] : ends[1] + 1] = np.nan
-            confidence[ends[0] : ends[1] + 1] = 0
-            return replace(trace, mv=mv, confidence=confidence)
-        case TraceRedraw():
-            return _redraw(trace, change.xy, grid)
-        case TraceRelabel():
-            return replace(trace, lead=change.lead)
-        case TraceShift():
-            return replace(trace, t0_s=trace.t0_s + change.shift_s, mv=trace.mv + np.float32(change.shift_mv))
-
-
-def _redraw(trace: LeadTrace, xy: F64, grid: GridFit) -> LeadTrace:
-    """Follow a polyline; time and zero level come from how the trace's own samples lie on the paper."""
-    read = np.isfinite(trace.xy).all(axis=1)
-    mm = np.full(trace.xy.shape, np.nan)
-    mm[read] = grid.to_mm(trace.xy[read])
-    known = np.isfinite(mm).all(axis=1)
-    drawn = grid.to_mm(xy)
-    drawn = drawn[np.isfinite(drawn).all(axis=1)]
-    if not known.any() or not len(drawn):
-        return trace
-    sample_mm = grid.scale.mm_per_s / trace.fs
-    index = np.arange(len(trace.mv))
-    start_mm = np.median(mm[known, 0] - index[known] * sample_mm)
-    x_mm = start_mm + index * sample_mm
-    level = known & np.isfinite(trace.mv)
-    zero_mm = np.median((mm[:, 1] + trace.mv * grid.scale.mm_per_mV)[level if level.any() else known])
-    if not np.isfinite(zero_mm):
-        zero_mm = np.median(mm[known, 1])
-    order = np.argsort(drawn[:, 0], kind="stable")
-    touched = (x_mm >= drawn[order[0], 0]) & (x_mm <= drawn[order[-1], 0])
-    y_mm = np.interp(x_mm[touched], drawn[order, 0], drawn[order, 1])
-    mv, place, confidence = np.array(trace.mv), np.array(trace.xy), np.array(trace.confidence)
-    mv[touched] = (zero_mm - y_mm) / grid.scale.mm_per_mV
-    place[touched] = grid.to_page(np.column_stack([x_mm[touched], y_mm]))
-    confidence[touched] = 1
-    return replace(trace, mv=mv, xy=place, confidence=confidence)
+def _set_scale(scale: PaperScale, edit: GridEdit) -> PaperScale:
+    """Let the human's speed and gain stand; what the paper says of the other one stays, to be compared with it."""
+    if edit.mm_per_s is not None:
+        scale = replace(scale, mm_per_s=edit.mm_per_s, printed_mm_per_s=None, pulse_width_mm=None)
+    if edit.mm_per_mV is not None:
+        scale = replace(scale, mm_per_mV=edit.mm_per_mV, printed_mm_per_mV=None, pulse_height_mm=None)
+    return replace(scale, source="human")
