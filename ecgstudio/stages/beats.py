@@ -31,7 +31,7 @@ ALIKE = 0.85  # correlation from which two beats are of one kind
 ANCHOR_SHARE = 0.85  # a lead that shows this share of all beats can tell how they lie to each other
 SMOOTH_S = 0.018
 QRS_EDGE = 0.06  # of the largest spatial velocity: QRS has begun, has not ended
-QRS_AGAIN, AGAIN_S = 0.22, 0.05  # as fast as this, this near behind a quiet moment: a notch or a delta wave, still QRS
+QRS_AGAIN, AGAIN_S = 0.15, 0.045  # as fast as this, this near behind a quiet moment: a notch or a delta wave, still QRS
 NOISE_MARGIN = 1.35
 QUIET_S = 0.012  # velocity stays low for this long before QRS began and after it ended
 QRS_REACH_S, QRS_END_REACH_S = 0.08, 0.20
@@ -100,7 +100,7 @@ def align_beats(mv: Floats, fs: float, beats_s: F64) -> tuple[F64, Bools]:
         return np.asarray(at / fs, np.float64), alike
     leads_of = np.unique(seen.T, axis=0)
     for pattern in leads_of[leads_of.any(axis=1)]:
-        leads = (seen.T == pattern).all(axis=1)
+        leads = (pattern == seen.T).all(axis=1)
         beats = np.flatnonzero(pattern & alike)
         if len(beats):
             at[beats] += _shifts(wide[np.ix_(beats, leads)], np.ones(len(beats), bool), reach=reach)
@@ -239,7 +239,10 @@ def _windows(mv: F64, at: Indices, before: int, after: int) -> F64:
 
 
 def _alike_to_prevailing(windows: F64, seen: Bools, at: Indices) -> Bools:
-    """Say which beats are of the most frequent kind; a beat that can be compared with none of them is let pass."""
+    """Say which beats are of the most frequent kind.
+
+    A beat that can be compared with none of them passes; one that no lead shows in full does not.
+    """
     x = np.nan_to_num(windows - np.mean(np.nan_to_num(windows), axis=2, keepdims=True)) * seen[:, :, None]
     dot = np.einsum("alt,blt->ab", x, x)
     power = np.einsum("alt,alt,bl->ab", x, x, seen.astype(np.float64))
@@ -251,7 +254,7 @@ def _alike_to_prevailing(windows: F64, seen: Bools, at: Indices) -> Bools:
     lateness = np.array([since[row].mean() if row.any() else 0.0 for row in alike])
     votes = alike.sum(axis=1) + 0.5 * lateness / max(float(lateness.max()), 1e-9)
     chosen = int(np.argmax(votes))
-    return np.asarray(alike[chosen] | ~comparable[chosen], bool)
+    return np.asarray((alike[chosen] | ~comparable[chosen]) & seen.any(axis=1), bool)
 
 
 def _shifts(wide: F64, alike: Bools, *, reach: int) -> Indices:

@@ -145,8 +145,8 @@ def measure_intervals(record: EcgRecord) -> Intervals:
     mv, fs = record.mv.astype(np.float64), record.fs
     beats_s = find_beats(mv, fs)
     beats_s, alike = align_beats(mv, fs, beats_s)
-    if not len(beats_s):
-        return _nothing(beats_s, alike, "no QRS complex was found")
+    if not alike.any():
+        return _nothing(beats_s, alike, "no QRS complex was found in full")
     rr_s = float(np.median(np.diff(beats_s))) if len(beats_s) > 1 else math.nan
     reasons = {} if math.isfinite(rr_s) else {"rate": "a single beat has no rate"}
     if math.isfinite(rr_s) and not RATE_LIMITS[0] <= 60 / rr_s <= RATE_LIMITS[1]:
