@@ -23,9 +23,16 @@ from ecgstudio.stages import stage1_grid, stage2_trace
 from ecgstudio.stages.assemble import assemble
 from ecgstudio.stages.contract import NULL_STATUS, Runtime, StageError
 from ecgstudio.stages.decode import pair_average, trace_path
-from ecgstudio.stages.layout import PageLayout, Row, Slot
+from ecgstudio.stages.printed import PageLayout, Row, Slot
 from ecgstudio.stages.settings import PipelineSettings
-from ecgstudio.stages.stage2_trace import STRIP_HALF_MM, STRIP_MARGIN_MM, TALL_HALF_MM, StripReading
+from ecgstudio.stages.strip_reading import (
+    CLIPPED_MM,
+    STRIP_HALF_MM,
+    STRIP_MARGIN_MM,
+    TALL_HALF_MM,
+    StripReading,
+    read_strips,
+)
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 from training.configs import TraceTraining
 from training.metrics import score_record
@@ -173,7 +180,7 @@ def error_budget(
         scaled = replace(fitted, scale=scale)
         rungs["scale"] = snr_db(_attempt(lambda: read(scaled)))
     rungs["grid"] = snr_db(_attempt(lambda: read(grid)))
-    readings = stage2_trace.read_strips(page, grid, layout.rows, runtime=runtime, flip=settings.traces.flip)
+    readings = read_strips(page, grid, layout.rows, runtime=runtime, flip=settings.traces.flip)
     refined = tuple(stage2_trace.refine_slots(layout, readings))
     rungs["layout"] = snr_db(_record(mapped, refined, readings, grid, settings=settings))
     rungs["ends"] = snr_db(_record(mapped, layout.slots, readings, grid, settings=settings))
@@ -202,7 +209,7 @@ def _record(
     origin_mm = min(slot.start_mm for slot in slots)
     traces = []
     for slot, lead in zip(slots, (lead for row in _rows(page) for lead in row), strict=True):
-        trace = stage2_trace._lead_trace(slot, readings[slot.row], grid, origin_mm)
+        trace = stage2_trace.lead_trace(slot, readings[slot.row], grid, origin_mm)
         if trace is not None:
             traces.append(_with_gain(trace, grid.scale.mm_per_mV / lead.mm_per_mV))
     return _attempt(lambda: assemble(DigitizedEcg(tuple(traces), "truth"), grid, settings=settings.assemble))
@@ -257,7 +264,7 @@ def ideal_readings(page: MappedPage, grid: GridFit, *, whole_sheet: bool) -> lis
 def _half_px(row: Row, leads: list[LeadTruth], *, top_mm: float) -> int:
     """Return half the height of the strip that stage 2 ends up with for this ink."""
     reach_mm = max(float(np.abs(lead.line_mm[:, 1] - top_mm - row.y_mm).max()) for lead in leads)
-    half_mm = STRIP_HALF_MM if reach_mm < STRIP_HALF_MM - stage2_trace.CLIPPED_MM else TALL_HALF_MM
+    half_mm = STRIP_HALF_MM if reach_mm < STRIP_HALF_MM - CLIPPED_MM else TALL_HALF_MM
     return round(half_mm * STRIP_PX_PER_MM / 16) * 16
 
 

@@ -12,7 +12,9 @@ from scipy import ndimage
 from scipy.signal import find_peaks
 
 from ecgstudio.core.arrays import F64
-from ecgstudio.core.leads import LAYOUTS, LEAD_INDEX, LEADS, Layout
+from ecgstudio.core.leads import LAYOUTS
+from ecgstudio.stages.lead_order import GAP_COST, best_order, name_doubts, shape_name
+from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 
 FloatMap = NDArray[np.float32]
 
@@ -24,66 +26,13 @@ CROWDED = {6: 0.6}  # six leads in a row are rare
 NAME_OFFSETS_MM = (-14.0, 16.0, 1.5)
 USUAL_OFFSET_MM, OFFSET_COST = 2.0, 0.01
 NAME_SPREAD_MM, NAME_REACH_MM = 4.0, 8.0
-GAP_COST, ELSEWHERE_COST, BORDER_WORTH = 0.35, 0.3, 0.6
-SHAPE_WORTH, CONTRADICTION_COST, FREE_COST = 0.8, 0.6, 1.2  # in names read for sure
+ELSEWHERE_COST, BORDER_WORTH = 0.3, 0.6
+SHAPE_WORTH = 0.8  # in names read for sure
 KNOWN_SHAPES = frozenset(name.removesuffix("-cabrera") for name in LAYOUTS) | {"12x1+1", "12x1+2", "12x1+3"}
-STRETCHES, STRETCH_COST = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2), 2.0
+STRETCHES, STRETCH_COST = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3), 2.0
 PITCH_CONFIDENCE, NAMES_FOR_PITCH = 0.5, 4
 LONE_SPACING_MM, MIN_SPACING, IN_LINE_MM, NAMES_FOR_ROW = 30.0, 0.6, 4.0, 2
 SAME_END_MM, ROWS_TO_AGREE, MOST_ROWS = 8.0, 3, 0.6
-NAMES_TO_TRUST = 3
-GUESSED_CONFIDENCE = 0.35
-UNLABELLED_CONFIDENCE = 0.12
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A printed lead name at a paper position."""
-
-    lead: str
-    x_mm: float
-    y_mm: float
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A strip: the height of its axis and where its ink starts and ends."""
-
-    y_mm: float
-    start_mm: float
-    end_mm: float
-    strength: float
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One lead's place: row number, span on the paper, and how sure its name is (read or only inferred)."""
-
-    lead: str
-    row: int
-    column: int
-    columns: int
-    start_mm: float
-    end_mm: float
-    confidence: float
-    read: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PageLayout:
-    """What is printed where; `name` is a template's name or rows x columns.
-
-    A slot without a lead could not be named.
-    """
-
-    name: str
-    rows: tuple[Row, ...]
-    slots: tuple[Slot, ...]
-    notes: tuple[str, ...] = ()
-    names: tuple[Label, ...] = ()  # those that stand where names are printed; others that were read are something else
-    contradicted: bool = False  # a name was read that the template does not have there
-    name_offset_mm: tuple[float, float] | None = None  # from a slot's start and axis to its name; None: none was read
 
 
 def find_rows(axis: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]) -> list[Row]:
@@ -165,10 +114,13 @@ def solve_layout(
     division = _divide(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known)
     counts, widths = division.counts, division.widths_mm
     places = [(row, column) for row, n in enumerate(counts) for column in range(n)]
-    near = [_at_column(*of_row, division.offset_mm, width) for *of_row, width in zip(rows, by_row, counts, widths)]
+    near = [
+        _at_column(row, found, n, division.offset_mm, width)
+        for row, found, n, width in zip(rows, by_row, counts, widths, strict=True)
+    ]
     at = [near[row].get(column, []) for row, column in places]
-    order = _best_order(counts, at, vouched)
-    shape = _shape_name(counts)
+    order = best_order(counts, at, vouched)
+    shape = shape_name(counts)
     slots: list[Slot] = []
     offsets: list[tuple[float, float]] = []
     for (row, column), naming in zip(places, order.names, strict=True):
@@ -352,22 +304,14 @@ def _pitch(
     if len(places) < NAMES_FOR_PITCH or len({column for column, _ in places}) < 2:
         return None
     column, x = (np.array(v, np.float64) for v in zip(*places, strict=True))
-    slopes = [(x[j] - x[i]) / (column[j] - column[i]) for i in range(len(x)) for j in range(i) if column[i] != column[j]]
+    slopes = [
+        (x[j] - x[i]) / (column[j] - column[i]) for i in range(len(x)) for j in range(i) if column[i] != column[j]
+    ]
     return float(np.median(slopes))  # Theil-Sen
 
 
 def _shape_worth(counts: list[int]) -> float:
-    return SHAPE_WORTH if _shape_name(counts) in KNOWN_SHAPES else 0.0
-
-
-def _shape_name(counts: list[int]) -> str:
-    """Return "3x4+1" for rows of 4, 4, 4 and 1 leads; beyond twelve, single strips are rhythm strips."""
-    grid = [n for n in counts if n > 1]
-    if grid:
-        rows, columns, rhythm = len(grid), max(set(grid), key=grid.count), sum(n == 1 for n in counts)
-    else:
-        rows, columns, rhythm = min(len(counts), len(LEAD_INDEX)), 1, max(0, len(counts) - len(LEAD_INDEX))
-    return f"{rows}x{columns}" + (f"+{rhythm}" if rhythm else "")
+    return SHAPE_WORTH if shape_name(counts) in KNOWN_SHAPES else 0.0
 
 
 def _explained(row: Row, found: list[Label], columns: int, offset_mm: float, width_mm: float) -> float:
@@ -409,131 +353,3 @@ def _divided(row: Row, columns: int, edges: FloatMap, *, cell_mm: float, origin_
         x = int((row.start_mm + k * (row.end_mm - row.start_mm) / columns - origin_mm[0]) / cell_mm)
         found.append(float(band[max(0, x - 4) : x + 5].max(initial=0.0)))
     return float(np.mean(found))
-
-
-@dataclass(frozen=True, slots=True)
-class _Naming:
-    """The lead of one slot, and the printed name that says so, if one was read."""
-
-    lead: str = ""
-    confidence: float = 0.0
-    label: Label | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """A way of naming all slots; `template` is empty where the page's own names decide alone."""
-
-    score: float
-    names: tuple[_Naming, ...]
-    template: str = ""
-    contradicted: int = 0
-
-
-Candidates = list[list[tuple[Label, float]]]
-
-
-def _best_order(counts: list[int], at: Candidates, vouched: Layout | None) -> _Order:
-    """Choose between the known orders of leads and whatever the names say.
-
-    A known order is believed against a single misread name; two names that changed places are enough to refute it.
-    """
-    slot_columns = [n for n in counts for _ in range(n)]
-    if vouched is not None:
-        orders = [(vouched.name, vouched.all_rows)]
-    else:
-        orders = _known_orders(counts)
-    options = [_as_template(name, leads, counts, at, slot_columns) for name, leads in orders]
-    if vouched is None or not options:
-        options.append(_as_read(at, slot_columns))
-    return max(options, key=lambda order: order.score)
-
-
-def _known_orders(counts: list[int]) -> list[tuple[str, tuple[tuple[str, ...], ...]]]:
-    """Return the orders of leads that are usual for rows of so many leads, by name."""
-    shape = _shape_name(counts)
-    known = []
-    for template in LAYOUTS.values():
-        base = template.name.removesuffix("-cabrera")
-        if base == shape:
-            known.append((template.name, template.all_rows))
-        elif shape not in LAYOUTS and base == shape.partition("+")[0] and not template.rhythm:
-            rhythm = tuple(("",) for _ in range(len(counts) - len(template.rows)))
-            known.append((shape + template.name.removeprefix(base), template.rows + rhythm))
-    if shape == "6x1":
-        known.append(("6x1-chest", tuple((lead,) for lead in LEADS[6:])))
-    return known
-
-
-def _as_template(
-    name: str, leads: tuple[tuple[str, ...], ...], counts: list[int], at: Candidates, slot_columns: list[int]
-) -> _Order:
-    """Name the slots by a template, as far as what was read does not contradict it too much."""
-    expected = [lead for row in leads for lead in row]
-    if [len(row) for row in leads] != counts:
-        return _Order(-np.inf, tuple(_Naming() for _ in at), name)
-    wide = max(counts)
-    score, agree, contradicted = 0.0, 0, []
-    chosen: list[_Naming] = []
-    for i, (lead, names) in enumerate(zip(expected, at, strict=True)):
-        is_rhythm = slot_columns[i] < wide or i >= len(LEAD_INDEX)
-        own = [(x, w) for x, w in names if is_rhythm or x.lead == lead]
-        if own:
-            label, weight = max(own, key=lambda item: item[1])
-            score, agree = score + weight, agree + (not is_rhythm)
-            chosen.append(_Naming(label.lead, label.confidence, label))
-            continue
-        score -= GAP_COST
-        if names:
-            score -= CONTRADICTION_COST * max(w for _, w in names)
-            contradicted.append(i)
-        chosen.append(_Naming(lead, GUESSED_CONFIDENCE))
-    # what merely follows from the template is worth little where the template itself is in doubt
-    trusted = agree >= NAMES_TO_TRUST and not contradicted
-    chosen = [
-        x if x.label is not None or trusted else replace(x, confidence=UNLABELLED_CONFIDENCE if x.lead else 0.0)
-        for x in chosen
-    ]
-    return _Order(score, tuple(chosen), name, len(contradicted))
-
-
-def _as_read(at: Candidates, slot_columns: list[int]) -> _Order:
-    """Name every slot by the name that stands there; a lead that was read twice keeps its surest place."""
-    best = [max(names, key=lambda item: item[1]) if names else None for names in at]
-    single = all(n == 1 for n in slot_columns)
-    spare = max(0, len(at) - len(LEAD_INDEX)) if single else 0  # that many strips may repeat a lead
-    taken: set[tuple[str, int]] = set()
-    names = [_Naming() for _ in at]
-    score = -FREE_COST
-    for i in sorted((i for i, b in enumerate(best) if b is not None), key=lambda i: -(best[i] or (None, 0.0))[1]):
-        label, weight = best[i] or (Label("", 0, 0, 0), 0.0)
-        key = label.lead, slot_columns[i]
-        if key in taken:
-            if not spare:
-                continue
-            spare -= 1
-        taken.add(key)
-        names[i] = _Naming(label.lead, label.confidence, label)
-        score += weight
-    unnamed = [i for i, x in enumerate(names) if not x.lead]
-    score -= GAP_COST * len(unnamed)
-    rest = [lead for lead in LEAD_INDEX if lead not in {x.lead for x in names}]
-    if len(unnamed) == 1 and len(rest) == 1:  # whatever the order, the last name goes to the last strip
-        names[unnamed[0]] = _Naming(rest[0], GUESSED_CONFIDENCE)
-    return _Order(score, tuple(names))
-
-
-def name_doubts(slots: Sequence[Slot], *, contradicted: bool) -> tuple[str, ...]:
-    """Say in words which names were not read, and whether one that was read does not fit."""
-    inferred = [s.lead for s in slots if s.lead and not s.read and s.confidence <= GUESSED_CONFIDENCE]
-    nameless = sum(not s.lead for s in slots)
-    notes = []
-    if inferred and not any(s.read for s in slots):
-        notes.append("no lead name could be read: standard order assumed")
-    elif inferred:
-        notes.append(f"lead name(s) not read, inferred from the layout: {', '.join(inferred)}")
-    if contradicted:
-        notes.append("a printed lead name does not fit the layout: check the order of the leads")
-    if nameless:
-        notes.append(f"{nameless} strip(s) without a readable name were left out")
-    return tuple(notes)

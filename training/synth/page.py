@@ -132,7 +132,8 @@ def _lay_out(mv: Floats, fs: float, style: PageStyle, rng: Rng) -> list[LeadTrut
             y = zero_mm - values * gain
             lead = LeadTruth(
                 lead=name, row=row, column=column, t0_s=t0_s if style.sequential else 0.0,
-                start_mm=start_mm, end_mm=float(x[-1]), axis_mm=float(np.median(y)), zero_mm=zero_mm, line_mm=np.stack([x, y], axis=1), mm_per_mV=gain,
+                start_mm=start_mm, end_mm=float(x[-1]), axis_mm=float(np.median(y)),
+                zero_mm=zero_mm, line_mm=np.stack([x, y], axis=1), mm_per_mV=gain,
             )  # fmt: skip
             leads.append(lead)
     return leads

@@ -98,7 +98,8 @@ def _sample_style(rng: np.random.Generator) -> PageStyle:
     return replace(
         style, rows=(*rows, RowStyle(("II",), rhythm=True)), size_mm=(280.0, 180.0), left_mm=20.0, width_mm=250.0,
         row_mm=(48.0, 81.0, 114.0, 147.0), mm_per_s=25.0, mm_per_mV=(10.0, 10.0), sequential=True, gap_mm=0.0,
-        separator="tick", separator_mm=5.0, separator_thick_mm=0.3, pulse="left", pulse_gap_mm=0.5, pulse_flat_mm=1.0, label_place="above", label_dx_mm=1.0,
+        separator="tick", separator_mm=5.0, separator_thick_mm=0.3, pulse="left",
+        pulse_gap_mm=0.5, pulse_flat_mm=1.0, label_place="above", label_dx_mm=1.0,
         label_dy_mm=-7.0, label_height_mm=2.8, label_case="normal", labels_missing=0.0, grid="full",
         grid_origin_mm=(0.0, 0.0), grid_box_mm=(5.0, 25.0, 275.0, 170.0), grid_ink=(235, 120, 120), minor_alpha=0.45,
         major_alpha=0.85, minor_mm=0.12, major_mm=0.25, paper=(255, 252, 246), ink=(20, 20, 26), trace_mm=0.3,

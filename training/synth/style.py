@@ -139,7 +139,9 @@ def random_style(rng: Rng, *, layout: str | None = None) -> PageStyle:
     width = float(rng.choice([250.0, 125.0, rng.uniform(150, 262)], p=[0.8 - half, half, 0.2]))
     gain = float(rng.choice([10.0, 5.0, 20.0], p=[0.86, 0.08, 0.06]))
     chest = gain / 2 if gain == 10.0 and rng.random() < 0.05 else gain
-    spacing = float(np.clip(rng.normal({12: 14.5, 13: 14.0, 7: 24, 6: 25}.get(n, 32.0), 3.5), 9.5 if n >= 12 else 15, 48))
+    spacing = float(
+        np.clip(rng.normal({12: 14.5, 13: 14.0, 7: 24, 6: 25}.get(n, 32.0), 3.5), 9.5 if n >= 12 else 15, 48)
+    )
     margin_left = float(rng.choice([rng.uniform(1, 8), rng.uniform(8, 22)], p=[0.35, 0.65]))
     pulse = pick(rng, {"none": 0.28, "left": 0.5, "first": 0.1, "right": 0.12})
     lead_in = margin_left + (rng.uniform(7, 11) if pulse in ("left", "first") else 0.0)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.leads import LAYOUTS, LEADS, Layout
 from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.layout import Label, PageLayout, Row, find_rows, solve_layout
+from ecgstudio.stages.layout import find_rows, solve_layout
+from ecgstudio.stages.printed import Label, PageLayout, Row
 
 CELL_MM = 0.8
 patient = settings(deadline=None, max_examples=25)

@@ -12,9 +12,10 @@ from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LAYOUTS, LEADS
 from ecgstudio.stages.contract import NULL_STATUS, Cancelled, FloatMap, GridMaps, Image, Runtime, StageError, TraceMaps
-from ecgstudio.stages.layout import Row
+from ecgstudio.stages.printed import Row
 from ecgstudio.stages.settings import TraceSettings
-from ecgstudio.stages.stage2_trace import read_strips, read_traces
+from ecgstudio.stages.stage2_trace import read_traces
+from ecgstudio.stages.strip_reading import read_strips
 from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
 from training.synth.truth import LeadTruth
 
@@ -47,9 +48,7 @@ def without_names(synth: SynthPage, *lost: str) -> Keypoints:
     lies = true_keypoints(synth)
     last = max(i for i, name in enumerate(lies.names) if name in LEADS)
     keep = [name not in lost and not ("rhythm" in lost and i == last) for i, name in enumerate(lies.names)]
-    return replace(
-        lies, names=tuple(np.array(lies.names)[keep]), xy=lies.xy[keep], confidence=lies.confidence[keep]
-    )
+    return replace(lies, names=tuple(np.array(lies.names)[keep]), xy=lies.xy[keep], confidence=lies.confidence[keep])
 
 
 def pairs(synth: SynthPage, ecg: DigitizedEcg) -> list[tuple[LeadTruth, LeadTrace]]:

@@ -1,0 +1,55 @@
+"""What is printed where on a page: names, rows, and the slots that leads take; values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A printed lead name at a paper position."""
+
+    lead: str
+    x_mm: float
+    y_mm: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A strip: the height of its axis and where its ink starts and ends."""
+
+    y_mm: float
+    start_mm: float
+    end_mm: float
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One lead's place: row number, span on the paper, and how sure its name is (read or only inferred)."""
+
+    lead: str
+    row: int
+    column: int
+    columns: int
+    start_mm: float
+    end_mm: float
+    confidence: float
+    read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageLayout:
+    """What is printed where; `name` is a template's name or rows x columns.
+
+    A slot without a lead could not be named.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    slots: tuple[Slot, ...]
+    notes: tuple[str, ...] = ()
+    names: tuple[Label, ...] = ()  # those that stand where names are printed; others that were read are something else
+    contradicted: bool = False  # a name was read that the template does not have there
+    name_offset_mm: tuple[float, float] | None = None  # from a slot's start and axis to its name; None: none was read

@@ -1,0 +1,232 @@
+"""Reading strips: cutting each row from the page, asking the trace network, following the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.grid import GridFit
+from ecgstudio.core.page import Page
+from ecgstudio.stages.contract import FloatMap, Runtime, StageError
+from ecgstudio.stages.decode import falling_edges, pair_average, trace_path
+from ecgstudio.stages.printed import Label, Row
+from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
+
+STRIP_HALF_MM = 30.0
+TALL_HALF_MM = 54.0
+STRIP_MARGIN_MM = 12.0
+CLIPPED_MM = 3.0
+MIN_PRINTED = 0.4
+FLIP_AGREE_PX = 10.0
+NAME_PENALTY = np.float32(5.0)  # nats
+NAME_HALF_MM, NAME_HALF_MM_PER_LETTER, NAME_HALF_HEIGHT_MM = 0.8, 0.95, 2.2
+SAME_TRACE_MM = 1.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StripReading:
+    """One row as read: heights in strip pixels per whole column, with probabilities.
+
+    Column i lies at x0 + (i + 0.5) / 8 mm.
+    """
+
+    row: Row
+    x0_mm: float
+    centre_mm: float
+    half_px: int
+    height_px: F64
+    mass: F64
+    presence: F64
+    boundary: F64  # per half-column
+    presence_half: F64
+
+    def x_px(self, x_mm: float | F64) -> F64:
+        """Return whole-column coordinates of paper x."""
+        return np.asarray((np.asarray(x_mm) - self.x0_mm) * STRIP_PX_PER_MM - 0.5)
+
+
+def read_strips(
+    page: Page,
+    grid: GridFit,
+    rows: tuple[Row, ...],
+    *,
+    runtime: Runtime,
+    flip: bool = False,
+    names: Sequence[Label] = (),
+) -> list[StripReading]:
+    """Read all rows; a row whose trace touches the strip's edge is read again with a taller strip."""
+    # one span for all, read again or not: strips are compared column by column
+    span_mm = min(r.start_mm for r in rows) - STRIP_MARGIN_MM, max(r.end_mm for r in rows) + STRIP_MARGIN_MM
+    readings = _read(page, grid, rows, span_mm=span_mm, half_mm=STRIP_HALF_MM, runtime=runtime, flip=flip, names=names)
+    for i, reading in enumerate(readings):
+        printed = reading.presence > 0.5
+        if not printed.any():
+            continue
+        away = np.abs(reading.height_px - reading.half_px)[printed] / STRIP_PX_PER_MM
+        if away.max() > STRIP_HALF_MM - CLIPPED_MM:
+            (readings[i],) = _read(
+                page, grid, (rows[i],), span_mm=span_mm, half_mm=TALL_HALF_MM, runtime=runtime, flip=flip, names=names
+            )
+    return readings
+
+
+def _read(
+    page: Page,
+    grid: GridFit,
+    rows: tuple[Row, ...],
+    *,
+    span_mm: tuple[float, float],
+    half_mm: float,
+    runtime: Runtime,
+    flip: bool,
+    names: Sequence[Label],
+) -> list[StripReading]:
+    half_px = round(half_mm * STRIP_PX_PER_MM / 16) * 16
+    start, end = span_mm
+    width = int(-(-(end - start) * STRIP_PX_PER_MM // 32) * 32)
+    strips = normalised(np.stack([
+        cut_strip(page, grid, x0_mm=start, centre_mm=row.y_mm, half_px=half_px, width_px=width) for row in rows
+    ]))  # fmt: skip
+    maps = runtime.trace(strips)
+    height, mass = trace_path(_beside_names(maps.columns, rows, names, x0_mm=start, half_px=half_px))
+    presence, boundary = maps.presence.astype(np.float64), maps.boundary.astype(np.float64)
+    if flip:
+        mirrored = runtime.trace(np.ascontiguousarray(strips[..., ::-1]))
+        turned = np.ascontiguousarray(mirrored.columns[..., ::-1])
+        other, other_mass = trace_path(_beside_names(turned, rows, names, x0_mm=start, half_px=half_px))
+        agree = np.abs(height - other) < FLIP_AGREE_PX  # two different strokes have no meaningful middle
+        surer = np.where(mass >= other_mass, height, other)
+        height, mass = np.where(agree, (height + other) / 2, surer), np.minimum(mass, other_mass)
+        presence = (presence + mirrored.presence[..., ::-1]) / 2
+        boundary = (boundary + mirrored.boundary[..., ::-1]) / 2
+    return [
+        StripReading(
+            row=row,
+            x0_mm=start,
+            centre_mm=row.y_mm,
+            half_px=half_px,
+            height_px=pair_average(height[i]),
+            mass=pair_average(mass[i]),
+            presence=pair_average(presence[i]),
+            boundary=boundary[i],
+            presence_half=presence[i],
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+def _beside_names(
+    columns: FloatMap, rows: tuple[Row, ...], names: Sequence[Label], *, x0_mm: float, half_px: int
+) -> FloatMap:
+    """Make it unlikely that a trace runs along a printed name: a V under a beat looks like an S wave.
+
+    Only an alternative elsewhere in the column can win by this; a trace that does cross a name is still followed.
+    """
+    out = columns.copy()
+    for i, row in enumerate(rows):
+        touched = np.zeros(out.shape[2], bool)
+        for name in names:
+            half_width_mm = NAME_HALF_MM + NAME_HALF_MM_PER_LETTER * len(name.lead)
+            top = round((name.y_mm - NAME_HALF_HEIGHT_MM - row.y_mm) * STRIP_PX_PER_MM) + half_px
+            bottom = round((name.y_mm + NAME_HALF_HEIGHT_MM - row.y_mm) * STRIP_PX_PER_MM) + half_px
+            left, right = (round((name.x_mm + side * half_width_mm - x0_mm) * 2 * STRIP_PX_PER_MM) for side in (-1, 1))
+            top, left = max(top, 0), max(left, 0)
+            if bottom > top and right > left:
+                out[i, top:bottom, left:right] -= NAME_PENALTY
+                touched[left:right] = True
+        if touched.any():
+            part = out[i][:, touched]
+            out[i][:, touched] = part - np.log(np.exp(part).sum(axis=0))
+    return out
+
+
+def printed_strips(readings: list[StripReading]) -> list[StripReading]:
+    """Keep the strips along which a trace was followed, each once; raises StageError if there is none."""
+    kept = one_per_trace([reading for reading in readings if _is_printed(reading)])
+    if not kept:
+        raise StageError("traces", "no ECG strip could be followed", "check the grid, or draw the traces by hand")
+    return [_ending_where_seen(reading) for reading in kept]
+
+
+def read_beside_names(
+    page: Page,
+    grid: GridFit,
+    readings: list[StripReading],
+    names: Sequence[Label],
+    *,
+    before: Sequence[Label],
+    runtime: Runtime,
+    flip: bool,
+) -> list[StripReading]:
+    """Read those strips again whose trace runs through a printed name that was not known to be one before."""
+    fresh = [name for name in names if name not in before]
+    out = list(readings)
+    for i, reading in enumerate(readings):
+        if any(_runs_through(reading, name) for name in fresh):
+            span_mm = reading.x0_mm, reading.x0_mm + len(reading.height_px) / STRIP_PX_PER_MM
+            half_mm = reading.half_px / STRIP_PX_PER_MM
+            (again,) = _read(
+                page, grid, (reading.row,), span_mm=span_mm, half_mm=half_mm, runtime=runtime, flip=flip, names=names
+            )
+            out[i] = _ending_where_seen(again)
+    return out
+
+
+def _runs_through(reading: StripReading, name: Label) -> bool:
+    half_mm = NAME_HALF_MM + NAME_HALF_MM_PER_LETTER * len(name.lead)
+    low, high = (int(np.clip(reading.x_px(name.x_mm + s * half_mm), 0, len(reading.height_px))) for s in (-1, 1))
+    return bool((np.abs(_y_mm(reading)[low:high] - name.y_mm) < NAME_HALF_HEIGHT_MM).any())
+
+
+def _is_printed(reading: StripReading) -> bool:
+    """Tell whether a trace runs along most of a strip."""
+    ends = reading.x_px(np.array([reading.row.start_mm, reading.row.end_mm]))
+    low, high = np.clip(ends, 0, len(reading.presence)).astype(int)
+    span = reading.presence[low:high]
+    return bool(len(span) and (span > 0.5).mean() > MIN_PRINTED)
+
+
+def one_per_trace(readings: list[StripReading]) -> list[StripReading]:
+    """Where two strips followed the same trace, keep the one whose axis lies nearer to it."""
+    kept: list[StripReading] = []
+    for reading in readings:
+        if kept and _same_trace(kept[-1], reading):
+            if _distance_mm(reading) < _distance_mm(kept[-1]):
+                kept[-1] = reading
+            continue
+        kept.append(reading)
+    return kept
+
+
+def _y_mm(reading: StripReading) -> F64:
+    return np.asarray(reading.centre_mm + (reading.height_px - reading.half_px + 0.5) / STRIP_PX_PER_MM)
+
+
+def _same_trace(a: StripReading, b: StripReading) -> bool:
+    n = min(len(a.height_px), len(b.height_px))
+    both = (a.presence[:n] > 0.5) & (b.presence[:n] > 0.5)
+    return bool(both.sum() > 40 and (np.abs(_y_mm(a)[:n] - _y_mm(b)[:n])[both] < SAME_TRACE_MM).mean() > 0.5)
+
+
+def _distance_mm(reading: StripReading) -> float:
+    present = reading.presence > 0.5
+    return float(abs(np.median(_y_mm(reading)[present]) - reading.centre_mm)) if present.any() else np.inf
+
+
+def _ending_where_seen(reading: StripReading) -> StripReading:
+    first, last = row_ends(reading)
+    return replace(reading, row=replace(reading.row, start_mm=first, end_mm=last))
+
+
+def row_ends(reading: StripReading) -> tuple[float, float]:
+    """Return the first and last mm of a row by the presence of its trace, near where stage 1 saw its axis."""
+    stretches = falling_edges(reading.presence_half)
+    half_mm = 0.5 / STRIP_PX_PER_MM
+    spans = [(reading.x0_mm + a * half_mm, reading.x0_mm + (b + 1) * half_mm) for a, b in stretches]
+    spans = [s for s in spans if s[1] > reading.row.start_mm and s[0] < reading.row.end_mm and s[1] - s[0] > 5]
+    if not spans:
+        return reading.row.start_mm, reading.row.end_mm
+    return min(s[0] for s in spans), max(s[1] for s in spans)

@@ -1,0 +1,142 @@
+"""What strips have in common: the same beats, the same lead twice, the third limb lead that two others make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.leads import LEADS, LIMB_FROM_I_II
+from ecgstudio.stages.lead_order import GUESSED_CONFIDENCE
+from ecgstudio.stages.printed import Slot
+from ecgstudio.stages.strip_reading import StripReading
+
+TWIN_LIKENESS = 0.7
+TWIN_TIMES, EXPECTED_TIMES, MISREAD_TIMES = 1.3, 2.0, 4.0  # by how much the rival's misfit must be larger
+LIMB_LEADS = LEADS[:6]
+SAME_BEATS, SAME_BEATS_ALONE = 0.6, 0.75  # correlation of beats; more is asked where no rhythm strip can object
+SYNCHRONY_REACH_PX = 6
+
+
+def columns_are_simultaneous(slots: list[Slot], readings: list[StripReading]) -> bool:
+    """Tell whether all columns show the same seconds, by when their beats come.
+
+    Carts print columns one after the other in time, or the same seconds side by side; no mark on the paper says which.
+    The beats do: they repeat those of the first column exactly, or go on with those of the rhythm strip.
+    """
+    columns = max((s.columns for s in slots), default=1)
+    parts = [[s for s in slots if s.columns == columns and s.column == k] for k in range(columns)]
+    if columns == 1 or not all(parts):
+        return False
+    spans = [(part[0].start_mm, part[0].end_mm) for part in parts]
+    activity = [
+        sum((_activity(readings[s.row], *span) for s in part), start=np.zeros(1))
+        for part, span in zip(parts, spans, strict=True)
+    ]
+    rhythm = [readings[s.row] for s in slots if s.columns == 1]
+    for k in range(1, columns):
+        same = _synchrony(activity[0], activity[k])
+        going_on = max((_synchrony(_activity(r, *spans[k]), activity[k]) for r in rhythm), default=0.0)
+        if same < (SAME_BEATS_ALONE if not rhythm else SAME_BEATS) or same < going_on:
+            return False
+    return True
+
+
+def _activity(reading: StripReading, start_mm: float, end_mm: float) -> F64:
+    """Return how fast a trace moves along a span: the beats stand out."""
+    low, high = (int(np.clip(reading.x_px(x), 0, len(reading.height_px))) for x in (start_mm + 1.0, end_mm - 1.0))
+    speed = np.abs(np.diff(reading.height_px[low:high]))
+    if len(speed) < 50:
+        return np.zeros(1)
+    smooth = ndimage.gaussian_filter1d(np.minimum(speed, np.percentile(speed, 99)), 3.0)
+    beats = np.maximum(smooth - 1.5 * np.median(smooth), 0)  # a noisy lead must not drown the others
+    return np.asarray(beats / (np.percentile(beats, 98) + 0.05))
+
+
+def _synchrony(a: F64, b: F64) -> float:
+    """Return the correlation of two activities that start together, allowing a few pixels."""
+    n = min(len(a), len(b)) - 2 * SYNCHRONY_REACH_PX
+    if n < 100:
+        return 0.0
+    middle = a[SYNCHRONY_REACH_PX : SYNCHRONY_REACH_PX + n]
+    return float(max(np.corrcoef(middle, b[k : k + n])[0, 1] for k in range(2 * SYNCHRONY_REACH_PX + 1)))
+
+
+def name_rhythm_strips(slots: list[Slot], readings: list[StripReading]) -> list[Slot]:
+    """Name full-width strips by their likeness to a short print of the same beats.
+
+    A name that was read stays, unless the strip is much more like another lead: II and III differ by one stroke.
+    """
+    short = [s for s in slots if s.columns > 1 and s.lead]
+    out = list(slots)
+    for i, slot in enumerate(slots):
+        if slot.columns > 1 or not short:
+            continue
+        likeness = {s.lead: _likeness(readings[slot.row], readings[s.row], s) for s in short}
+        best, *others = sorted(likeness, key=lambda lead: -likeness[lead])
+        if likeness[best] <= TWIN_LIKENESS:
+            continue
+        sure = float(min(likeness[best], 0.9))
+        if best == slot.lead:
+            out[i] = replace(slot, confidence=max(sure, slot.confidence))
+            continue
+        rival = slot.lead if slot.lead in likeness else next(iter(others), "")
+        times = MISREAD_TIMES if slot.read else EXPECTED_TIMES if slot.lead else TWIN_TIMES
+        if 1 - likeness.get(rival, 0.0) > times * (1 - likeness[best]):
+            out[i] = replace(slot, lead=best, confidence=sure, read=False)
+    return out
+
+
+def name_limb_leads(slots: list[Slot], readings: list[StripReading]) -> list[Slot]:
+    """Name nameless strips that are what two known limb leads beside them in time make a third one (Einthoven)."""
+    out = list(slots)
+    for i, slot in enumerate(slots):
+        if slot.lead:
+            continue
+        together = [s for s in out if (s.columns, s.column) == (slot.columns, slot.column)]
+        known = {s.lead: readings[s.row] for s in together if s.lead in LIMB_LEADS}
+        named = {s.lead for s in out if s.columns == slot.columns}
+        likeness = {
+            lead: _likeness_to(readings[slot.row], made, slot)
+            for lead, made in _made_of(known, slot).items() if lead not in named
+        }  # fmt: skip
+        best = max(likeness, key=lambda lead: likeness[lead], default="")
+        if best and likeness[best] > TWIN_LIKENESS:
+            out[i] = replace(slot, lead=best, confidence=GUESSED_CONFIDENCE)
+    nameless = [i for i, s in enumerate(out) if not s.lead]
+    rest = [lead for lead in LEADS if lead not in {s.lead for s in out}]
+    if len(nameless) == 1 and len(rest) == 1:
+        out[nameless[0]] = replace(out[nameless[0]], lead=rest[0], confidence=GUESSED_CONFIDENCE)
+    return out
+
+
+def _made_of(known: dict[str, StripReading], slot: Slot) -> dict[str, F64]:
+    """Return the heights that each limb lead must have over a slot, from at least two known ones."""
+    if len(known) < 2:
+        return {}
+    rows = LIMB_FROM_I_II[[LIMB_LEADS.index(lead) for lead in known]]
+    if np.linalg.matrix_rank(rows) < 2:
+        return {}
+    n = min(len(reading.height_px) for reading in known.values())
+    up = np.stack([np.median(r.height_px[:n]) - r.height_px[:n] for r in known.values()])
+    both = np.linalg.lstsq(rows, up, rcond=None)[0]
+    return {lead: -(LIMB_FROM_I_II[k] @ both) for k, lead in enumerate(LIMB_LEADS)}
+
+
+def _likeness(a: StripReading, b: StripReading, slot: Slot) -> float:
+    """Return which share of the variance over a slot's span the two readings have in common (rows share one time)."""
+    return _likeness_to(a, b.height_px, slot)
+
+
+def _likeness_to(a: StripReading, height_px: F64, slot: Slot) -> float:
+    """Return which share of the variance of a reading over a slot's span is in the other heights too."""
+    low, high = (int(v) for v in (a.x_px(slot.start_mm) + 8, a.x_px(slot.end_mm) - 8))
+    both = slice(max(0, low), min(high, len(a.height_px), len(height_px)))
+    x, y = a.height_px[both], height_px[both]
+    if len(x) < 120 or x.std() < 1e-3 or y.std() < 1e-3:
+        return 0.0
+    n = len(x)
+    misses = [np.var(x[max(0, k) : n + min(0, k)] - y[max(0, -k) : n + min(0, -k)]) for k in range(-6, 7, 2)]
+    return float(1 - min(misses) / max(np.var(x), np.var(y)))
