@@ -15,6 +15,7 @@ GUESSED_CONFIDENCE = 0.35
 UNLABELLED_CONFIDENCE = 0.12
 NAMES_TO_TRUST = 3
 
+
 @dataclass(frozen=True, slots=True)
 class Naming:
     """The lead of one slot, and the printed name that says so, if one was read."""
