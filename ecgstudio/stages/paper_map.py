@@ -17,7 +17,7 @@ from skimage.restoration import unwrap_phase
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
-from ecgstudio.stages.view import coarse_centres, upsampled
+from ecgstudio.stages.view import brightest_and_darkest, coarse_centres, upsampled
 
 Complex = NDArray[np.complex128]
 Image = NDArray[np.uint8]
@@ -229,7 +229,7 @@ class Refined:
 
 def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
     """Move the map onto the printed 1-mm lines, before that onto the 5-mm lines if the map claims to know those."""
-    darkest = np.ascontiguousarray(pixels.min(axis=2))
+    darkest = brightest_and_darkest(pixels)[1]
     lines, seen_px, moved = 0.0, 0.0, np.inf
     for step in (FIVE_MM, *ONE_MM) if anchored else ONE_MM:
         delta, weight = _line_offsets(darkest, grid, step)

@@ -23,7 +23,7 @@ from ecgstudio.stages.paper_map import (
     unwrap_axis,
 )
 from ecgstudio.stages.settings import GridSettings
-from ecgstudio.stages.view import View, upright_view
+from ecgstudio.stages.view import View, brightest_and_darkest, upright_view
 
 NETWORK_PX_PER_MM = 5.0
 CELL_PX = 4
@@ -111,7 +111,7 @@ def _nodes(x: AxisField | None, y: AxisField | None, view: View, cell_px: int) -
 
 def _from_spectrum(image: NDArray[np.uint8], view: View, px_per_mm: float) -> F64 | None:
     """Find a 1-mm grid without emphasis on 5 mm by its local frequency near the scale that stage 0 expects."""
-    grey = image.min(axis=2).astype(np.float32)
+    grey = brightest_and_darkest(image)[1].astype(np.float32)
     grey -= cv2.blur(grey, (21, 21))
     limit = 3 * float(np.median(np.abs(grey))) + 2
     np.clip(grey, -limit, limit, out=grey)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.page import Page
 from ecgstudio.stages.paper_map import rectified
+from ecgstudio.stages.view import brightest_and_darkest
 
 STRIP_PX_PER_MM = 8.0
 CONTRAST = 0.25  # share of full scale that becomes one
@@ -19,7 +20,7 @@ def cut_strip(
     """Return [2, 2 * half_px, width_px]: the brightest and the darkest channel, 0..1, around a level line."""
     origin = (x0_mm, centre_mm - half_px / STRIP_PX_PER_MM)
     rgb = rectified(page.pixels, grid, px_per_mm=STRIP_PX_PER_MM, origin_mm=origin, shape=(2 * half_px, width_px))
-    return np.stack([rgb.max(axis=2), rgb.min(axis=2)]).astype(np.float32) / np.float32(255)
+    return np.stack(brightest_and_darkest(rgb)).astype(np.float32) / np.float32(255)
 
 
 def normalised(strips: NDArray[np.float32]) -> NDArray[np.float32]:
