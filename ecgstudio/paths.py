@@ -1,5 +1,6 @@
-"""Where our own resources lie: in a checkout, inside an installed wheel, or inside a frozen application."""
+"""Where our files lie: resources (in a checkout, a wheel, a frozen application), the user's caches and autosaves."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,9 +15,7 @@ def resources_folder() -> Path:
     for folder in _candidates():
         if (folder / "weights").is_dir() or (folder / "sample").is_dir():
             return folder
-    raise EcgStudioError(
-        "ECG Studio is not installed completely: its resources are missing; install it again."
-    )
+    raise EcgStudioError("ECG Studio is not installed completely: its resources are missing; install it again.")
 
 
 def weights_folder() -> Path:
@@ -27,6 +26,25 @@ def weights_folder() -> Path:
 def sample_folder() -> Path:
     """Return the folder of the bundled sample page and its truth."""
     return resources_folder() / "sample"
+
+
+def state_folder() -> Path:
+    """Return the user's folder for what must survive a crash, such as autosaves; it need not exist yet."""
+    return _user_folder("XDG_DATA_HOME", mac="Application Support", other=".local/share")
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for what can be computed again; it may be deleted at any time."""
+    folder = _user_folder("XDG_CACHE_HOME", mac="Caches", other=".cache")
+    return folder / "cache" if sys.platform == "win32" else folder
+
+
+def _user_folder(variable: str, *, mac: str, other: str) -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ECG Studio"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / mac / "ECG Studio"
+    return Path(os.environ.get(variable) or Path.home() / other) / "ecgstudio"
 
 
 def _candidates() -> list[Path]:
