@@ -1,0 +1,431 @@
+"""Between the session and the widgets: a gesture becomes an undoable edit, an edit a change, a change a redraw.
+
+The bridge knows which page is in front, keeps its pixels, and has it computed; it shows nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from ecgstudio.core.corrections import Corrections, GridEdit, KeypointEdit, TraceEdit
+from ecgstudio.core.page import Page, PageId
+from ecgstudio.gui.computing import AnalyseRequest, Answer, Computer, Values, current_values
+from ecgstudio.gui.facts import EDIT_OF, value_of
+from ecgstudio.gui.jobs import Job, JobKey, JobRunner, Pool
+from ecgstudio.gui.loading import Found, LoadRequest, Preview, find_pages, load_page, load_preview, load_thumbnail
+from ecgstudio.gui.messages import Message, Severity
+from ecgstudio.gui.states import Step
+from ecgstudio.gui.undo import EditCorrections, UndoStacks
+from ecgstudio.session import Change, ChangeKind, PageEntry, Session
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Stage
+
+KEPT_PAGES: Final = 3  # a page of 24 megapixels takes 72 MB
+BACKGROUND_PAGES: Final = (
+    60  # projects up to this size are computed as a whole, larger ones only around the page in front
+)
+PREFETCHED: Final = 2
+
+
+class Bridge(QObject):
+    """Holds a session for the widgets of one window."""
+
+    changed = Signal(object)  # Change
+    sessionReplaced = Signal()
+    shown = Signal(object)  # PageId or None: another page is in front
+    pageLoaded = Signal(object)  # Page: the pixels of the page in front
+    previewLoaded = Signal(object)  # Preview of the page in front
+    thumbnailLoaded = Signal(object, object)  # PageId, QImage
+    computed = Signal(object)  # PageId: computing began, went on or ended
+    progressed = Signal(object, float, str)  # PageId, fraction, what is being done
+    messaged = Signal(object)  # Message
+
+    def __init__(
+        self, session: Session, *, runner: JobRunner, computer: Computer, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._runner, self._computer = session, runner, computer
+        self._current: PageId | None = None
+        self._pages: OrderedDict[PageId, Page] = OrderedDict()
+        self._unreadable: set[PageId] = set()
+        self._stopped: set[PageId] = set()
+        self.undo = UndoStacks(self)
+        computer.answered.connect(self._take_answer)
+        computer.failed.connect(self._take_failure)
+        computer.progressed.connect(self.progressed)
+        computer.busyChanged.connect(self._follow_computer)
+
+    # --- what there is ---------------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The session that is open."""
+        return self._session
+
+    @property
+    def current(self) -> PageId | None:
+        """The page in front."""
+        return self._current
+
+    @property
+    def page(self) -> Page | None:
+        """The pixels of the page in front, once they are read."""
+        return None if self._current is None else self._pages.get(self._current)
+
+    @property
+    def corrections(self) -> Corrections:
+        """What humans said about the page in front."""
+        return Corrections() if self._current is None else self._session.corrections(self._current)
+
+    @property
+    def values(self) -> Values:
+        """What the views show of the page in front."""
+        if self._current is None:
+            return Values(None, None, None)
+        return current_values(self._session.analysis(self._current), self.corrections)
+
+    def is_computing(self, page: PageId) -> bool:
+        """Tell whether an answer for a page is under way."""
+        return self._computer.is_computing(page)
+
+    def is_unreadable(self, page: PageId) -> bool:
+        """Tell whether a page's scan could not be read."""
+        return page in self._unreadable
+
+    # --- sessions and pages ----------------------------------------------------------------------------------
+
+    def replace_session(self, session: Session) -> None:
+        """Open another session; whatever was computed for the one before is dropped."""
+        self._computer.cancel_all()
+        self._runner.cancel_where(lambda key: key.purpose in ("page", "preview", "thumbnail"))
+        self.undo.clear()
+        self._session, self._current = session, None
+        self._pages.clear()
+        self._unreadable.clear()
+        self._stopped.clear()
+        self.sessionReplaced.emit()
+        self.show(next(iter(session.worst_first()), None))
+
+    def add_files(self, paths: Iterable[Path]) -> None:
+        """Look for pages in files and folders behind the window, and add them."""
+        chosen = tuple(paths)
+        key = JobKey("find", "|".join(map(str, chosen)))
+        self._runner.submit(
+            Job(key, lambda status: find_pages(chosen, status), self._add_found, self._warn, pool=Pool.DISK)
+        )
+
+    def show(self, page: PageId | None) -> None:
+        """Bring a page to the front: its picture at once if it can be, its answers as they come."""
+        self._current = page
+        self.undo.show(page)
+        self.shown.emit(page)
+        if page is None:
+            return
+        if page in self._pages:
+            self._pages.move_to_end(page)
+            self.pageLoaded.emit(self._pages[page])
+            self._compute_current()
+            return
+        self._load(page)
+
+    def remove(self, page: PageId) -> None:
+        """Take a page out of the project; what was said about it stays in the audit log."""
+        order = self._session.worst_first()
+        self._computer.cancel(page)
+        change = self._session.remove_page(page)
+        self._pages.pop(page, None)
+        if page == self._current:
+            after = [other for other in order[order.index(page) :] if other != page] or list(order[:-1])
+            self.changed.emit(change)
+            self.show(
+                after[0] if after and after[0] in self._session else next(iter(self._session.worst_first()), None)
+            )
+        else:
+            self.changed.emit(change)
+
+    def relink(self, page: PageId, source: Path) -> None:
+        """Look for a page's scan in another place."""
+        self._unreadable.discard(page)
+        self.changed.emit(self._session.relink(page, source))
+        if page == self._current:
+            self.show(page)
+
+    def want_thumbnails(self, pages: tuple[PageId, ...]) -> None:
+        """Read the pictures of these pages and of no other."""
+        wanted = {str(page) for page in pages}
+        self._runner.cancel_where(lambda key: key.purpose == "thumbnail" and key.page not in wanted)
+        for page in pages:
+            key = JobKey("thumbnail", str(page))
+            if page not in self._session or page in self._unreadable or self._runner.is_running(key):
+                continue
+            request = self._request(page)
+            self._runner.submit(
+                Job(
+                    key,
+                    lambda status, request=request: load_thumbnail(request, status),  # type: ignore[misc]
+                    lambda image, page=page: self.thumbnailLoaded.emit(page, image),  # type: ignore[misc]
+                    lambda _, page=page: self._unreadable.add(page),  # type: ignore[misc]
+                    pool=Pool.DISK,
+                    urgent=False,
+                )
+            )
+
+    # --- edits -----------------------------------------------------------------------------------------------
+
+    def edit(self, after: Corrections, text: str, *, merge: str = "") -> None:
+        """Put corrections on the page in front, undoably; a changed page is no longer signed off."""
+        page = self._current
+        if page is None:
+            return
+        before = self._session.corrections(page)
+        if before.review is not None and after.review is before.review and _answers(after) != _answers(before):
+            after = replace(after, review=None)
+        command = EditCorrections(self, page, before=before, after=after, text=text, merge=merge)
+        self.undo.of(page).push(command)
+
+    def edit_keypoints(self, edit: KeypointEdit, text: str) -> None:
+        """Take a finished gesture of stage 0."""
+        self.edit(replace(self.corrections, keypoints=edit), text, merge=_nudge(text))
+
+    def edit_grid(self, edit: GridEdit, text: str) -> None:
+        """Take a finished gesture of stage 1."""
+        self.edit(replace(self.corrections, grid=edit), text, merge=_nudge(text))
+
+    def edit_traces(self, edit: TraceEdit, text: str) -> None:
+        """Take a finished gesture of stage 2."""
+        self.edit(replace(self.corrections, traces=edit), text, merge=_nudge(text))
+
+    def set_speed(self, mm_per_s: float | None) -> None:
+        """Choose the paper speed of the page in front; None: as found."""
+        self._set_scale(replace(self._grid_edit(), mm_per_s=mm_per_s), self.tr("Set paper speed"))
+
+    def set_gain(self, mm_per_mV: float | None) -> None:
+        """Choose the gain of the page in front; None: as found."""
+        self._set_scale(replace(self._grid_edit(), mm_per_mV=mm_per_mV), self.tr("Set gain"))
+
+    def _grid_edit(self) -> GridEdit:
+        return self.corrections.grid or GridEdit(moves=np.empty((0, 2, 2)))
+
+    def _set_scale(self, edit: GridEdit, text: str) -> None:
+        empty = not len(edit.moves) and edit.nodes is None and edit.mm_per_s is None and edit.mm_per_mV is None
+        self.edit(replace(self.corrections, grid=None if empty else edit), text)
+
+    def revert(self, step: Step) -> None:
+        """Take a stage of the page in front back to the automatic answer."""
+        if step in EDIT_OF and getattr(self.corrections, EDIT_OF[step]) is not None:
+            automatic: dict[str, Any] = {EDIT_OF[step]: None}
+            self.edit(replace(self.corrections, **automatic), self.tr("Revert to automatic"))
+
+    def review(self, verdict: str) -> bool:
+        """Sign the page in front off; return whether that could be done."""
+        page = self._current
+        if page is None:
+            return False
+        if verdict == "accepted":
+            if conflicts := self._session.open_conflicts(page):
+                self._say(self.tr("Answer this first: %s.") % conflicts[0], Severity.WARNING, page, "confirm-scale")
+                return False
+            if value_of(self._session.analysis(page).record) is None:
+                self._say(self.tr("There is nothing to accept yet."), Severity.WARNING, page)
+                return False
+        text = self.tr("Accept") if verdict == "accepted" else self.tr("Reject")
+        self.edit(self._session.review(page, verdict), text)
+        return True
+
+    def withdraw_review(self) -> None:
+        """Take the sign-off of the page in front back."""
+        if self.corrections.review is not None:
+            self.edit(replace(self.corrections, review=None), self.tr("Take the sign-off back"))
+
+    def comment(self, text: str) -> None:
+        """Say something about the page in front to the next reader."""
+        if text != self.corrections.comment:
+            self.edit(replace(self.corrections, comment=text), self.tr("Comment"))
+
+    def confirm_scale(self) -> None:
+        """Say that the scale of the page in front is right in spite of the evidence."""
+        if self._current is not None and not self.corrections.scale_answer:
+            self.edit(replace(self.corrections, scale_answer=True), self.tr("Confirm the scale"))
+
+    def confirm_corrections(self) -> None:
+        """Say that the corrections of the page in front hold over the answers beneath them."""
+        if self._current is None:
+            return
+        for stage in (Stage.KEYPOINTS, Stage.GRID, Stage.TRACES):
+            outcome = getattr(self._session.analysis(self._current), stage.value)
+            if outcome is not None and outcome.needs_review:
+                self.changed.emit(self._session.confirm(self._current, stage, text=f"confirm {stage.value}"))
+
+    def set_corrections(self, page: PageId, corrections: Corrections, *, text: str) -> None:
+        """Change the model; only the undo commands call this."""
+        if page not in self._session:
+            return
+        change = self._session.set_corrections(page, corrections, text=text)
+        self._stopped.discard(page)
+        self.changed.emit(change)
+        if change.stages:
+            self._compute(page, urgent=True)
+
+    def set_layout(self, name: str) -> None:
+        """Choose the layout that the user vouches for, for all pages."""
+        settings = self._session.settings
+        self.changed.emit(self._session.set_settings(replace(settings, traces=replace(settings.traces, layout=name))))
+        self._compute_current()
+
+    # --- computing -------------------------------------------------------------------------------------------
+
+    def compute_again(self) -> None:
+        """Forget what was computed for the page in front, and compute it anew."""
+        page = self._current
+        if page is not None:
+            self._stopped.discard(page)
+            self.changed.emit(self._session.set_analysis(page, EMPTY_ANALYSIS))
+            self._compute(page, urgent=True)
+
+    def stop_computing(self) -> None:
+        """Let the page in front be; it is computed again when it is changed or asked for."""
+        if self._current is not None:
+            self._stopped.add(self._current)
+            self._computer.cancel(self._current)
+
+    def _compute_current(self) -> None:
+        if self._current is not None and self._current not in self._stopped:
+            self._compute(self._current, urgent=True)
+
+    def _compute(self, page: PageId, *, urgent: bool) -> None:
+        request = AnalyseRequest(
+            self._request(page),
+            self._pages.get(page),
+            self._session.corrections(page),
+            self._session.analysis(page),
+            self._session.settings,
+        )
+        self._computer.submit(request, urgent=urgent)
+        self.computed.emit(page)
+
+    def _take_answer(self, page: PageId, answer: Answer, complete: bool) -> None:
+        if page not in self._session:
+            return
+        change = self._session.set_analysis(page, answer.analysis)
+        self.changed.emit(change)
+        self.computed.emit(page)
+        if complete:
+            self._prefetch()
+
+    def _take_failure(self, page: PageId, sentence: str) -> None:
+        if page in self._session:
+            self._stopped.add(page)
+            self._say(sentence, Severity.ERROR, page, "relink" if page in self._unreadable else "")
+            self.computed.emit(page)
+            self._prefetch()
+
+    def _follow_computer(self) -> None:
+        if self._current is not None:
+            self.computed.emit(self._current)
+
+    def _prefetch(self) -> None:
+        """Compute the next page that nobody has seen to, if the page in front is done."""
+        if self._current is None or self.is_computing(self._current):
+            return
+        order = [page for page in self._session.worst_first() if self._session.corrections(page).review is None]
+        reach = len(order) if len(order) <= BACKGROUND_PAGES else PREFETCHED + 1
+        for page in order[:reach]:
+            unknown = self._session.analysis(page).quality is None
+            if unknown and page not in self._stopped and page not in self._unreadable and not self.is_computing(page):
+                self._compute(page, urgent=False)
+                return
+
+    # --- pixels ----------------------------------------------------------------------------------------------
+
+    def _request(self, page: PageId) -> LoadRequest:
+        return LoadRequest(page, self._session.entry(page).source)
+
+    def _load(self, page: PageId) -> None:
+        request = self._request(page)
+        for purpose in ("page", "preview"):
+            self._runner.cancel_where(lambda key, purpose=purpose: key.purpose == purpose)  # type: ignore[misc]
+        self._runner.submit(
+            Job(
+                JobKey("preview", str(page)),
+                lambda status: load_preview(request, status),
+                lambda preview: self._take_preview(page, preview),
+                lambda _: None,
+                pool=Pool.DISK,
+            )
+        )
+        self._runner.submit(
+            Job(
+                JobKey("page", str(page)),
+                lambda status: load_page(request, status),
+                self._take_page,
+                lambda sentence: self._lose_page(page, sentence),
+                pool=Pool.DISK,
+            )
+        )
+
+    def _take_preview(self, page: PageId, preview: Preview | None) -> None:
+        if preview is not None and page == self._current and page not in self._pages:
+            self.previewLoaded.emit(preview)
+
+    def _take_page(self, page: Page) -> None:
+        if page.id not in self._session:
+            return
+        self._unreadable.discard(page.id)
+        self._pages[page.id] = page
+        while len(self._pages) > KEPT_PAGES:
+            self._pages.popitem(last=False)
+        self._session.set_size(page.id, (page.width, page.height))
+        if page.id == self._current:
+            self.pageLoaded.emit(page)
+            self._compute_current()
+
+    def _lose_page(self, page: PageId, sentence: str) -> None:
+        self._unreadable.add(page)
+        if page in self._session:
+            text = self.tr("%s Its corrections are kept; find the scan to go on.") % sentence
+            self._say(text, Severity.ERROR, page, "relink")
+            self.computed.emit(page)
+
+    def _add_found(self, found: Found) -> None:
+        for problem in found.problems:
+            self._warn(problem)
+        entries: tuple[PageEntry, ...] = found.entries
+        if not entries:
+            return
+        known = len(self._session.entries)
+        self.changed.emit(self._session.add_pages(entries))
+        if len(self._session.entries) == known:
+            self._say(self.tr("These pages are in the project already."), Severity.INFO, entries[0].id)
+        if self._current is None or len(entries) == 1:
+            self.show(entries[0].id)
+        else:
+            self._prefetch()
+
+    # --- messages --------------------------------------------------------------------------------------------
+
+    def _warn(self, sentence: str) -> None:
+        self._say(sentence, Severity.ERROR)
+
+    def _say(self, text: str, severity: Severity, page: PageId | None = None, action: str = "") -> None:
+        self.messaged.emit(Message(text, severity, page, action))
+
+
+def _answers(corrections: Corrections) -> tuple[object, ...]:
+    """Return what a sign-off is about."""
+    return corrections.keypoints, corrections.grid, corrections.traces
+
+
+def _nudge(text: str) -> str:
+    """Return a name under which edits merge: nudges of one thing have one text."""
+    return text if text.lower().startswith("nudge") else ""
+
+
+def is_about(change: Change, page: PageId | None) -> bool:
+    """Tell whether a change concerns a page."""
+    return change.page is None or change.page == page or change.kind is ChangeKind.PROJECT

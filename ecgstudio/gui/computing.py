@@ -1,0 +1,204 @@
+"""Answers behind the window: the networks are loaded, and pages are brought up to date, one at a time.
+
+What is asked for, and what is done with an answer, is the bridge's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from PySide6.QtCore import QObject, Signal
+
+from ecgstudio.core.corrections import Corrections, apply_grid, apply_keypoints, apply_traces
+from ecgstudio.core.ecg import DigitizedEcg
+from ecgstudio.core.grid import GridFit
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.page import Page, PageId
+from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus
+from ecgstudio.gui.loading import LoadRequest, load_page
+from ecgstudio.stages.contract import Failed, Outcome, Runtime, StageError
+from ecgstudio.stages.pipeline import ORDER, Analysis, advance
+from ecgstudio.stages.settings import PipelineSettings
+
+T = TypeVar("T")
+
+RUNTIME: Final = JobKey("runtime")
+ANALYSIS: Final = "analysis"
+
+
+def analysis_key(page: PageId) -> JobKey:
+    """Return the key under which a page is computed."""
+    return JobKey(ANALYSIS, str(page))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnalyseRequest:
+    """All that an analysis needs; `page` is None if its pixels are still to be read from `scan`."""
+
+    scan: LoadRequest
+    page: Page | None
+    corrections: Corrections
+    analysis: Analysis
+    settings: PipelineSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """An analysis, and the corrections that are in it."""
+
+    analysis: Analysis
+    corrections: Corrections
+
+
+def analyse(request: AnalyseRequest, runtime: Runtime, status: JobStatus) -> Answer:
+    """Bring an analysis up to date, handing over every stage as soon as it is there."""
+    page = request.page if request.page is not None else load_page(request.scan, status)
+    analysis = request.analysis
+    for stage in ORDER:
+        before = getattr(analysis, stage.value)
+        analysis = advance(
+            page,
+            request.corrections,
+            analysis=analysis,
+            upto=stage,
+            runtime=runtime,
+            settings=request.settings,
+            status=status,
+        )
+        if getattr(analysis, stage.value) is not before and stage is not ORDER[-1]:
+            status.partial(Answer(analysis, request.corrections))
+    return Answer(analysis, request.corrections)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Values:
+    """What a page's views show: the answers with the corrections on top; None where there is no answer."""
+
+    keypoints: Keypoints | None
+    grid: GridFit | None
+    traces: DigitizedEcg | None
+
+
+def current_values(analysis: Analysis, corrections: Corrections) -> Values:
+    """Put corrections on the automatic answers at once, before the later stages have been computed again."""
+    keypoints = _shown(
+        analysis.keypoints, corrections.keypoints, lambda auto: apply_keypoints(auto, corrections.keypoints)
+    )
+    grid = _shown(analysis.grid, corrections.grid, lambda auto: apply_grid(auto, corrections.grid))
+    traces: DigitizedEcg | None = None
+    if grid is not None:
+        traces = _shown(
+            analysis.traces, corrections.traces, lambda auto: apply_traces(auto, corrections.traces, grid=grid)
+        )
+    return Values(keypoints, grid, traces)
+
+
+def _shown(outcome: Outcome[T] | None, edit: object | None, apply: Callable[[T | None], T]) -> T | None:
+    if outcome is None:
+        return None
+    if outcome.edit is edit:
+        return None if isinstance(outcome.value, Failed) else outcome.value
+    try:
+        return apply(None if isinstance(outcome.auto, Failed) else outcome.auto)
+    except (StageError, ValueError):
+        return None
+
+
+class Computer(QObject):
+    """Computes pages on the compute thread as soon as the networks are there; the page in front goes first."""
+
+    ready = Signal(str)  # where the networks run
+    unavailable = Signal(str)  # a sentence: why there are no networks
+    progressed = Signal(object, float, str)  # PageId, fraction, what is being done
+    answered = Signal(object, object, bool)  # PageId, Answer, whether that is all
+    failed = Signal(object, str)  # PageId, a sentence
+    busyChanged = Signal()
+
+    def __init__(self, runner: JobRunner, load_runtime: Callable[[], Runtime], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._runner, self._load_runtime = runner, load_runtime
+        self._runtime: Runtime | None = None
+        self._waiting: dict[PageId, tuple[AnalyseRequest, bool]] = {}
+        self._pages: dict[JobKey, PageId] = {}
+        runner.progressed.connect(self._hear_progress)
+        runner.ended.connect(self._hear_end)
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """The networks; None until they are loaded."""
+        return self._runtime
+
+    def start(self) -> None:
+        """Load the networks behind the window."""
+        load = self._load_runtime
+        self._runner.submit(Job(RUNTIME, lambda _: load(), self._take_runtime, self._lose_runtime))
+        self.busyChanged.emit()
+
+    def restart(self, load_runtime: Callable[[], Runtime]) -> None:
+        """Load the networks anew, as on another device."""
+        self._runtime, self._load_runtime = None, load_runtime
+        self.start()
+
+    def submit(self, request: AnalyseRequest, *, urgent: bool) -> None:
+        """Bring a page up to date; one that nobody waits for makes way for one that somebody does."""
+        page = request.scan.id
+        if self._runtime is None:
+            self._waiting[page] = (request, urgent)
+            return
+        runtime = self._runtime
+        if urgent:
+            for key in [key for key, other in self._pages.items() if other != page]:
+                self._runner.cancel(key)
+        key = analysis_key(page)
+        self._pages[key] = page
+        job = Job(
+            key,
+            lambda status: analyse(request, runtime, status),
+            lambda answer: self.answered.emit(page, answer, True),
+            lambda sentence: self.failed.emit(page, sentence),
+            lambda answer: self.answered.emit(page, answer, False),
+            urgent=urgent,
+        )
+        self._runner.submit(job)
+        self.busyChanged.emit()
+
+    def is_computing(self, page: PageId) -> bool:
+        """Tell whether an answer for the page is under way (not: waiting for networks that never come)."""
+        return self._runner.is_running(analysis_key(page)) or (
+            page in self._waiting and self._runner.is_running(RUNTIME)
+        )
+
+    def cancel(self, page: PageId) -> None:
+        """Stop computing a page."""
+        self._waiting.pop(page, None)
+        self._runner.cancel(analysis_key(page))
+        self.busyChanged.emit()
+
+    def cancel_all(self) -> None:
+        """Stop computing every page."""
+        self._waiting.clear()
+        for key in list(self._pages):
+            self._runner.cancel(key)
+        self.busyChanged.emit()
+
+    def _take_runtime(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.ready.emit(runtime.device)
+        waiting, self._waiting = self._waiting, {}
+        for request, urgent in sorted(waiting.values(), key=lambda each: each[1]):  # the urgent one last: it stays
+            self.submit(request, urgent=urgent)
+
+    def _lose_runtime(self, sentence: str) -> None:
+        self.unavailable.emit(sentence)
+        self.busyChanged.emit()
+
+    def _hear_progress(self, key: JobKey, fraction: float, note: str) -> None:
+        page = self._pages.get(key)
+        if page is not None:
+            self.progressed.emit(page, fraction, note)
+
+    def _hear_end(self, key: JobKey) -> None:
+        if self._pages.pop(key, None) is not None or key == RUNTIME:
+            self.busyChanged.emit()

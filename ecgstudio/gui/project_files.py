@@ -1,0 +1,219 @@
+"""The project's file: new, open, save, the safety copy every few seconds, and what a crash left behind.
+
+Every question to the user goes through `Ask`, so that a test can answer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from ecgstudio.errors import UserError
+from ecgstudio.gui.bridge import Bridge
+from ecgstudio.gui.jobs import Job, JobKey, JobRunner, Pool
+from ecgstudio.gui.messages import Message, Severity
+from ecgstudio.gui.preferences import Preferences
+from ecgstudio.io.autosave import newer_autosave, unsaved_projects
+from ecgstudio.io.images import SUFFIXES as PAGE_SUFFIXES
+from ecgstudio.io.project import SUFFIX, ProjectError
+from ecgstudio.session import Session
+
+PROJECT_FILTER: Final = f"ECG Studio (*{SUFFIX})"
+PAGE_FILTER: Final = "ECG (" + " ".join(f"*{suffix}" for suffix in PAGE_SUFFIXES) + ");;* (*)"
+
+
+class Ask(Protocol):
+    """The questions that only the user can answer."""
+
+    def open_files(self, title: str, kinds: str) -> Sequence[Path]:
+        """Return the files to open; none if the user thought better of it."""
+        ...
+
+    def open_folder(self, title: str) -> Path | None:
+        """Return a folder to open or to write to."""
+        ...
+
+    def save_file(self, title: str, kinds: str, suggestion: str) -> Path | None:
+        """Return the file to write."""
+        ...
+
+    def keep_changes(self, name: str) -> str:
+        """Return what is to be done with changes that are not saved: "save", "discard" or "cancel"."""
+        ...
+
+    def yes(self, title: str, text: str, *, button: str) -> bool:
+        """Return whether the user pressed the button with this word."""
+        ...
+
+
+class ProjectFiles(QObject):
+    """Opens and saves the bridge's session."""
+
+    messaged = Signal(object)  # Message
+    saved = Signal()
+
+    def __init__(
+        self, bridge: Bridge, *, runner: JobRunner, preferences: Preferences, ask: Ask, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._bridge, self._runner, self._preferences, self._ask = bridge, runner, preferences, ask
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.autosave)
+        self._complained = False
+        self._set_interval("files/autosave_s")
+        preferences.changed.connect(self._set_interval)
+        self._timer.start()
+
+    # --- opening ---------------------------------------------------------------------------------------------
+
+    def open_paths(self, paths: Sequence[Path]) -> None:
+        """Open what was named or dropped: a project in the place of this one, pages into it."""
+        projects = [path for path in paths if path.suffix.lower() == SUFFIX]
+        if projects:
+            self.open_project(projects[0])
+        pages = [path for path in paths if path.suffix.lower() != SUFFIX]
+        if pages:
+            for path in pages[:3]:
+                self._preferences.add_recent(path.absolute())
+            self._bridge.add_files(pages)
+
+    def choose_pages(self) -> None:
+        """Ask for pages and add them."""
+        self.open_paths(self._ask.open_files(self.tr("Open pages"), PAGE_FILTER))
+
+    def choose_folder(self) -> None:
+        """Ask for a folder and add all pages in it."""
+        folder = self._ask.open_folder(self.tr("Open a folder of pages"))
+        if folder is not None:
+            self.open_paths([folder])
+
+    def choose_project(self) -> None:
+        """Ask for a project and open it."""
+        paths = self._ask.open_files(self.tr("Open project"), PROJECT_FILTER)
+        if paths:
+            self.open_project(paths[0])
+
+    def new_project(self) -> None:
+        """Begin an empty project."""
+        if self.may_leave():
+            self._bridge.replace_session(Session.new(user=self._preferences.user))
+
+    def open_project(self, path: Path) -> None:
+        """Open a project; if a crash kept changes from being saved, offer them."""
+        if not self.may_leave():
+            return
+        try:
+            session = Session.load(path, user=self._preferences.user)
+        except ProjectError as error:
+            copy = getattr(error, "copy", None)
+            if copy is None or not self._ask.yes(
+                self.tr("The project is damaged"), str(error), button=self.tr("Open the copy")
+            ):
+                self._complain(error)
+                return
+            self._recover(copy)
+            return
+        copy = newer_autosave(path)
+        text = self.tr("%s holds changes that were not saved, from %s.")
+        if copy is not None and self._ask.yes(
+            self.tr("Recover changes"), text % (copy.name, path.name), button=self.tr("Recover")
+        ):
+            self._recover(copy)
+            return
+        self._preferences.add_recent(path.absolute())
+        self._bridge.replace_session(session)
+
+    def offer_recovery(self) -> bool:
+        """Offer what a crash left of projects that were never saved; return whether one was opened."""
+        for copy in unsaved_projects():
+            if self._ask.yes(
+                self.tr("Recover work"),
+                self.tr("ECG Studio ended without saving a new project. Its pages and corrections were kept."),
+                button=self.tr("Recover"),
+            ):
+                self._recover(copy)
+                return True
+            return False
+        return False
+
+    def _recover(self, copy: Path) -> None:
+        try:
+            self._bridge.replace_session(Session.recover(copy, user=self._preferences.user))
+        except UserError as error:
+            self._complain(error)
+            return
+        self._say(self.tr("Recovered; save the project to keep it."), Severity.INFO, "save")
+
+    # --- saving ----------------------------------------------------------------------------------------------
+
+    def save(self) -> bool:
+        """Save the project under its name, asking for one if it has none; return whether it was saved."""
+        path = self._bridge.session.path
+        return self.save_as() if path is None else self._save(path)
+
+    def save_as(self) -> bool:
+        """Ask for a name and save the project under it."""
+        entries = self._bridge.session.entries
+        suggestion = f"{entries[0].name if len(entries) == 1 else 'ECG'}{SUFFIX}"
+        path = self._ask.save_file(self.tr("Save project"), PROJECT_FILTER, suggestion)
+        if path is None:
+            return False
+        return self._save(path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX))
+
+    def may_leave(self) -> bool:
+        """Ask what becomes of changes that are not saved; return whether the project may be closed."""
+        session = self._bridge.session
+        if not session.dirty:
+            return True
+        name = session.path.name if session.path is not None else self.tr("The new project")
+        match self._ask.keep_changes(name):
+            case "save":
+                return self.save()
+            case "discard":
+                session.discard_autosave()
+                return True
+        return False
+
+    def autosave(self) -> None:
+        """Write a safety copy on a disk thread if there is something new in it."""
+        session = self._bridge.session
+        if not session.dirty or not session.entries:
+            return
+        key = JobKey("autosave")
+        if self._runner.is_running(key):
+            return
+        self._runner.submit(
+            Job(key, lambda _: session.autosave(), self._autosaved, self._autosave_failed, pool=Pool.DISK)
+        )
+
+    def _save(self, path: Path) -> bool:
+        try:
+            self._bridge.session.save(path)
+        except UserError as error:
+            self._complain(error, self.tr("%s Nothing is lost: save it in another place."), "save-as")
+            return False
+        self._preferences.add_recent(path.absolute())
+        self._say(self.tr("Saved %s.") % path.name, Severity.INFO)
+        self.saved.emit()
+        return True
+
+    def _autosaved(self, _: Path | None) -> None:
+        self._complained = False
+
+    def _autosave_failed(self, sentence: str) -> None:
+        if not self._complained:  # once, not every five seconds
+            self._complained = True
+            self._say(self.tr("The safety copy failed: %s") % sentence, Severity.WARNING, "save-as")
+
+    def _set_interval(self, key: str) -> None:
+        if key == "files/autosave_s":
+            self._timer.setInterval(1000 * self._preferences.number(key))
+
+    def _complain(self, error: Exception, text: str = "%s", action: str = "") -> None:
+        self._say(text % error, Severity.ERROR, action)
+
+    def _say(self, text: str, severity: Severity, action: str = "") -> None:
+        self.messaged.emit(Message(text, severity, None, action))
