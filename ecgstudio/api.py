@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,21 +23,36 @@ from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
 from ecgstudio.core.ecg import EcgRecord
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.errors import UserError
+from ecgstudio.io.export import export_page
 from ecgstudio.io.images import iter_pages, page_stem
+from ecgstudio.session import open_conflicts
 from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Failed, Runtime, Status
-from ecgstudio.stages.overlay import render_overlay
+from ecgstudio.stages.overlay import encode_png, render_overlay
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage, advance
 from ecgstudio.stages.quality import QualityReport, Verdict
 from ecgstudio.stages.report import Summary, build_report, summarize
 from ecgstudio.stages.settings import PipelineSettings
 
-__all__ = ["PageResult", "digitize", "digitize_page", "load_runtime", "page_from_array", "render_overlay"]
+__all__ = [
+    "ExportBlocked",
+    "PageResult",
+    "digitize",
+    "digitize_page",
+    "export_result",
+    "load_runtime",
+    "page_from_array",
+    "render_overlay",
+]
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_SETTINGS: Final = PipelineSettings()
 
 Clock = Callable[[], float]
+
+
+class ExportBlocked(UserError):
+    """A page that must not be exported as it is; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,16 +117,19 @@ def digitize_page(
     runtime: Runtime,
     settings: PipelineSettings = DEFAULT_SETTINGS,
     corrections: Corrections = NO_CORRECTIONS,
+    analysis: Analysis = EMPTY_ANALYSIS,
     upto: Stage = Stage.QUALITY,
     status: Status = NULL_STATUS,
     clock: Clock = time.perf_counter,
 ) -> PageResult:
     """Take one page through the pipeline up to a stage; whatever goes wrong becomes a result that says so.
 
+    What `analysis` knows already and still holds is not computed again.
+
     Raises:
         Cancelled: `status` asked for it.
     """
-    analysis, crash = EMPTY_ANALYSIS, None
+    crash: Failed | None = None
     timings_s: dict[str, float] = {}
     for stage in ORDER[: ORDER.index(upto) + 1]:
         start = clock()
@@ -155,6 +173,34 @@ def digitize_page(
         report=report,
         timings_s=timings_s,
     )
+
+
+def export_result(
+    result: PageResult,
+    page: Page,
+    *,
+    corrections: Corrections,
+    folder: Path,
+    formats: Sequence[str],
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write a corrected page as a project exports it: the same corrections and networks give the same bytes.
+
+    Raises:
+        ExportBlocked: the page has no record, was rejected, or contradicts its scale and nobody has answered.
+        UserError: a file exists and `overwrite` is false, or writing fails; nothing of the page was written.
+    """
+    if corrections.review is not None and corrections.review.verdict == "rejected":
+        raise ExportBlocked(f"{result.stem} was rejected by {corrections.review.by} and is not exported.")
+    if result.record is None:
+        raise ExportBlocked(str(result.summary.failure or "; ".join(result.summary.reasons)))
+    if conflicts := open_conflicts(result.analysis, corrections):
+        raise ExportBlocked(
+            f"the scale is in doubt and nobody has answered: {'; '.join(conflicts)} (set or confirm the scale first)"
+        )
+    report = {name: value for name, value in result.report.items() if name != "timings_s"}  # no two runs take as long
+    overlay = encode_png(render_overlay(page, result.analysis)) if "overlay" in formats else None
+    return export_page(result.stem, folder, result.record, report, overlay, formats=formats, overwrite=overwrite)
 
 
 def page_from_array(pixels: NDArray[np.uint8], *, source: str = "page", dpi: float | None = None) -> Page:

@@ -12,11 +12,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ecgstudio import __version__
 from ecgstudio.commands.console import logging_to
 from ecgstudio.errors import EcgStudioError
+
+if TYPE_CHECKING:
+    from ecgstudio.commands.export import ExportRequest
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +63,28 @@ def _digitize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print one line of JSON per page instead of a line of words")
 
 
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    _project_arguments(parser, output_required=True, output_help="folder for the results; made if missing")
+
+
+def _replay_arguments(parser: argparse.ArgumentParser) -> None:
+    help_text = "folder for the results (default: <PROJECT>-replay beside it)"
+    _project_arguments(parser, output_required=False, output_help=help_text)
+
+
+def _project_arguments(parser: argparse.ArgumentParser, *, output_required: bool, output_help: str) -> None:
+    add = parser.add_argument
+    add("project", type=Path, metavar="PROJECT", help="a project file of the workstation")
+    add("-o", "--output", required=output_required, default=None, type=Path, metavar="DIR", help=output_help)
+    add("--format", type=_formats, default=("wfdb", "csv", "json"), metavar="LIST",
+        help="what to write, separated by commas: wfdb, csv, long, json, overlay (default: wfdb,csv,json)")  # fmt: skip
+    add("--scans", action="append", default=[], type=Path, metavar="DIR",
+        help="folder in which scans that were moved are looked for; may be given more than once")  # fmt: skip
+    add("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
+    add("--overwrite", action="store_true", help="replace results that are already there")
+    add("--json", action="store_true", help="print one line of JSON per page instead of a line of words")
+
+
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--self-test", action="store_true", help="digitize the bundled sample page and compare it with its truth")
@@ -78,9 +103,7 @@ def _run_digitize(arguments: argparse.Namespace) -> int:
         folder=arguments.output,
         formats=formats,
         settings=PipelineSettings(
-            grid=GridSettings(
-                mm_per_s=SPEEDS_MM_PER_S[arguments.speed], mm_per_mV=GAINS_MM_PER_MV[arguments.gain]
-            ),
+            grid=GridSettings(mm_per_s=SPEEDS_MM_PER_S[arguments.speed], mm_per_mV=GAINS_MM_PER_MV[arguments.gain]),
             traces=TraceSettings(layout=arguments.layout),
         ),
         stage=None if arguments.stage is None else int(arguments.stage),
@@ -94,6 +117,35 @@ def _run_digitize(arguments: argparse.Namespace) -> int:
     return EXIT_OK if run(request, out=sys.stdout, err=sys.stderr) else EXIT_SOME_FAILED
 
 
+def _run_export(arguments: argparse.Namespace) -> int:
+    from ecgstudio.commands.export import run
+    from ecgstudio.io.cache import OutcomeCache
+
+    request = _export_request(arguments, arguments.output)
+    return EXIT_OK if run(request, out=sys.stdout, err=sys.stderr, cache=OutcomeCache()) else EXIT_SOME_FAILED
+
+
+def _run_replay(arguments: argparse.Namespace) -> int:
+    from ecgstudio.commands.replay import default_folder, run
+
+    request = _export_request(arguments, arguments.output or default_folder(arguments.project))
+    return EXIT_OK if run(request, out=sys.stdout, err=sys.stderr) else EXIT_SOME_FAILED
+
+
+def _export_request(arguments: argparse.Namespace, folder: Path) -> ExportRequest:
+    from ecgstudio.commands.export import ExportRequest
+
+    return ExportRequest(
+        project=arguments.project,
+        folder=folder,
+        formats=tuple(arguments.format),
+        scans=tuple(arguments.scans),
+        device=arguments.device,
+        overwrite=arguments.overwrite,
+        as_json=arguments.json,
+    )
+
+
 def _run_doctor(arguments: argparse.Namespace) -> int:
     from ecgstudio.commands.doctor import run
 
@@ -103,6 +155,8 @@ def _run_doctor(arguments: argparse.Namespace) -> int:
 
 COMMANDS: Final = (
     Command("digitize", "turn pages into 12-lead records", _digitize_arguments, _run_digitize),
+    Command("export", "write the records of a project's pages, with its corrections", _export_arguments, _run_export),
+    Command("replay", "rebuild a project's export from its scans and corrections", _replay_arguments, _run_replay),
     Command("doctor", "show version, device, weights and libraries", _doctor_arguments, _run_doctor),
 )
 

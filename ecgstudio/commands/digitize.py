@@ -80,7 +80,7 @@ def run(request: DigitizeRequest, *, out: TextIO, err: TextIO) -> bool:
     Raises:
         UserError: the output folder cannot be written to, or the networks cannot be loaded.
     """
-    _check_folder(request.folder)
+    check_folder(request.folder)
     plans, counts, failed = [], Counter[Verdict](), list[str]()
 
     def say(line: PageLine) -> None:
@@ -189,7 +189,7 @@ def _failed_line(plan: PagePlan, error: Exception) -> PageLine:
     return PageLine(str(plan.path), "failed", f"failed  {error}", {**report, "failure": None})
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Make the output folder and try to write in it, before any work is done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
