@@ -19,7 +19,7 @@ from ecgstudio.core.page import Page, PageId
 from ecgstudio.gui.computing import AnalyseRequest, Answer, Computer, Values, current_values
 from ecgstudio.gui.facts import EDIT_OF, value_of
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, Pool
-from ecgstudio.gui.loading import Found, LoadRequest, Preview, find_pages, load_page, load_preview, load_thumbnail
+from ecgstudio.gui.loading import Found, Preview, find_pages, load_page, load_preview, load_thumbnail
 from ecgstudio.gui.messages import Message, Severity
 from ecgstudio.gui.states import Step
 from ecgstudio.gui.undo import EditCorrections, UndoStacks
@@ -164,11 +164,11 @@ class Bridge(QObject):
             key = JobKey("thumbnail", str(page))
             if page not in self._session or page in self._unreadable or self._runner.is_running(key):
                 continue
-            request = self._request(page)
+            entry = self._session.entry(page)
             self._runner.submit(
                 Job(
                     key,
-                    lambda status, request=request: load_thumbnail(request, status),  # type: ignore[misc]
+                    lambda status, entry=entry: load_thumbnail(entry, status),  # type: ignore[misc]
                     lambda image, page=page: self.thumbnailLoaded.emit(page, image),  # type: ignore[misc]
                     lambda _, page=page: self._unreadable.add(page),  # type: ignore[misc]
                     pool=Pool.DISK,
@@ -300,7 +300,7 @@ class Bridge(QObject):
 
     def _compute(self, page: PageId, *, urgent: bool) -> None:
         request = AnalyseRequest(
-            self._request(page),
+            self._session.entry(page),
             self._pages.get(page),
             self._session.corrections(page),
             self._session.analysis(page),
@@ -343,17 +343,14 @@ class Bridge(QObject):
 
     # --- pixels ----------------------------------------------------------------------------------------------
 
-    def _request(self, page: PageId) -> LoadRequest:
-        return LoadRequest(page, self._session.entry(page).source)
-
     def _load(self, page: PageId) -> None:
-        request = self._request(page)
+        entry = self._session.entry(page)
         for purpose in ("page", "preview"):
             self._runner.cancel_where(lambda key, purpose=purpose: key.purpose == purpose)  # type: ignore[misc]
         self._runner.submit(
             Job(
                 JobKey("preview", str(page)),
-                lambda status: load_preview(request, status),
+                lambda status: load_preview(entry, status),
                 lambda preview: self._take_preview(page, preview),
                 lambda _: None,
                 pool=Pool.DISK,
@@ -362,7 +359,7 @@ class Bridge(QObject):
         self._runner.submit(
             Job(
                 JobKey("page", str(page)),
-                lambda status: load_page(request, status),
+                lambda status: load_page(entry, status),
                 self._take_page,
                 lambda sentence: self._lose_page(page, sentence),
                 pool=Pool.DISK,

@@ -17,7 +17,9 @@ from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus
-from ecgstudio.gui.loading import LoadRequest, load_page
+from ecgstudio.gui.loading import load_page
+from ecgstudio.io.cache import OutcomeCache
+from ecgstudio.session import PageEntry
 from ecgstudio.stages.contract import Failed, Outcome, Runtime, StageError
 from ecgstudio.stages.pipeline import ORDER, Analysis, advance
 from ecgstudio.stages.settings import PipelineSettings
@@ -35,9 +37,9 @@ def analysis_key(page: PageId) -> JobKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalyseRequest:
-    """All that an analysis needs; `page` is None if its pixels are still to be read from `scan`."""
+    """All that an analysis needs; `page` is None if its pixels are still to be read from `entry`."""
 
-    scan: LoadRequest
+    entry: PageEntry
     page: Page | None
     corrections: Corrections
     analysis: Analysis
@@ -52,10 +54,15 @@ class Answer:
     corrections: Corrections
 
 
-def analyse(request: AnalyseRequest, runtime: Runtime, status: JobStatus) -> Answer:
-    """Bring an analysis up to date, handing over every stage as soon as it is there."""
-    page = request.page if request.page is not None else load_page(request.scan, status)
-    analysis = request.analysis
+def analyse(request: AnalyseRequest, runtime: Runtime, cache: OutcomeCache | None, status: JobStatus) -> Answer:
+    """Bring an analysis up to date, handing over every stage as soon as it is there.
+
+    What an earlier session has computed is taken from the cache, and what is new is kept there.
+    """
+    page = request.page if request.page is not None else load_page(request.entry, status)
+    analysis = kept = request.analysis
+    if cache is not None and analysis.keypoints is None:
+        analysis = kept = cache.load_analysis(page.id)
     for stage in ORDER:
         before = getattr(analysis, stage.value)
         analysis = advance(
@@ -69,6 +76,8 @@ def analyse(request: AnalyseRequest, runtime: Runtime, status: JobStatus) -> Ans
         )
         if getattr(analysis, stage.value) is not before and stage is not ORDER[-1]:
             status.partial(Answer(analysis, request.corrections))
+    if cache is not None:
+        cache.store_analysis(page.id, analysis, known=kept)
     return Answer(analysis, request.corrections)
 
 
@@ -116,9 +125,16 @@ class Computer(QObject):
     failed = Signal(object, str)  # PageId, a sentence
     busyChanged = Signal()
 
-    def __init__(self, runner: JobRunner, load_runtime: Callable[[], Runtime], parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        runner: JobRunner,
+        load_runtime: Callable[[], Runtime],
+        *,
+        cache: OutcomeCache | None = None,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
-        self._runner, self._load_runtime = runner, load_runtime
+        self._runner, self._load_runtime, self._cache = runner, load_runtime, cache
         self._runtime: Runtime | None = None
         self._waiting: dict[PageId, tuple[AnalyseRequest, bool]] = {}
         self._pages: dict[JobKey, PageId] = {}
@@ -143,11 +159,11 @@ class Computer(QObject):
 
     def submit(self, request: AnalyseRequest, *, urgent: bool) -> None:
         """Bring a page up to date; one that nobody waits for makes way for one that somebody does."""
-        page = request.scan.id
+        page = request.entry.id
         if self._runtime is None:
             self._waiting[page] = (request, urgent)
             return
-        runtime = self._runtime
+        runtime, cache = self._runtime, self._cache
         if urgent:
             for key in [key for key, other in self._pages.items() if other != page]:
                 self._runner.cancel(key)
@@ -155,7 +171,7 @@ class Computer(QObject):
         self._pages[key] = page
         job = Job(
             key,
-            lambda status: analyse(request, runtime, status),
+            lambda status: analyse(request, runtime, cache, status),
             lambda answer: self.answered.emit(page, answer, True),
             lambda sentence: self.failed.emit(page, sentence),
             lambda answer: self.answered.emit(page, answer, False),

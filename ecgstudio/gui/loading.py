@@ -5,7 +5,6 @@ They run on the threads of a `JobRunner` and hold no widget.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,10 +15,11 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QImage, QImageReader
 
 from ecgstudio.core.arrays import U8
-from ecgstudio.core.page import Page, PageId
-from ecgstudio.errors import InputError, UserError
+from ecgstudio.core.page import Page
+from ecgstudio.errors import InputError
 from ecgstudio.gui.jobs import JobStatus
-from ecgstudio.io.images import count_pages, expand_inputs, page_stem, read_page
+from ecgstudio.io.images import expand_inputs
+from ecgstudio.io.scans import page_entries, read_scan
 from ecgstudio.session import PageEntry
 
 THUMBNAIL_PX: Final = 160
@@ -27,14 +27,6 @@ PREVIEW_PX: Final = 1200
 QUICK_SUFFIXES: Final = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp")
 """Files of one page that Qt shrinks while it decodes them."""
 _ROTATE_90: Final = 4  # QImageIOHandler.Transformation: the bit that swaps width and height
-
-
-@dataclass(frozen=True, slots=True)
-class LoadRequest:
-    """Which page, and where its scan was last seen."""
-
-    id: PageId
-    source: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,37 +45,31 @@ class Preview:
     full_size: tuple[int, int]
 
 
-def load_page(request: LoadRequest, status: JobStatus) -> Page:
-    """Decode a page. Raises UserError if the file is gone, damaged, or another one than it was."""
+def load_page(entry: PageEntry, status: JobStatus) -> Page:
+    """Decode a page. Raises InputError if its file is gone, damaged, or another one than it was."""
     status.checkpoint(0.0, "reading the page")
-    page = read_page(request.source, request.id.index)
-    if page.id != request.id:
-        raise UserError(
-            f"{request.source.name} has changed since it was opened; find the scan or open it as a new page."
-        )
-    status.checkpoint(1.0)
-    return page
+    return read_scan(entry)
 
 
-def load_preview(request: LoadRequest, status: JobStatus) -> Preview | None:
+def load_preview(entry: PageEntry, status: JobStatus) -> Preview | None:
     """Decode a page small, if that is quick; None if it is not."""
     status.checkpoint(0.0)
-    if request.id.index or request.source.suffix.lower() not in QUICK_SUFFIXES:
+    if entry.id.index or entry.source.suffix.lower() not in QUICK_SUFFIXES:
         return None
-    image, size = _read_small(request.source, PREVIEW_PX)
+    image, size = _read_small(entry.source, PREVIEW_PX)
     if image is None or max(size) <= PREVIEW_PX:
         return None
     return Preview(_pixels_of(image), size)
 
 
-def load_thumbnail(request: LoadRequest, status: JobStatus) -> QImage:
+def load_thumbnail(entry: PageEntry, status: JobStatus) -> QImage:
     """Return a page at the size of the page list. Raises UserError as load_page does."""
     status.checkpoint(0.0)
-    if request.id.index == 0 and request.source.suffix.lower() in QUICK_SUFFIXES:
-        image, _ = _read_small(request.source, THUMBNAIL_PX)
+    if entry.id.index == 0 and entry.source.suffix.lower() in QUICK_SUFFIXES:
+        image, _ = _read_small(entry.source, THUMBNAIL_PX)
         if image is not None:
             return image
-    return shrink(read_page(request.source, request.id.index).pixels)
+    return shrink(read_scan(entry).pixels)
 
 
 def shrink(pixels: U8) -> QImage:
@@ -104,16 +90,9 @@ def find_pages(paths: tuple[Path, ...], status: JobStatus) -> Found:
     for done, file in enumerate(files):
         status.checkpoint(done / len(files), f"looking at {file.name}")
         try:
-            count = count_pages(file)
-            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+            entries += page_entries(file)
         except InputError as error:
             problems.append(str(error))
-            continue
-        except OSError as error:
-            problems.append(f"{file.name} cannot be read: {error.strerror}.")
-            continue
-        source = Path(file).absolute()
-        entries += [PageEntry(PageId(sha256, index), source, page_stem(file, index), None) for index in range(count)]
     return Found(tuple(entries), tuple(problems))
 
 

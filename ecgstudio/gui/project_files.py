@@ -13,16 +13,18 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from ecgstudio.errors import UserError
 from ecgstudio.gui.bridge import Bridge
-from ecgstudio.gui.jobs import Job, JobKey, JobRunner, Pool
+from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus, Pool
 from ecgstudio.gui.messages import Message, Severity
 from ecgstudio.gui.preferences import Preferences
-from ecgstudio.io.autosave import newer_autosave, unsaved_projects
+from ecgstudio.io.autosave import newer_autosave, unsaved_projects, write_autosave
 from ecgstudio.io.images import SUFFIXES as PAGE_SUFFIXES
 from ecgstudio.io.project import SUFFIX, ProjectError
 from ecgstudio.session import Session
 
 PROJECT_FILTER: Final = f"ECG Studio (*{SUFFIX})"
 PAGE_FILTER: Final = "ECG (" + " ".join(f"*{suffix}" for suffix in PAGE_SUFFIXES) + ");;* (*)"
+
+AUTOSAVE: Final = JobKey("autosave")
 
 
 class Ask(Protocol):
@@ -63,6 +65,7 @@ class ProjectFiles(QObject):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.autosave)
         self._complained = False
+        self._copied = ("", 0)  # which project, and which revision of it, the safety copy holds
         self._set_interval("files/autosave_s")
         preferences.changed.connect(self._set_interval)
         self._timer.start()
@@ -173,6 +176,7 @@ class ProjectFiles(QObject):
             case "save":
                 return self.save()
             case "discard":
+                self._runner.cancel(AUTOSAVE)
                 session.discard_autosave()
                 return True
         return False
@@ -180,14 +184,18 @@ class ProjectFiles(QObject):
     def autosave(self) -> None:
         """Write a safety copy on a disk thread if there is something new in it."""
         session = self._bridge.session
-        if not session.dirty or not session.entries:
+        if not session.dirty or not session.entries or self._runner.is_running(AUTOSAVE):
             return
-        key = JobKey("autosave")
-        if self._runner.is_running(key):
+        state, project = session.state(), session.path
+        if (state.id, state.revision) == self._copied:
             return
-        self._runner.submit(
-            Job(key, lambda _: session.autosave(), self._autosaved, self._autosave_failed, pool=Pool.DISK)
-        )
+
+        def work(status: JobStatus) -> tuple[str, int]:
+            status.checkpoint(0.0)
+            write_autosave(state, project)
+            return state.id, state.revision
+
+        self._runner.submit(Job(AUTOSAVE, work, self._autosaved, self._autosave_failed, pool=Pool.DISK))
 
     def _save(self, path: Path) -> bool:
         try:
@@ -200,8 +208,8 @@ class ProjectFiles(QObject):
         self.saved.emit()
         return True
 
-    def _autosaved(self, _: Path | None) -> None:
-        self._complained = False
+    def _autosaved(self, copied: tuple[str, int]) -> None:
+        self._copied, self._complained = copied, False
 
     def _autosave_failed(self, sentence: str) -> None:
         if not self._complained:  # once, not every five seconds
