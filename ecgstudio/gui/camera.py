@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ecgstudio.core.arrays import F64, Floats
+from ecgstudio.core.arrays import F64
 
 XY = tuple[float, float]
 
@@ -35,11 +36,11 @@ class Camera:
         cos, sin = self.zoom * math.cos(self.angle_rad), self.zoom * math.sin(self.angle_rad)
         return np.array([[cos, sin], [sin, -cos]] if self.mirrored else [[cos, sin], [-sin, cos]])
 
-    def to_screen(self, xy: Floats) -> F64:
+    def to_screen(self, xy: ArrayLike) -> F64:
         """Map page pixels [..., 2] to the screen."""
         return np.asarray((np.asarray(xy, np.float64) - self.centre) @ self.matrix.T + np.array(self.size) / 2)
 
-    def to_page(self, screen: Floats) -> F64:
+    def to_page(self, screen: ArrayLike) -> F64:
         """Map places on the screen [..., 2] to page pixels."""
         away = np.asarray(screen, np.float64) - np.array(self.size) / 2
         return np.asarray(away @ self.matrix / self.zoom**2 + self.centre)

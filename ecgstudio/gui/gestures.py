@@ -66,7 +66,7 @@ class Scene:
         return max(self.size) / USUAL_SHEET_MM
 
 
-MarkKind = Literal["line", "dashed", "handle", "ring", "tag"]
+MarkKind = Literal["line", "dashed", "band", "handle", "ring", "tag"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

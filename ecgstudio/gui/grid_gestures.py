@@ -1,4 +1,4 @@
-"""Corrections of stage 1 by hand: nodes and lines pulled like rubber, the scale from two clicks, a new lattice. No Qt."""
+"""Corrections of stage 1 by hand: nodes and lines pulled like rubber, the scale by two clicks, a new lattice."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def level_lattice(scene: Scene, edit: GridEdit | None, *, at: XY, px_per_mm: flo
     across = np.array([math.cos(angle), math.sin(angle)])
     down = np.array([-across[1], across[0]]) * (-1 if mirrored else 1)
     matrix = np.column_stack([across, down]) * px_per_mm
-    mm = np.linalg.solve(matrix, (page_corners(scene.size, scene.keypoints) - at).T).T
+    mm = (page_corners(scene.size, scene.keypoints) - at) @ _inverse(matrix).T
     x_mm, y_mm = _cover(mm)
     lattice = np.stack(np.meshgrid(x_mm, y_mm), axis=-1)
     return _with_scale(edit, lattice @ matrix.T + at)
@@ -128,12 +128,16 @@ def lattice_of_corners(edit: GridEdit | None, *, corners: F64, size_mm: XY, page
     rectangle = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
     to_page = fit_homography(rectangle, corners)
     sheet = np.array([[0, 0], [page_size[0], 0], [page_size[0], page_size[1]], [0, page_size[1]]], np.float64)
-    mm = apply_homography(np.linalg.inv(to_page), sheet)
+    mm = apply_homography(_inverse(to_page), sheet)
     margin = np.array(size_mm) / 2
     mm = np.clip(np.where(np.isfinite(mm), mm, 0), -margin, np.array(size_mm) + margin)
     x_mm, y_mm = _cover(np.concatenate([mm, rectangle]))
     nodes = apply_homography(to_page, np.stack(np.meshgrid(x_mm, y_mm), axis=-1))
     return _with_scale(edit, nodes)
+
+
+def _inverse(matrix: F64) -> F64:
+    return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
 def _cover(mm: F64) -> tuple[F64, F64]:

@@ -1,0 +1,90 @@
+"""The calibrated grid over the whole page: thin cyan lines, the 5-mm ones stronger, 1-mm ones when one is near."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from PySide6.QtGui import QPainter
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
+from ecgstudio.gui.camera import Camera
+from ecgstudio.gui.hit_test import Hit, Kind
+from ecgstudio.gui.overlays import Image, blend, draw_lines, paint_handle, paint_line
+from ecgstudio.gui.theme import Theme
+
+MAJOR_OPACITY, MINOR_OPACITY = 0.55, 0.3
+NODES_FROM_PX: Final = 26.0  # between two nodes on the screen, or they would hide the page
+MINOR_FROM_PX: Final = 7.0  # from this many screen pixels per millimetre on
+BEND_MM: Final = 2.5  # a line is drawn as straight between places this far apart
+MOST_LINES: Final = 700
+
+
+def draw_grid(picture: Image, grid: GridFit, camera: Camera, *, ratio: float, theme: Theme) -> Image:
+    """Return the picture with the grid's lines blended in, as far as they can be seen."""
+    box = visible_mm(grid, camera)
+    if box is None:
+        return picture
+    near = camera.zoom * grid.px_per_mm >= MINOR_FROM_PX
+    for pitch, opacity in ((1.0, MINOR_OPACITY),) * near + ((GRID_PITCH_MM, MAJOR_OPACITY),):
+        lines = grid_lines(grid, box, pitch_mm=pitch)
+        if len(lines) > MOST_LINES:
+            continue
+        layer = picture.copy()
+        # at a whole device pixel per line smooth hairlines are as fast as jagged ones
+        draw_lines(
+            layer, (camera.to_screen(line) * ratio for line in lines), colour=theme.grid, width=max(1, round(ratio))
+        )
+        picture = blend(picture, layer, opacity=opacity)
+    return picture
+
+
+def visible_mm(grid: GridFit, camera: Camera) -> tuple[float, float, float, float] | None:
+    """Return the part of the lattice that can be seen as left, top, right, bottom in mm; None if it cannot be seen."""
+    width, height = camera.size
+    x, y = np.meshgrid(np.linspace(0, width, 5), np.linspace(0, height, 5))
+    mm = grid.to_mm(camera.to_page(np.stack([x.ravel(), y.ravel()], axis=1)))
+    mm = mm[np.isfinite(mm).all(axis=1)]
+    if not len(mm):
+        return 0.0, 0.0, *grid.size_mm
+    low = np.maximum(mm.min(axis=0) - GRID_PITCH_MM, 0)
+    high = np.minimum(mm.max(axis=0) + GRID_PITCH_MM, grid.size_mm)
+    if (high <= low).any():
+        return None
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def grid_lines(grid: GridFit, box_mm: tuple[float, float, float, float], *, pitch_mm: float) -> list[F64]:
+    """Return the lines within a box of the lattice as polylines in page pixels, level ones first."""
+    left, top, right, bottom = box_mm
+    x_mm = np.arange(np.ceil(left / pitch_mm), np.floor(right / pitch_mm) + 1) * pitch_mm
+    y_mm = np.arange(np.ceil(top / pitch_mm), np.floor(bottom / pitch_mm) + 1) * pitch_mm
+    along_x = np.linspace(left, right, max(2, int((right - left) / BEND_MM) + 1))
+    along_y = np.linspace(top, bottom, max(2, int((bottom - top) / BEND_MM) + 1))
+    across = grid.lattice_to_page(along_x, y_mm)
+    down = grid.lattice_to_page(x_mm, along_y).transpose(1, 0, 2)
+    return [*across, *down]
+
+
+def paint_nodes(painter: QPainter, grid: GridFit, camera: Camera, theme: Theme) -> None:
+    """Mark the nodes that can be seen, if there is room between them."""
+    if camera.zoom * grid.px_per_mm * GRID_PITCH_MM < NODES_FROM_PX:
+        return
+    places = camera.to_screen(grid.nodes.reshape(-1, 2))
+    inside = ((places > -8) & (places < np.array(camera.size) + 8)).all(axis=1)
+    for place in places[inside]:
+        paint_handle(painter, place, theme, role="node", size=0.55)
+
+
+def paint_grid_hover(painter: QPainter, grid: GridFit, hit: Hit, camera: Camera, theme: Theme) -> None:
+    """Show which node or line would be taken."""
+    if hit.kind is Kind.NODE:
+        paint_handle(painter, camera.to_screen(hit.xy), theme, role="active", size=1.3)
+        return
+    width, height = grid.size_mm
+    at = hit.index * GRID_PITCH_MM
+    along = np.linspace(0, width if hit.kind is Kind.ROW else height, 80)
+    level = np.full_like(along, at)
+    mm = np.stack([along, level] if hit.kind is Kind.ROW else [level, along], axis=1)
+    paint_line(painter, camera.to_screen(grid.to_page(mm)), theme, role="active")

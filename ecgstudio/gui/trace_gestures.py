@@ -1,0 +1,386 @@
+"""Corrections of stage 2 by hand: erase, redraw, shift, relabel, split, merge, delete; and calipers. No Qt."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.caliper import Caliper
+from ecgstudio.core.corrections import (
+    TraceAdd,
+    TraceChange,
+    TraceErase,
+    TraceMerge,
+    TraceRedraw,
+    TraceRelabel,
+    TraceShift,
+    TraceSplit,
+)
+from ecgstudio.core.leads import LEADS
+from ecgstudio.gui.gestures import XY, Asker, Done, Gesture, Mark, Pointer, Preview, Scene, as_xy, points
+from ecgstudio.gui.hit_test import Hit, hit_trace, nearest_sample
+from ecgstudio.gui.snapping import snap_to_ink
+from ecgstudio.gui.trace_corrections import (
+    drawn_line,
+    shift_of,
+    smooth_through,
+    trace_at,
+    with_change,
+)
+from ecgstudio.gui.trace_frame import frame_of
+
+TRACE_GRAB_PX: Final = 16.0
+STROKE_STEP_PX: Final = 1.5
+NEARLY_STILL_PX: Final = 2.0
+SPLINE_STEP_MM: Final = 0.2
+LEAST_CALIPER_PX: Final = 4.0
+
+
+def _trace_under(scene: Scene, pointer: Pointer) -> Hit | None:
+    return hit_trace(scene.traces, pointer.xy, reach_px=scene.reach(TRACE_GRAB_PX))
+
+
+def _lead(scene: Scene, index: int) -> str:
+    assert scene.traces is not None
+    return scene.traces.traces[index].lead
+
+
+def begin_erase(scene: Scene, pointer: Pointer) -> Gesture | None:
+    """Take hold of a trace where its erased span begins."""
+    hit = _trace_under(scene, pointer)
+    return None if hit is None else EraseSpan(scene, hit, hit.sample)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EraseSpan(Gesture):
+    """Wipe along a trace; what lies between press and release becomes not readable."""
+
+    hit: Hit
+    last: int
+
+    def moved(self, pointer: Pointer) -> EraseSpan:
+        """Follow the pointer along the trace."""
+        return replace(self, last=nearest_along(self.scene, self.hit.index, pointer.xy))
+
+    def _span(self) -> F64:
+        assert self.scene.traces is not None
+        first, last = sorted((self.hit.sample, self.last))
+        return np.asarray(self.scene.traces.traces[self.hit.index].xy[first : last + 1])
+
+    def preview(self) -> Preview:
+        """Show the span."""
+        span = self._span()
+        return Preview(marks=(Mark("band", span, role="missing"), Mark("handle", span[[0, -1]])), focus=as_xy(span[-1]))
+
+    def result(self, ask: Asker) -> Done | None:
+        """Erase the span."""
+        if self.last == self.hit.sample:
+            return None
+        span = self._span()
+        change = TraceErase(as_xy(span[0]), as_xy(span[-1]))
+        return Done(
+            with_change(self.scene.trace_edit, change), "Erase a span of {0}", _lead(self.scene, self.hit.index)
+        )
+
+
+def nearest_along(scene: Scene, index: int, xy: XY) -> int:
+    """Return the sample of a trace that was printed at the pointer's time, wherever the pointer is in height."""
+    assert scene.traces is not None
+    trace = scene.traces.traces[index]
+    if scene.grid is None:
+        return nearest_sample(trace, xy)
+    time_s, _ = frame_of(trace, scene.grid).read(np.array(xy), scene.grid)
+    if not math.isfinite(time_s):
+        return nearest_sample(trace, xy)
+    return int(np.clip(round((time_s - trace.t0_s) * trace.fs), 0, len(trace.mv) - 1))
+
+
+def begin_draw(scene: Scene, pointer: Pointer) -> Gesture | None:
+    """Put the pen down."""
+    return None if scene.grid is None else Draw(scene, (pointer.xy,), points(pointer.xy))
+
+
+def begin_spline(scene: Scene, pointer: Pointer) -> Gesture | None:
+    """Set the first point of a smooth line."""
+    return None if scene.grid is None else Spline(scene, (pointer.xy,), pointer.xy)
+
+
+def _redraw(scene: Scene, line: F64, ask: Asker) -> Done | None:
+    grid = scene.grid
+    if grid is None or len(line) < 2:
+        return None
+    index, line = drawn_line(scene.traces, line, grid=grid)
+    if len(line) < 2:
+        return None
+    if scene.snap and scene.pixels is not None:
+        line = snap_to_ink(scene.pixels, line, grid=grid)
+        index = trace_at(scene.traces, as_xy(line[0]), grid=grid)
+    if index is not None:
+        change: TraceChange = TraceRedraw(line)
+        return Done(with_change(scene.trace_edit, change), "Redraw {0}", _lead(scene, index))
+    there = {trace.lead for trace in scene.traces.traces} if scene.traces is not None else set()
+    missing = tuple(lead for lead in LEADS if lead not in there)
+    names = missing + tuple(lead for lead in LEADS if lead in there)
+    lead = ask.name("Which lead is this?", names[0], names)
+    if lead is None:
+        return None
+    return Done(with_change(scene.trace_edit, TraceAdd(lead, line)), "Add a trace of {0}", lead)
+
+
+def _target(scene: Scene, first: XY) -> tuple[Mark, ...]:
+    """Name the trace that a drawn line belongs to."""
+    assert scene.grid is not None
+    index = trace_at(scene.traces, first, grid=scene.grid)
+    return (Mark("tag", points(first), text="new" if index is None else _lead(scene, index)),)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw(Gesture):
+    """Draw a line freehand from press to release."""
+
+    stroke: tuple[XY, ...]
+    line: F64
+
+    def moved(self, pointer: Pointer) -> Draw:
+        """Add the pointer's place, not more often than the eye can see."""
+        if math.dist(pointer.xy, self.stroke[-1]) < self.scene.reach(STROKE_STEP_PX):
+            return self
+        return replace(self, stroke=(*self.stroke, pointer.xy), line=np.vstack([self.line, pointer.xy]))
+
+    def preview(self) -> Preview:
+        """Show the line and whose it is."""
+        return Preview(marks=(Mark("line", self.line), *_target(self.scene, self.stroke[0])), focus=self.stroke[-1])
+
+    def result(self, ask: Asker) -> Done | None:
+        """Let the trace follow the line, or make a new trace of it."""
+        return _redraw(self.scene, self.line, ask)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spline(Gesture):
+    """Lay a smooth line through clicked points; Enter or a double click ends it, Backspace takes a point back."""
+
+    placed: tuple[XY, ...]
+    now_xy: XY
+
+    def pressed(self, pointer: Pointer) -> Spline:
+        """Set another point."""
+        return replace(self, placed=(*self.placed, pointer.xy), now_xy=pointer.xy)
+
+    def moved(self, pointer: Pointer) -> Spline:
+        """Follow the pointer with the next point."""
+        return replace(self, now_xy=pointer.xy)
+
+    def released(self, pointer: Pointer) -> Spline:
+        """Go on: only `confirmed` ends it."""
+        return self
+
+    def confirmed(self) -> Spline:
+        """End it, if it is a line."""
+        return replace(self, done=len(self.placed) >= 2)
+
+    def shortened(self) -> Spline:
+        """Take back the last point."""
+        return replace(self, placed=self.placed[:-1] or self.placed[:1])
+
+    def _line(self, places: tuple[XY, ...]) -> F64:
+        return smooth_through(points(*places), step_px=SPLINE_STEP_MM * self.scene.px_per_mm)
+
+    def preview(self) -> Preview:
+        """Show the line as far as it goes."""
+        line = self._line((*self.placed, self.now_xy))
+        marks = (Mark("line", line), Mark("handle", points(*self.placed)), *_target(self.scene, self.placed[0]))
+        return Preview(marks=marks, focus=self.now_xy)
+
+    def result(self, ask: Asker) -> Done | None:
+        """Let the trace follow the line, or make a new trace of it."""
+        return _redraw(self.scene, self._line(self.placed), ask)
+
+
+def begin_shift(scene: Scene, pointer: Pointer) -> Gesture | None:
+    """Take hold of a trace."""
+    hit = _trace_under(scene, pointer)
+    return None if hit is None or scene.grid is None else ShiftTrace(scene, hit, pointer, pointer)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShiftTrace(Gesture):
+    """Shift a trace in time and voltage; it is drawn shifted while it is held, its ink stays where it is."""
+
+    hit: Hit
+    start: Pointer
+    now: Pointer
+
+    def moved(self, pointer: Pointer) -> ShiftTrace:
+        """Follow the pointer."""
+        return replace(self, now=pointer)
+
+    def _shift(self) -> tuple[float, float]:
+        assert self.scene.traces is not None
+        assert self.scene.grid is not None
+        return shift_of(self.scene.grid, start=self.start.xy, end=self.now.xy)
+
+    def preview(self) -> Preview:
+        """Show the trace where it would be, and by how much."""
+        assert self.scene.traces is not None
+        assert self.scene.grid is not None
+        shift_s, shift_mv = self._shift()
+        scale = self.scene.grid.scale
+        mm = self.scene.grid.to_mm(points(self.start.xy))[0]
+        to = self.scene.grid.to_page(mm + np.array([shift_s * scale.mm_per_s, -shift_mv * scale.mm_per_mV]))
+        trace = self.scene.traces.traces[self.hit.index]
+        moved = trace.xy + (to - self.start.xy)
+        text = f"{1000 * shift_s:+.0f} ms, {shift_mv:+.2f} mV"
+        return Preview(marks=(Mark("line", moved), Mark("tag", points(self.now.xy), text=text)), focus=self.now.xy)
+
+    def result(self, ask: Asker) -> Done | None:
+        """Shift the trace."""
+        if math.dist(self.start.screen, self.now.screen) < NEARLY_STILL_PX:
+            return None
+        shift_s, shift_mv = self._shift()
+        change = TraceShift(self.hit.xy, shift_s, shift_mv)
+        text = "Shift {0}"
+        return Done(
+            with_change(self.scene.trace_edit, change), text, _lead(self.scene, self.hit.index), select=self.hit.xy
+        )
+
+
+def begin_relabel(scene: Scene, pointer: Pointer) -> Gesture | None:
+    """Click a trace to name it."""
+    hit = _trace_under(scene, pointer)
+    return None if hit is None else ClickTrace(scene, hit, "relabel")
+
+
+def begin_split(scene: Scene, pointer: Pointer) -> Gesture | None:
+    """Click a trace where it falls in two."""
+    hit = _trace_under(scene, pointer)
+    return None if hit is None else ClickTrace(scene, hit, "split")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClickTrace(Gesture):
+    """Name or split the trace that was clicked."""
+
+    hit: Hit
+    what: str
+
+    def preview(self) -> Preview:
+        """Show which trace and where."""
+        assert self.scene.traces is not None
+        trace = self.scene.traces.traces[self.hit.index]
+        return Preview(marks=(Mark("ring", trace.xy[[self.hit.sample]]),), focus=self.hit.xy)
+
+    def result(self, ask: Asker) -> Done | None:
+        """Ask for the name, or split."""
+        assert self.scene.traces is not None
+        trace = self.scene.traces.traces[self.hit.index]
+        at = as_xy(trace.xy[self.hit.sample])
+        if self.what == "split":
+            if not 0 < self.hit.sample < len(trace.mv) - 1:
+                return None
+            return Done(with_change(self.scene.trace_edit, TraceSplit(at)), "Split {0}", trace.lead, select=at)
+        lead = ask.name("Which lead is this?", trace.lead, LEADS)
+        if lead is None or lead == trace.lead:
+            return None
+        return Done(with_change(self.scene.trace_edit, TraceRelabel(at, lead)), "Name a trace {0}", lead, select=at)
+
+
+def begin_merge(scene: Scene, pointer: Pointer) -> Gesture | None:
+    """Click the trace whose name counts."""
+    hit = _trace_under(scene, pointer)
+    return None if hit is None else MergeTraces(scene, hit, pointer)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MergeTraces(Gesture):
+    """Join two traces: click the first, whose name counts, then the other; or drag from one to the other."""
+
+    hit: Hit
+    now: Pointer
+    clicks: int = 1
+
+    def pressed(self, pointer: Pointer) -> MergeTraces:
+        """Click the other trace."""
+        return replace(self, now=pointer, clicks=2)
+
+    def moved(self, pointer: Pointer) -> MergeTraces:
+        """Follow the pointer."""
+        return replace(self, now=pointer)
+
+    def released(self, pointer: Pointer) -> MergeTraces:
+        """End after the second click, or on another trace."""
+        over = self._other()
+        return replace(self, now=pointer, done=self.clicks == 2 or over is not None)
+
+    def _other(self) -> Hit | None:
+        hit = _trace_under(self.scene, self.now)
+        return hit if hit is not None and hit.index != self.hit.index else None
+
+    def preview(self) -> Preview:
+        """Show what would be joined."""
+        other = self._other()
+        end = other.xy if other is not None else self.now.xy
+        marks = (Mark("dashed", points(self.hit.xy, end)), Mark("ring", points(self.hit.xy)))
+        return Preview(marks=(*marks, Mark("ring", points(end))) if other is not None else marks)
+
+    def result(self, ask: Asker) -> Done | None:
+        """Join them."""
+        other = self._other()
+        if other is None or self.scene.traces is None:
+            return None
+        first, second = (self.scene.traces.traces[hit.index] for hit in (self.hit, other))
+        change = TraceMerge(as_xy(first.xy[self.hit.sample]), as_xy(second.xy[other.sample]))
+        return Done(
+            with_change(self.scene.trace_edit, change), "Merge two traces of {0}", first.lead, select=self.hit.xy
+        )
+
+
+def begin_caliper(scene: Scene, pointer: Pointer) -> Gesture | None:
+    """Set the first foot of a caliper on the nearest trace."""
+    if scene.grid is None:
+        return None
+    index = trace_at(scene.traces, pointer.xy, grid=scene.grid)
+    return None if index is None else DragCaliper(scene, index, pointer, pointer)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DragCaliper(Gesture):
+    """Span a caliper: along the paper for time, upright for voltage."""
+
+    index: int
+    start: Pointer
+    now: Pointer
+
+    def moved(self, pointer: Pointer) -> DragCaliper:
+        """Follow the pointer."""
+        return replace(self, now=pointer)
+
+    def caliper(self) -> Caliper | None:
+        """Return the caliper as it is now; None while its feet stand together."""
+        if math.dist(self.start.screen, self.now.screen) < LEAST_CALIPER_PX:
+            return None
+        assert self.scene.traces is not None
+        assert self.scene.grid is not None
+        trace, grid = self.scene.traces.traces[self.index], self.scene.grid
+        frame = frame_of(trace, grid)
+        t0_s, mv0 = frame.read(np.array(self.start.xy), grid)
+        t1_s, mv1 = frame.read(np.array(self.now.xy), grid)
+        if not all(map(math.isfinite, (t0_s, mv0, t1_s, mv1))):
+            return None
+        level = abs(t1_s - t0_s) * grid.scale.mm_per_s >= abs(mv1 - mv0) * grid.scale.mm_per_mV
+        if level:
+            return Caliper("time", trace.lead, t0_s, t1_s, mv0, mv0)
+        return Caliper("amplitude", trace.lead, t0_s, t0_s, mv0, mv1)
+
+    def preview(self) -> Preview:
+        """Show the span."""
+        return Preview(marks=(Mark("line", points(self.start.xy, self.now.xy), role="caliper"),), focus=self.now.xy)
+
+    def result(self, ask: Asker) -> Done | None:
+        """Set the caliper."""
+        caliper = self.caliper()
+        return None if caliper is None else Done(caliper, "Set a caliper")
