@@ -61,7 +61,7 @@ class OutcomeCache:
         digest = key if isinstance(key, str) else key.digest
         path = self._outcome_path(digest)
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
                 document = json.loads(content["json"].tobytes())
                 count = len(content.files) - 1
                 arrays = [_read_only(content[f"a{number}"]) for number in range(count)]
@@ -110,7 +110,7 @@ class OutcomeCache:
             if outcome is None or outcome.key.page != str(page) or outcome.key.stage != stage.value:
                 break  # the later ones rest on it
             found[stage.value] = outcome
-        return replace(EMPTY_ANALYSIS, **found)
+        return replace(EMPTY_ANALYSIS, **found) if found else EMPTY_ANALYSIS
 
     def prune(self, max_bytes: int = DEFAULT_MAX_BYTES) -> int:
         """Delete what was not used for longest until the rest fits; return the bytes that are left."""
