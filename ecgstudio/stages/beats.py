@@ -93,7 +93,9 @@ def align_beats(mv: Floats, fs: float, beats_s: F64) -> tuple[F64, Bools]:
     seen: Bools = np.asarray(np.isfinite(wide).all(axis=2))
     anchors = seen.mean(axis=0) >= ANCHOR_SHARE
     if anchors.any():
-        wide, seen = wide[:, anchors], seen[:, anchors]
+        values, seen = values[anchors], seen[:, anchors]
+        at += _lags(wide[:, anchors], _typical(wide[:, anchors, reach:-reach], seen), reach=reach)
+        wide = _windows(values, at, half + reach, half + reach + 1)
     alike = _alike_to_prevailing(wide[:, :, reach:-reach], seen, at)
     if anchors.any():
         at += _shifts(wide, alike, reach=reach)
@@ -238,18 +240,29 @@ def _windows(mv: F64, at: Indices, before: int, after: int) -> F64:
     return np.ascontiguousarray(np.moveaxis(padded[:, index], 0, 1))
 
 
+def _likeness(windows: F64, seen: Bools) -> tuple[F64, Bools]:
+    """Return how well every two beats correlate over the leads that show both, and whether there are any."""
+    x = np.nan_to_num(windows - np.mean(np.nan_to_num(windows), axis=2, keepdims=True)) * seen[:, :, None]
+    dot = np.einsum("alt,blt->ab", x, x)
+    power = np.einsum("alt,alt,bl->ab", x, x, seen.astype(np.float64))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        likeness = np.nan_to_num(dot / np.sqrt(power * power.T))
+    return likeness, (seen.astype(int) @ seen.T.astype(int)) > 0
+
+
+def _typical(windows: F64, seen: Bools) -> F64:
+    """Return the beat [leads, n] that is most like the others."""
+    likeness, comparable = _likeness(windows, seen)
+    return np.asarray(windows[int(np.argmax((likeness * comparable).sum(axis=1)))])
+
+
 def _alike_to_prevailing(windows: F64, seen: Bools, at: Indices) -> Bools:
     """Say which beats are of the most frequent kind.
 
     A beat that can be compared with none of them passes; one that no lead shows in full does not.
     """
-    x = np.nan_to_num(windows - np.mean(np.nan_to_num(windows), axis=2, keepdims=True)) * seen[:, :, None]
-    dot = np.einsum("alt,blt->ab", x, x)
-    power = np.einsum("alt,alt,bl->ab", x, x, seen.astype(np.float64))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        likeness = dot / np.sqrt(power * power.T)
-    comparable = (seen.astype(int) @ seen.T.astype(int)) > 0
-    alike = comparable & (np.nan_to_num(likeness) >= ALIKE)
+    likeness, comparable = _likeness(windows, seen)
+    alike = comparable & (likeness >= ALIKE)
     since = np.r_[0.0, np.diff(at)]  # to the beat before
     lateness = np.array([since[row].mean() if row.any() else 0.0 for row in alike])
     votes = alike.sum(axis=1) + 0.5 * lateness / max(float(lateness.max()), 1e-9)
@@ -264,19 +277,21 @@ def _shifts(wide: F64, alike: Bools, *, reach: int) -> Indices:
     leads = np.isfinite(wide[alike]).all(axis=(0, 2))
     if not leads.any() or alike.sum() < 2:
         return shifts
-    lags = np.arange(-reach, reach + 1)
+    chosen = wide[np.ix_(alike, leads)]
     for _ in range(2):
-        moved = np.stack([w[leads, reach + s : reach + s + inner] for w, s in zip(wide, shifts, strict=True)])
-        template = np.nanmedian(moved[alike], axis=0)
-        template = template - template.mean(axis=1, keepdims=True)
-        for beat in np.flatnonzero(alike):
-            candidates = np.stack([wide[beat][leads, reach + lag : reach + lag + inner] for lag in lags])
-            candidates = candidates - candidates.mean(axis=2, keepdims=True)
-            fit = np.einsum("klt,lt->k", candidates, template) / np.sqrt(
-                np.einsum("klt,klt->k", candidates, candidates)
-            )
-            shifts[beat] = lags[int(np.argmax(np.nan_to_num(fit)))]
+        moved = np.stack([w[:, reach + s : reach + s + inner] for w, s in zip(chosen, shifts[alike], strict=True)])
+        shifts[alike] = _lags(chosen, np.asarray(np.median(moved, axis=0)), reach=reach)
     return shifts
+
+
+def _lags(wide: F64, template: F64, *, reach: int) -> Indices:
+    """Return by how many samples each beat is to be moved to fit a template [leads, n] best."""
+    pattern = np.nan_to_num(template - template.mean(axis=1, keepdims=True))
+    sliding = np.lib.stride_tricks.sliding_window_view(wide, template.shape[1], axis=2)
+    level = sliding - sliding.mean(axis=-1, keepdims=True)
+    dot, size = np.einsum("blkt,lt->bk", level, pattern), np.einsum("blkt,blkt->bk", level, level)
+    fit = np.nan_to_num(dot / np.sqrt(np.maximum(size, 1e-12)), nan=-np.inf)
+    return np.where(np.isfinite(fit).any(axis=1), np.argmax(fit, axis=1) - reach, 0)
 
 
 def _zero_line(lead: F64, knots: Indices, fs: float) -> F64:

@@ -1,0 +1,59 @@
+"""The shared cursor on the signal view: a line at one moment, and what the lead beneath it reads there."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF
+from PySide6.QtGui import QColor, QPainter, QPen
+
+from ecgstudio.core.arrays import F32
+from ecgstudio.gui.calipers import strip_x_px
+from ecgstudio.gui.ecg_paper import PaperFrame, paint_tag
+from ecgstudio.gui.strip_layout import StripLayout
+from ecgstudio.gui.theme import Theme
+
+FAINT = 110
+
+
+def mv_at(mv: F32, sample: float) -> float:
+    """Return the voltage of the sample nearest to a place; NaN outside."""
+    index = round(sample)
+    return float(mv[index]) if 0 <= index < len(mv) else math.nan
+
+
+def cursor_text(lead: str, t_s: float, mv: float) -> str:
+    """Say what stands at the cursor."""
+    if math.isfinite(mv):
+        text = QCoreApplication.translate("SignalView", "{lead}  {t:.3f} s  {mv:+.2f} mV")
+        return text.format(lead=lead, t=t_s, mv=mv)
+    return QCoreApplication.translate("SignalView", "{lead}  {t:.3f} s  not readable").format(lead=lead, t=t_s)
+
+
+def paint_cursor(
+    painter: QPainter, lead: str, t_s: float, *, layout: StripLayout, frame: PaperFrame, theme: Theme, inside: QRectF
+) -> None:
+    """Draw the cursor on every strip that was printed at that moment, strongly on those of the lead."""
+    hue = QColor(theme.residual if theme.dark else theme.cursor)
+    faint = QColor(hue)
+    faint.setAlpha(FAINT)
+    font = painter.font()
+    font.setPixelSize(12)
+    painter.setFont(font)
+    for strip in layout.strips:
+        if not strip.holds(t_s):
+            continue
+        row = layout.rows[strip.row]
+        x = strip_x_px(strip, t_s, frame)
+        top, bottom = frame.y_px(row.top_mm), frame.y_px(row.bottom_mm)
+        own = strip.trace.lead == lead
+        painter.setPen(QPen(hue if own else faint, 1.2 if own else 1.0))
+        painter.drawLine(QPointF(x, top), QPointF(x, bottom))
+        if not own:
+            continue
+        mv = mv_at(strip.trace.mv, (t_s - strip.trace.t0_s) * strip.trace.fs)
+        if math.isfinite(mv):
+            painter.setBrush(hue)
+            painter.drawEllipse(QPointF(x, frame.y_px(row.zero_mm) - mv * frame.px_per_mv), 3.0, 3.0)
+        ink, ground = QColor(theme.tag_text), QColor(theme.tag)
+        paint_tag(painter, QPointF(x, bottom), cursor_text(lead, t_s, mv), ink=ink, ground=ground, inside=inside)
