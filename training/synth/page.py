@@ -203,15 +203,18 @@ def _lay_out_pulses(leads: list[LeadTruth], style: PageStyle, rng: Rng) -> tuple
         if not of_row or (style.pulse == "first" and row > 0):
             continue
         gain = (of_row[-1] if style.pulse == "right" else of_row[0]).mm_per_mV
-        flat = style.pulse_flat_mm
-        long = 2 * flat + wide
+        # without a gap nobody could tell the pulse's own line from the lead: then the lead meets the pulse's edge
+        meets = style.pulse_gap_mm == 0
+        before = 0.0 if meets and style.pulse == "right" else style.pulse_flat_mm
+        after = 0.0 if meets and style.pulse != "right" else style.pulse_flat_mm
+        long = before + wide + after
         if style.pulse == "right":
             x = max(lead.end_mm for lead in of_row) + style.pulse_gap_mm
         else:
             x = style.left_mm - style.pulse_gap_mm - long
         if x < 0.2 or x + long > style.size_mm[0] - 0.2:
             continue
-        rise, fall = flat, flat + wide
+        rise, fall = before, before + wide
         shape = [[0.0, 0.0], [rise, 0.0], [rise, -gain], [fall, -gain], [fall, 0.0], [long, 0.0]]
         pulses.append(np.array(shape) + np.array([x, zero_mm]))
         if zero_mm >= gain:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.leads import LAYOUTS, LEADS, Layout
 from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.layout import find_rows, solve_layout
+from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
 from ecgstudio.stages.printed import Label, PageLayout, Row
 
 CELL_MM = 0.8
@@ -272,3 +272,78 @@ def test_a_mark_much_shorter_than_the_rows_is_no_row() -> None:
 
 def test_an_empty_map_has_no_rows() -> None:
     assert find_rows(np.zeros((100, 200), np.float32), cell_mm=CELL_MM, origin_mm=(0.0, 0.0)) == []
+
+
+# --- when rows were not seen as they are ----------------------------------------------------------------------
+
+
+wide = st.sampled_from(["3x4", "3x4+1", "6x2", "6x2+1"]).map(LAYOUTS.__getitem__)
+
+
+@patient
+@given(template=wide, seen=st.sampled_from([0.8, 0.88, 0.94]))
+def test_columns_are_as_wide_as_their_names_say(template: Layout, seen: float) -> None:
+    rows = [replace(row, end_mm=START_MM + seen * 250.0) for row in rows_of(template)]  # the ends have faded
+    layout = solve(template, labels_of(template), rows=rows)
+    assert placed(layout) == expected(template)
+    for slot in layout.slots:
+        if slot.columns > 1:
+            assert slot.start_mm == pytest.approx(START_MM + slot.column * 250.0 / slot.columns, abs=0.5)
+    assert max(row.end_mm for row in layout.rows) == pytest.approx(START_MM + 250.0, abs=1.0)
+
+
+@patient
+@given(template=wide, lost=st.integers(0, 5))
+def test_a_row_that_only_its_names_show_is_found(template: Layout, lost: int) -> None:
+    rows, labels = rows_of(template), labels_of(template)
+    lost = lost % len(template.rows)
+    kept = [row for i, row in enumerate(rows) if i != lost]
+    layout = solve(template, labels, rows=kept)
+    (found,) = rows_beside_names(layout, labels)
+    assert found.y_mm == pytest.approx(rows[lost].y_mm, abs=1.0)
+    again = solve(template, labels, rows=sorted([*kept, found], key=lambda row: row.y_mm))
+    assert placed(again) == expected(template)
+
+
+@patient
+@given(template=wide)
+def test_no_row_is_made_of_names_that_have_one(template: Layout) -> None:
+    labels = labels_of(template)
+    stray = Label("V3", START_MM + 40.0, 3.0, 0.9)  # one word in the header
+    assert rows_beside_names(solve(template, labels), [*labels, stray]) == []
+
+
+def test_most_rows_decide_where_all_begin() -> None:
+    assert common_ends([20.0, 20.4, 19.8, 61.0], within_mm=6.0) == pytest.approx([20.2] * 4)
+    assert common_ends([20.0, 60.0, 100.0], within_mm=6.0) == pytest.approx([20.0, 60.0, 100.0])
+
+
+@patient
+@given(data=st.data())
+def test_a_false_name_in_a_single_strip_divides_nothing(data: st.DataObject) -> None:
+    template = LAYOUTS["12x1"]
+    labels = labels_of(template)
+    row = data.draw(st.integers(0, 11))
+    x_mm = data.draw(st.floats(START_MM + 30, START_MM + 240))
+    false = replace(labels[row], lead="I", x_mm=x_mm, confidence=0.8)
+    assert placed(solve(template, [*labels, false])) == expected(template)
+
+
+def test_two_names_that_changed_places_are_believed() -> None:
+    template = LAYOUTS["3x4+1"]
+    swap = {"aVR": "aVL", "aVL": "aVR"}
+    labels = [replace(label, lead=swap.get(label.lead, label.lead)) for label in labels_of(template)]
+    layout = solve(template, labels)
+    assert [(s.lead, s.read) for s in layout.slots if s.column == 1] == [("aVL", True), ("aVR", True), ("aVF", True)]
+
+
+@patient
+@given(data=st.data())
+def test_one_misread_name_does_not_reorder_the_page(data: st.DataObject) -> None:
+    template = LAYOUTS["3x4+1"]
+    labels = labels_of(template)
+    lost, misread = data.draw(st.permutations(range(12)))[:2]
+    wrong = replace(labels[misread], lead=labels[lost].lead, confidence=0.5)  # as unlucky as can be
+    layout = solve(template, [wrong if i == misread else x for i, x in enumerate(labels) if i != lost])
+    assert placed(layout) == expected(template)
+    assert any("does not fit" in note for note in layout.notes)

@@ -215,3 +215,24 @@ def test_a_page_of_which_hardly_anything_was_read_has_failed() -> None:
     report = report_on(page_of(heart_mv(), confidence=0.05))
     assert report.status == "failed"
     assert "hardly any sample could be read" in report.reasons
+
+
+def test_a_swapped_augmented_lead_is_noticed() -> None:
+    mv = heart_mv()
+    mv[[3, 4]] = mv[[4, 3]]  # the sum of the augmented leads does not change
+    report = report_on(page_of(mv))
+    assert report.status == "review"
+    assert [reason.split()[0] for reason in report.reasons] == ["aVR", "aVL"]
+
+
+@pytest.mark.parametrize(("layout", "printed"), [("6x1", LEADS[:6]), ("6x1-chest", LEADS[6:])])
+def test_half_a_record_lacks_nothing(layout: str, printed: tuple[str, ...]) -> None:
+    mv = heart_mv()
+    ecg = DigitizedEcg(tuple(trace(lead, mv[LEADS.index(lead)]) for lead in printed), layout)
+    assert report_on(ecg).reasons == ()
+
+
+def test_doubts_about_the_names_ask_for_a_review() -> None:
+    ecg = replace(page_of(heart_mv()), notes=("lead name(s) not read, inferred from the layout: V3",))
+    report = report_on(ecg)
+    assert (report.status, report.reasons) == ("review", ecg.notes)

@@ -1,0 +1,77 @@
+"""Strips that print the same beats name one another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.leads import LEADS, limb_leads
+from ecgstudio.stages.printed import Row, Slot
+from ecgstudio.stages.strip_reading import StripReading
+from ecgstudio.stages.twins import name_limb_leads, name_rhythm_strips
+
+PX_PER_MV = 80.0
+COLUMNS = 1600
+
+
+def beats_mv(seed: int) -> F64:
+    rng = np.random.default_rng(seed)
+    t = np.arange(COLUMNS) % 160
+    return np.sum(
+        [rng.normal(0, 0.6) * np.exp(-0.5 * ((t - at) / w) ** 2) for at, w in ((40, 9), (70, 2), (74, 2), (110, 12))],
+        axis=0,
+    )
+
+
+def limbs_mv() -> F64:
+    return limb_leads(beats_mv(1), beats_mv(2))
+
+
+def strip(mv: F64, *, noise_px: float = 0.4) -> StripReading:
+    rng = np.random.default_rng(len(mv))
+    height = 240.0 - PX_PER_MV * mv + rng.normal(0, noise_px, len(mv))
+    ones = np.ones(len(mv))
+    return StripReading(
+        row=Row(50.0, 0.0, COLUMNS / 8, 1.0), x0_mm=0.0, centre_mm=50.0, half_px=240, height_px=height, mass=ones,
+        presence=ones, boundary=np.zeros(2 * len(mv)), presence_half=np.ones(2 * len(mv)),
+    )  # fmt: skip
+
+
+def slot(lead: str, row: int, *, columns: int = 1, column: int = 0, read: bool = True) -> Slot:
+    width = COLUMNS / 8 / columns
+    return Slot(lead, row, column, columns, column * width, (column + 1) * width, 0.9 if read else 0.0, read)
+
+
+@pytest.mark.parametrize("lost", LEADS[:6])
+def test_a_nameless_limb_lead_is_known_from_two_others(lost: str) -> None:
+    mv = limbs_mv()
+    known = [lead for lead in LEADS[:6] if lead != lost][:2]
+    leads = [*known, lost]
+    slots = [slot(lead if lead != lost else "", i, read=lead != lost) for i, lead in enumerate(leads)]
+    named = name_limb_leads(slots, [strip(mv[LEADS.index(lead)]) for lead in leads])
+    assert [s.lead for s in named] == leads
+    assert not named[-1].read
+
+
+def test_a_strip_that_no_limb_lead_explains_stays_nameless() -> None:
+    mv = limbs_mv()
+    slots = [slot("I", 0), slot("II", 1), slot("", 2, read=False)]
+    named = name_limb_leads(slots, [strip(mv[0]), strip(mv[1]), strip(beats_mv(9))])
+    assert named[-1].lead == ""
+
+
+def test_a_rhythm_strip_is_named_by_the_short_print_of_its_lead() -> None:
+    mv = limbs_mv()
+    slots = [*(slot(lead, i, columns=4) for i, lead in enumerate(LEADS[:3])), slot("", 3, read=False)]
+    named = name_rhythm_strips(slots, [strip(row) for row in (mv[0], mv[1], mv[2], mv[2])])
+    assert named[-1].lead == "III"
+
+
+def test_a_misread_rhythm_strip_gives_way_only_to_what_it_clearly_is() -> None:
+    mv = limbs_mv()
+    short = [slot(lead, i, columns=4) for i, lead in enumerate(LEADS[:3])]
+    strips = [strip(row) for row in (mv[0], mv[1], mv[2])]
+    assert name_rhythm_strips([*short, slot("I", 3)], [*strips, strip(mv[1])])[-1].lead == "II"
+    between = strip(0.45 * mv[0] + 0.55 * mv[1])
+    assert name_rhythm_strips([*short, slot("I", 3)], [*strips, between])[-1].lead == "I"
