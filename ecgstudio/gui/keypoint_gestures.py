@@ -295,10 +295,14 @@ class DragCorner(Gesture):
         """Show the sheet's outline."""
         return Preview(corners=self.placed, focus=self.at_xy)
 
+    def edit(self) -> KeypointEdit:
+        """Return the edit with the sheet's angle from its corners."""
+        mirrored = pose(self.scene.keypoints)[1]
+        angle = angle_of_corners(self.placed, mirrored=mirrored)
+        return set_angle(
+            self.scene.keypoints, self.scene.keypoint_edit, angle_rad=angle, mirrored=mirrored, size=self.scene.size
+        )
+
     def result(self, ask: Asker) -> Done | None:
         """Set the sheet's angle from its corners."""
-        value, edit = self.scene.keypoints, self.scene.keypoint_edit
-        mirrored = pose(value)[1]
-        angle = angle_of_corners(self.placed, mirrored=mirrored)
-        edit = set_angle(value, edit, angle_rad=angle, mirrored=mirrored, size=self.scene.size)
-        return Done(edit, "Drag a page corner", corners=self.placed)
+        return Done(self.edit(), "Drag a page corner", select=self.at_xy, corners=self.placed)

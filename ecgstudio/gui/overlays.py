@@ -1,12 +1,11 @@
-"""What the overlays of a page share: tools and layers by name, many lines at once into pixels, few marks with Qt.
+"""What the overlays of a page share: thousands of lines go straight into pixels, the few marks are painted by Qt.
 
-Lines by the thousand go through OpenCV: Qt strokes the traces of one page in 170 ms, OpenCV in 10.
+Qt strokes the traces of one page in 170 ms, OpenCV in 10.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from typing import Final
 
 import cv2
@@ -19,6 +18,24 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.gui.camera import Camera
 from ecgstudio.gui.gestures import Mark
 from ecgstudio.gui.theme import Theme
+from ecgstudio.gui.tools import ALL_LAYERS, Layer, Tool
+
+__all__ = [
+    "ALL_LAYERS",
+    "Layer",
+    "Tool",
+    "blend",
+    "colour_of",
+    "draw_lines",
+    "paint_handle",
+    "paint_line",
+    "paint_marks",
+    "paint_ring",
+    "paint_tag",
+    "polygon",
+    "rgb",
+    "runs",
+]
 
 Image = NDArray[np.uint8]
 
@@ -27,40 +44,6 @@ FAR_OUTSIDE_PX: Final = 1e5  # OpenCV's drawing overflows far outside the pictur
 HANDLE_PX, RING_PX = 4.5, 8.0
 TAG_POINTS: Final = 9.0
 BAND_PX: Final = 12.0
-
-
-class Tool(StrEnum):
-    """What the left button does on the page."""
-
-    PAN = "pan"
-    KEYPOINT = "keypoint"
-    ROTATE = "rotate"
-    CORNERS = "corners"
-    NODE = "node"
-    LINE = "line"
-    SCALE = "scale"
-    LATTICE = "lattice"
-    ERASE = "erase"
-    DRAW = "draw"
-    SPLINE = "spline"
-    SHIFT = "shift"
-    RELABEL = "relabel"
-    SPLIT = "split"
-    MERGE = "merge"
-    CALIPER = "caliper"
-
-
-class Layer(StrEnum):
-    """What is drawn over the page."""
-
-    KEYPOINTS = "keypoints"
-    GRID = "grid"
-    TRACES = "traces"
-    RESIDUAL = "residual"
-    UNCERTAIN = "uncertain"
-
-
-ALL_LAYERS: Final = frozenset(Layer)
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
