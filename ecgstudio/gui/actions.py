@@ -31,7 +31,7 @@ class Situation:
     computing: bool = False
     dirty: bool = False
     conflict: bool = False
-    scan_missing: bool = False
+    record: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ ACTIONS: Final = (
     Row("tool-merge", "Tool", "Merge two traces", "J", "traces", "merge", checkable=True, group="tool", stages="2"),
     Row("tool-caliper", "Tool", "Caliper", "C", "traces", "caliper", checkable=True, group="tool", stages="3",
         separator=True),
-    Row("accept", "Page", "Accept and sign off", "Return Enter", "traces", icon="accept", scope="page"),
+    Row("accept", "Page", "Accept and sign off", "Return Enter", "record", icon="accept"),
     Row("reject", "Page", "Reject", "R", "page", icon="reject"),
     Row("comment", "Page", "Comment…", "Ctrl+M", "page", icon="comment"),
     Row("withdraw", "Page", "Take the sign-off back", "", "page"),

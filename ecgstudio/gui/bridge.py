@@ -24,7 +24,7 @@ from ecgstudio.gui.messages import Message, Severity
 from ecgstudio.gui.states import Step
 from ecgstudio.gui.undo import EditCorrections, UndoStacks
 from ecgstudio.session import Change, ChangeKind, PageEntry, Session
-from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Stage
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage
 
 KEPT_PAGES: Final = 3  # a page of 24 megapixels takes 72 MB
 BACKGROUND_PAGES: Final = (
@@ -55,6 +55,7 @@ class Bridge(QObject):
         self._pages: OrderedDict[PageId, Page] = OrderedDict()
         self._unreadable: set[PageId] = set()
         self._stopped: set[PageId] = set()
+        self._shown: tuple[Analysis, Corrections, Values] = EMPTY_ANALYSIS, Corrections(), Values(None, None, None)
         self.undo = UndoStacks(self)
         computer.answered.connect(self._take_answer)
         computer.failed.connect(self._take_failure)
@@ -88,7 +89,10 @@ class Bridge(QObject):
         """What the views show of the page in front."""
         if self._current is None:
             return Values(None, None, None)
-        return current_values(self._session.analysis(self._current), self.corrections)
+        analysis, corrections = self._session.analysis(self._current), self.corrections
+        if self._shown[0] is not analysis or self._shown[1] is not corrections:
+            self._shown = analysis, corrections, current_values(analysis, corrections)
+        return self._shown[2]
 
     def is_computing(self, page: PageId) -> bool:
         """Tell whether an answer for a page is under way."""

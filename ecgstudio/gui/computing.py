@@ -20,7 +20,7 @@ from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus
 from ecgstudio.gui.loading import load_page
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.session import PageEntry
-from ecgstudio.stages.contract import Failed, Outcome, Runtime, StageError
+from ecgstudio.stages.contract import Failed, Outcome, Runtime, StageError, content_digest
 from ecgstudio.stages.pipeline import ORDER, Analysis, advance
 from ecgstudio.stages.settings import PipelineSettings
 
@@ -107,7 +107,7 @@ def current_values(analysis: Analysis, corrections: Corrections) -> Values:
 def _shown(outcome: Outcome[T] | None, edit: object | None, apply: Callable[[T | None], T]) -> T | None:
     if outcome is None:
         return None
-    if outcome.edit is edit:
+    if outcome.edit is edit or content_digest(outcome.edit) == content_digest(edit):
         return None if isinstance(outcome.value, Failed) else outcome.value
     try:
         return apply(None if isinstance(outcome.auto, Failed) else outcome.auto)

@@ -1,0 +1,448 @@
+"""The window: makes the parts and connects them; it decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QLineEdit, QMessageBox
+
+from ecgstudio import __version__
+from ecgstudio.core.page import PageId
+from ecgstudio.gui.bridge import Bridge, is_about
+from ecgstudio.gui.computing import Computer
+from ecgstudio.gui.desk import ChooseExport, Desk, ExportChoice, PlanMaker, Scopes
+from ecgstudio.gui.dialogs import CommentDialog, ExportDialog, QtAsk, ShortcutSheet
+from ecgstudio.gui.facts import advice
+from ecgstudio.gui.frame import LAYERS, Frame
+from ecgstudio.gui.jobs import JobRunner
+from ecgstudio.gui.messages import Message, Severity
+from ecgstudio.gui.overlays import Layer, Tool
+from ecgstudio.gui.page_list import PageListModel
+from ecgstudio.gui.preferences import Preferences, PreferencesDialog
+from ecgstudio.gui.project_files import Ask, ProjectFiles
+from ecgstudio.gui.states import WAITING, Step, page_state, step_states
+from ecgstudio.gui.theme import theme_for
+from ecgstudio.gui.views import Views
+from ecgstudio.io.cache import OutcomeCache
+from ecgstudio.paths import sample_folder
+from ecgstudio.session import Change, ChangeKind, Session
+from ecgstudio.stages.contract import Runtime
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS
+
+HOLD_KEYS: Final = {Qt.Key.Key_O: "original"}
+WRITES: Final = (QLineEdit, QAbstractSpinBox, QComboBox, QAbstractButton)
+"""Widgets in which Enter means something of their own."""
+
+
+class MainWindow(Frame):
+    """The workstation."""
+
+    def __init__(
+        self,
+        *,
+        load_runtime: Callable[[str], Runtime],
+        cache: OutcomeCache | None = None,
+        ask: Ask | None = None,
+        choose_export: ChooseExport | None = None,
+    ) -> None:
+        super().__init__(PageListModel(name_of=self._name_of, state_of=self._state_of))
+        self.preferences = Preferences(self)
+        self.ask: Ask = ask or QtAsk(self)
+        self.choose_export = choose_export or self._ask_export
+        self._load_runtime = load_runtime
+        self.runner = JobRunner(self)
+        self.computer = Computer(self.runner, self._runtime_loader(), cache=cache, parent=self)
+        session = Session.new(user=self.preferences.user)
+        self.bridge = Bridge(session, runner=self.runner, computer=self.computer, parent=self)
+        self.desk = Desk(
+            self.bridge, runner=self.runner, computer=self.computer, cache=cache, ask=self.ask, parent=self
+        )
+        self.files = ProjectFiles(
+            self.bridge, runner=self.runner, preferences=self.preferences, ask=self.ask, parent=self
+        )
+        self.views = Views(
+            self.bridge, runner=self.runner, page_view=self.page_view, signal_view=self.signal_view, parent=self
+        )
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self._refresh)
+        self._connect()
+        self.restore(self.preferences)
+        self._follow_preference("view/theme")
+        self._follow_preference("files/recent")
+        self._show_step(self.desk.step)
+        self._show_layers(self.views.layers)
+        self._refresh()
+
+    def start(self, paths: tuple[Path, ...] = ()) -> None:
+        """Load the networks behind the shown window, and open what was named; or offer what a crash left behind."""
+        self.computer.start()
+        if paths:
+            self.files.open_paths(paths)
+        else:
+            self.files.offer_recovery()
+
+    # --- wires -----------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self.actions_.connect_all(self._handlers())
+        undo = self.bridge.undo.group
+        undo.canUndoChanged.connect(self.actions_["undo"].setEnabled)
+        undo.canRedoChanged.connect(self.actions_["redo"].setEnabled)
+        undo.undoTextChanged.connect(self._name_undo)
+        undo.redoTextChanged.connect(self._name_redo)
+        for source in (self.bridge, self.desk, self.files):
+            source.messaged.connect(self.tell)
+        self.bridge.changed.connect(self._follow)
+        self.bridge.shown.connect(self._show_page)
+        self.bridge.computed.connect(self._refresh_page)
+        self.bridge.progressed.connect(self._show_progress)
+        self.bridge.sessionReplaced.connect(self._replace_session)
+        self.bridge.thumbnailLoaded.connect(self.page_model.set_thumbnail)
+        self.computer.ready.connect(self._show_device)
+        self.computer.unavailable.connect(self._lose_networks)
+        self.computer.busyChanged.connect(self._soon.start)
+        self.runner.started.connect(self._soon.start)
+        self.runner.ended.connect(self._soon.start)
+        self.page_list.pageChosen.connect(self.bridge.show)
+        self.page_list.thumbnailsWanted.connect(self.bridge.want_thumbnails)
+        self.stage_bar.stepChosen.connect(self._choose_step)
+        self.desk.stepChanged.connect(self._show_step)
+        self.views.layersChanged.connect(self._show_layers)
+        self.views.cursorSaid.connect(self.status_line.show_cursor)
+        self.views.said.connect(self.status_line.say)
+        self.files.saved.connect(self._soon.start)
+        self.banner.actionWanted.connect(self._do)
+        self.message_list.actionWanted.connect(self._do_on)
+        self.message_list.pageWanted.connect(self.bridge.show)
+        self.messages.rowsInserted.connect(self._count_messages)
+        self.messages.rowsRemoved.connect(self._count_messages)
+        self.messages.modelReset.connect(self._count_messages)
+        self.status_line.messagesWanted.connect(self._toggle_messages)
+        self.inspector.revertWanted.connect(self.bridge.revert)
+        self.inspector.speedChosen.connect(self.bridge.set_speed)
+        self.inspector.gainChosen.connect(self.bridge.set_gain)
+        self.inspector.layoutChosen.connect(self.bridge.set_layout)
+        self.inspector.turned.connect(self.page_view.turn_by)
+        self.inspector.leadChosen.connect(self.views.select_lead)
+        self.preferences.changed.connect(self._follow_preference)
+        self.welcome.recentChosen.connect(self._open_path)
+        for view in (self.page_view, self.signal_view):
+            tab = QShortcut(QKeySequence("Tab"), view, self.views.next_lead)
+            tab.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        QShortcut(QKeySequence("F6"), self, self._next_pane)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
+        QApplication.instance().installEventFilter(self)  # type: ignore[union-attr]
+
+    def _handlers(self) -> dict[str, Callable[..., object]]:
+        handlers: dict[str, Callable[..., object]] = {
+            "open-pages": self.files.choose_pages,
+            "open-folder": self.files.choose_folder,
+            "open-sample": self._open_sample,
+            "open-project": self.files.choose_project,
+            "new-project": self.files.new_project,
+            "save": self.files.save,
+            "save-as": self.files.save_as,
+            "export": self._export,
+            "preferences": self._edit_preferences,
+            "quit": self.close,
+            "undo": self.bridge.undo.group.undo,
+            "redo": self.bridge.undo.group.redo,
+            "revert": self.desk.revert,
+            "confirm-scale": self.bridge.confirm_scale,
+            "cancel": self.desk.stop,
+            "compute": self.bridge.compute_again,
+            "fit": self.page_view.fit,
+            "next-lead": self.views.next_lead,
+            "worst-place": self.views.go_to_worst,
+            "full-screen": self._show_full_screen,
+            "reset-layout": self.reset_arrangement,
+            "accept": self.desk.accept,
+            "reject": self.desk.reject,
+            "comment": self._comment,
+            "withdraw": self.bridge.withdraw_review,
+            "previous-page": self._previous_page,
+            "next-page": self._next_page,
+            "rotate-left": self._turn_left,
+            "rotate-right": self._turn_right,
+            "mirror": self.page_view.mirror,
+            "relink": self.desk.relink,
+            "remove-page": self.desk.remove,
+            "shortcuts": self._show_shortcuts,
+            "about": self._about,
+        }
+        handlers |= {f"stage-{step.value}": _Call(self.desk.set_step, step) for step in Step}
+        handlers |= {f"tool-{tool.value}": _Call(self.page_view.set_tool, tool) for tool in Tool}
+        handlers |= {name: _Layer(self.views, layer) for name, layer in LAYERS.items()}
+        return handlers
+
+    # --- following the bridge --------------------------------------------------------------------------------
+
+    def _follow(self, change: Change) -> None:
+        if change.kind in (ChangeKind.PAGES, ChangeKind.PROJECT) or change.page is None:
+            self.page_model.set_pages(self.bridge.session.worst_first())
+            self.page_list.set_current(self.bridge.current)
+        elif is_about(change, change.page) and change.page is not None:
+            self.page_model.refresh(change.page)
+        self._soon.start()
+
+    def _replace_session(self) -> None:
+        self.page_model.set_pages(self.bridge.session.worst_first())
+        self.inspector.set_layout_choice(self.bridge.session.settings.traces.layout)
+        self._soon.start()
+
+    def _show_page(self, page: PageId | None) -> None:
+        self.page_model.set_pages(self.bridge.session.worst_first())
+        self.page_list.set_current(page)
+        self.page_list.scrollTo(self.page_model.index_of(page))
+        self._soon.start()
+
+    def _refresh_page(self, page: PageId) -> None:
+        self.page_model.refresh(page)
+        self._soon.start()
+
+    def _refresh(self) -> None:
+        """Show the state of the page in front everywhere; called once for any number of changes."""
+        bridge, page = self.bridge, self.bridge.current
+        self.show_welcome(welcome=page is None)
+        self.actions_.enable(self.desk.situation())
+        session = bridge.session
+        name = session.path.name if session.path is not None else self.tr("New project")
+        self.setWindowTitle(f"{name}[*] – ECG Studio")
+        self.setWindowModified(session.dirty)
+        if page is None:
+            self.stage_bar.set_states(None)
+            self.banner.set_advice(())
+            self.inspector.show_page(EMPTY_ANALYSIS, bridge.corrections, state=WAITING)
+            self.status_line.show_idle()
+            return
+        analysis, corrections = session.analysis(page), session.corrections(page)
+        computing = bridge.is_computing(page)
+        states = step_states(session, page, computing=computing)
+        self.stage_bar.set_states(states)
+        self.banner.set_advice(
+            () if computing else advice(analysis, corrections, conflicts=session.open_conflicts(page))
+        )
+        self.inspector.show_page(analysis, corrections, state=states[self.desk.step])
+        if not self.runner.waiting:
+            self.status_line.show_idle()
+            self.page_model.set_pages(session.worst_first())
+            self.page_list.set_current(page)
+
+    def _show_progress(self, page: PageId, fraction: float, note: str) -> None:
+        if page == self.bridge.current:
+            self.status_line.show_progress(fraction, note)
+
+    def _show_step(self, step: Step) -> None:
+        self.stage_bar.set_step(step)
+        self.actions_[f"stage-{step.value}"].setChecked(True)
+        self.fill_toolbar(step)
+        self.actions_["tool-pan"].trigger()
+        self.views.show_step(step)
+        self.inspector.show_step(step)
+        self._soon.start()
+
+    def _choose_step(self, number: int) -> None:
+        self.desk.set_step(Step(number))
+
+    def _show_layers(self, layers: frozenset[Layer]) -> None:
+        for name, layer in LAYERS.items():
+            self.actions_[name].setChecked(layer in layers)
+
+    def _show_device(self, device: str) -> None:
+        self.status_line.show_device({"cpu": self.tr("Processor")}.get(device, self.tr("GPU (%s)") % device))
+
+    def _lose_networks(self, sentence: str) -> None:
+        self.status_line.show_device(self.tr("No networks"))
+        text = self.tr("%s Pages can be opened and looked at, but not read automatically.") % sentence
+        self.tell(Message(text, Severity.ERROR))
+
+    def _name_of(self, page: PageId) -> str:
+        return self.bridge.session.entry(page).name if page in self.bridge.session else ""
+
+    def _state_of(self, page: PageId) -> str:
+        if page not in self.bridge.session:
+            return WAITING
+        if self.bridge.is_unreadable(page):
+            return "failed"
+        return page_state(self.bridge.session, page, computing=self.bridge.is_computing(page))
+
+    # --- messages --------------------------------------------------------------------------------------------
+
+    def tell(self, message: Message) -> None:
+        """Show a message in the status bar and keep it in the list; what went wrong opens the list."""
+        self.messages.add(message)
+        self.status_line.say(message.text)
+        if message.severity is Severity.ERROR:
+            self.docks["messages"].show()
+
+    def _count_messages(self) -> None:
+        self.status_line.show_unread(self.messages.rowCount())
+
+    def _toggle_messages(self) -> None:
+        self.docks["messages"].setVisible(self.docks["messages"].isHidden())
+
+    def _do(self, action: str) -> None:
+        self.actions_[action].trigger()
+
+    def _do_on(self, action: str, page: PageId | None) -> None:
+        if page is not None and page in self.bridge.session and page != self.bridge.current:
+            self.bridge.show(page)
+        self._refresh()
+        self._do(action)
+
+    # --- actions ---------------------------------------------------------------------------------------------
+
+    def _open_sample(self) -> None:
+        self.files.open_paths([sample_folder() / "page.png"])
+
+    def _open_path(self, path: Path) -> None:
+        self.files.open_paths([path])
+
+    def _previous_page(self) -> None:
+        self.desk.go(self.page_model.pages, -1)
+
+    def _next_page(self) -> None:
+        self.desk.go(self.page_model.pages, 1)
+
+    def _turn_left(self) -> None:
+        self.page_view.turn_quarter(clockwise=False)
+
+    def _turn_right(self) -> None:
+        self.page_view.turn_quarter(clockwise=True)
+
+    def _name_undo(self, text: str) -> None:
+        self.actions_["undo"].setText(self.tr("Undo %s") % text if text else self.tr("Undo"))
+
+    def _name_redo(self, text: str) -> None:
+        self.actions_["redo"].setText(self.tr("Redo %s") % text if text else self.tr("Redo"))
+
+    def _comment(self) -> None:
+        dialog = CommentDialog(self.bridge.corrections.comment, self)
+        if dialog.exec():
+            self.bridge.comment(dialog.text)
+        dialog.deleteLater()
+
+    def _export(self) -> None:
+        self.desk.export(self.choose_export)
+
+    def _ask_export(self, scopes: Scopes, plan: PlanMaker, folder: Path) -> ExportChoice | None:
+        dialog = ExportDialog(scopes, plan=plan, folder=folder, parent=self)
+        chosen = dialog.exec()
+        dialog.deleteLater()
+        return dialog if chosen else None
+
+    def _edit_preferences(self) -> None:
+        dialog = PreferencesDialog(self.preferences, self)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def _show_shortcuts(self) -> None:
+        dialog = ShortcutSheet(self)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def _about(self) -> None:
+        text = self.tr("ECG Studio %s turns paper ECGs into digital 12-lead records.") % __version__
+        QMessageBox.about(self, self.tr("About ECG Studio"), text)
+
+    def _show_full_screen(self, full: bool) -> None:
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen if full != self.isFullScreen() else
+                            self.windowState())  # fmt: skip
+
+    def _next_pane(self) -> None:
+        panes = [w for w in (self.page_list, self.page_view, self.signal_view, self.inspector) if w.isVisible()]
+        focus = QApplication.focusWidget()
+        at = next(
+            (i for i, pane in enumerate(panes) if focus is not None and (pane is focus or pane.isAncestorOf(focus))), -1
+        )
+        if panes:
+            pane = panes[(at + 1) % len(panes)]
+            pane.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    # --- preferences -----------------------------------------------------------------------------------------
+
+    def _runtime_loader(self) -> Callable[[], Runtime]:
+        device, load = self.preferences.text("compute/device"), self._load_runtime
+        return lambda: load(device)
+
+    def _follow_preference(self, key: str) -> None:
+        if key == "view/theme":
+            self._follow_system()
+        elif key == "user/name":
+            self.bridge.session.user = self.preferences.user
+        elif key == "compute/device":
+            self.computer.restart(self._runtime_loader())
+        elif key == "files/recent":
+            self.fill_recent([path for path in self.preferences.recent if path.exists()], self._open_path)
+
+    def _follow_system(self) -> None:
+        chosen = self.preferences.text("view/theme")
+        system = QGuiApplication.styleHints().colorScheme() is Qt.ColorScheme.Dark
+        self.set_theme(theme_for(chosen == "dark" or (chosen == "system" and system)))
+
+    # --- events ----------------------------------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Leave Enter to the fields that use it, and show the original while its key is held."""
+        kind = event.type()
+        if kind == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and isinstance(watched, WRITES):
+                event.accept()
+        elif kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease) and isinstance(event, QKeyEvent):
+            held = event.key() in HOLD_KEYS and not event.isAutoRepeat() and not event.modifiers()
+            if (
+                held
+                and self.isActiveWindow()
+                and watched is QApplication.focusWidget()
+                and not isinstance(watched, WRITES)
+            ):
+                self.views.show_original(original=kind == QEvent.Type.KeyPress)
+        return super().eventFilter(watched, event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped."""
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        event.acceptProposedAction()
+        self.files.open_paths(paths)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask about unsaved changes, hide at once, and let the threads stop."""
+        if not self.files.may_leave():
+            event.ignore()
+            return
+        self.remember(self.preferences)
+        QApplication.instance().removeEventFilter(self)  # type: ignore[union-attr]
+        self.hide()
+        self.runner.close()
+        event.accept()
+
+
+class _Call:
+    """Calls a function with one value, whatever the action says."""
+
+    def __init__(self, function: Callable[..., object], value: object) -> None:
+        self._function, self._value = function, value
+
+    def __call__(self, _checked: bool = False) -> None:
+        self._function(self._value)
+
+
+class _Layer:
+    """Draws a layer or leaves it out, as the action says."""
+
+    def __init__(self, views: Views, layer: Layer) -> None:
+        self._views, self._layer = views, layer
+
+    def __call__(self, visible: bool) -> None:
+        self._views.set_layer(self._layer, visible=visible)

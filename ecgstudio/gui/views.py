@@ -1,0 +1,279 @@
+"""Page view and signal view together: one page, one cursor, one set of calipers, one selected lead.
+
+Both views are drawn from the bridge; what they need beyond the answers (unexplained ink, intervals) is worked out
+behind the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from ecgstudio.core.caliper import Caliper
+from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
+from ecgstudio.core.grid import GridFit
+from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.leads import LEADS
+from ecgstudio.core.page import Page, PageId
+from ecgstudio.gui.bridge import Bridge, is_about
+from ecgstudio.gui.computing import Values
+from ecgstudio.gui.facts import value_of
+from ecgstudio.gui.hit_test import hit_trace
+from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus, Pool
+from ecgstudio.gui.loading import Preview
+from ecgstudio.gui.overlays import Layer
+from ecgstudio.gui.page_view import PageView
+from ecgstudio.gui.signal_view import SignalView
+from ecgstudio.gui.states import Step
+from ecgstudio.session import Change
+from ecgstudio.stages.intervals import Intervals, measure_intervals
+from ecgstudio.stages.printback import Residual, print_back
+
+XY = tuple[float, float]
+
+CURSOR_REACH_MM: Final = 15.0
+WORST_ZOOM: Final = 1.5  # screen pixels per page pixel
+UNSURE: Final = 0.5
+DERIVED: Final = "derived"
+
+STEP_LAYERS: Final = {
+    Step.NORMALIZE: frozenset({Layer.KEYPOINTS}),
+    Step.GRID: frozenset({Layer.GRID}),
+    Step.DIGITIZE: frozenset({Layer.TRACES, Layer.UNCERTAIN}),
+    Step.REVIEW: frozenset({Layer.TRACES, Layer.UNCERTAIN}),
+    Step.EXPORT: frozenset({Layer.TRACES}),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Derived:
+    """What is worked out from the answers for the views alone."""
+
+    residual: Residual | None
+    intervals: Intervals | None
+
+
+def derive(
+    page: Page,
+    grid: GridFit,
+    ecg: DigitizedEcg,
+    keypoints: Keypoints | None,
+    record: EcgRecord | None,
+    status: JobStatus,
+) -> Derived:
+    """Print the traces back and measure the intervals."""
+    status.checkpoint(0.0)
+    residual = print_back(page, grid, ecg, keypoints=keypoints)
+    status.checkpoint(0.7)
+    return Derived(residual, None if record is None else measure_intervals(record))
+
+
+def doubtful_places(ecg: DigitizedEcg) -> tuple[XY, ...]:
+    """Return the middles of the stretches that were read without confidence or not at all, the longest first."""
+    found: list[tuple[float, XY]] = []
+    for trace in ecg.traces:
+        doubtful = (~np.isfinite(trace.mv) | (trace.confidence < UNSURE)) & np.isfinite(trace.xy).all(axis=1)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], doubtful, [False]])))
+        for start, end in edges.reshape(-1, 2):
+            x, y = trace.xy[start:end].mean(axis=0)
+            found.append(((end - start) / trace.fs, (float(x), float(y))))
+    return tuple(xy for _, xy in sorted(found, reverse=True))
+
+
+class Views(QObject):
+    """Keeps the two views in step with the bridge and with each other."""
+
+    cursorSaid = Signal(str)  # time and voltage under the mouse, or empty
+    derivedChanged = Signal(object)  # Derived
+    said = Signal(str)
+    layersChanged = Signal(object)  # frozenset[Layer]
+
+    def __init__(
+        self, bridge: Bridge, *, runner: JobRunner, page_view: PageView, signal_view: SignalView, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._bridge, self._runner = bridge, runner
+        self._page_view, self._signal_view = page_view, signal_view
+        self._drawn = Values(None, None, None)
+        self._record: EcgRecord | None = None
+        self._derived = Derived(None, None)
+        self._derived_from: object = None
+        self._place: XY | None = None
+        self._lead = ""
+        self._layers = STEP_LAYERS[Step.REVIEW]
+        bridge.shown.connect(self._show_page)
+        bridge.pageLoaded.connect(self._take_page)
+        bridge.previewLoaded.connect(self._take_preview)
+        bridge.changed.connect(self._follow)
+        page_view.cursorMoved.connect(self._page_cursor)
+        signal_view.cursorMoved.connect(self._signal_cursor)
+        page_view.leadSelected.connect(self.select_lead)
+        signal_view.leadSelected.connect(self.select_lead)
+        page_view.calipersChanged.connect(self._set_calipers)
+        signal_view.calipersChanged.connect(self._set_calipers)
+        page_view.keypointsEdited.connect(bridge.edit_keypoints)
+        page_view.gridEdited.connect(bridge.edit_grid)
+        page_view.tracesEdited.connect(bridge.edit_traces)
+        page_view.set_visible_layers(self._layers)
+
+    @property
+    def layers(self) -> frozenset[Layer]:
+        """What is drawn over the page."""
+        return self._layers
+
+    def show_step(self, step: Step) -> None:
+        """Draw what a step is about."""
+        self.set_layers(STEP_LAYERS[step])
+
+    def set_layers(self, layers: frozenset[Layer]) -> None:
+        """Draw these layers and no other."""
+        self._layers = layers
+        self._page_view.set_visible_layers(layers)
+        self.layersChanged.emit(layers)
+
+    def set_layer(self, layer: Layer, *, visible: bool) -> None:
+        """Draw a layer or leave it out."""
+        if (layer in self._layers) != visible:
+            self.set_layers(self._layers | {layer} if visible else self._layers - {layer})
+
+    def show_original(self, *, original: bool) -> None:
+        """Draw nothing over the page for as long as a key is held."""
+        self._page_view.set_visible_layers(frozenset() if original else self._layers)
+
+    def select_lead(self, lead: str) -> None:
+        """Let a lead stand out in both views."""
+        if lead != self._lead:
+            self._lead = lead
+            self._page_view.select_lead(lead)
+            self._signal_view.select_lead(lead)
+
+    def next_lead(self) -> None:
+        """Go to the next lead that was read."""
+        ecg = self._drawn.traces
+        there = [lead for lead in LEADS if ecg is not None and ecg.of(lead)]
+        if there:
+            self.select_lead(there[(there.index(self._lead) + 1) % len(there) if self._lead in there else 0])
+
+    def go_to_worst(self) -> None:
+        """Go to the place with the most unexplained ink, then on to the next."""
+        places = [place.xy for place in self._derived.residual.places] if self._derived.residual is not None else []
+        ink = len(places)
+        if self._drawn.traces is not None:
+            places += doubtful_places(self._drawn.traces)
+        if not places:
+            self.said.emit(self.tr("Every sample was read with confidence, and all ink is explained."))
+            return
+        at = (places.index(self._place) + 1) % len(places) if self._place in places else 0
+        self._place = places[at]
+        self._page_view.go_to(self._place, zoom=WORST_ZOOM)
+        why = self.tr("ink that no trace explains") if at < ink else self.tr("read without confidence")
+        self.said.emit(self.tr("Place %d of %d: %s.") % (at + 1, len(places), why))
+
+    def redraw(self) -> None:
+        """Draw what has changed."""
+        values, corrections, current = self._bridge.values, self._bridge.corrections, self._bridge.current
+        record = None if current is None else value_of(self._bridge.session.analysis(current).record)
+        if values.keypoints is not self._drawn.keypoints:
+            self._page_view.set_keypoints(values.keypoints, corrections.keypoints)
+        if values.grid is not self._drawn.grid:
+            self._page_view.set_grid(values.grid, corrections.grid)
+        traces_changed = values.traces is not self._drawn.traces
+        if traces_changed:
+            self._page_view.set_traces(values.traces, corrections.traces)
+        if traces_changed or values.grid is not self._drawn.grid or record is not self._record:
+            scale = None if values.grid is None else values.grid.scale
+            self._signal_view.set_ecg(values.traces, record, scale)
+        self._drawn, self._record = values, record
+        self._derive()
+
+    # --- following the bridge --------------------------------------------------------------------------------
+
+    def _show_page(self, page: PageId | None) -> None:
+        self._page_view.set_calipers(())
+        self._signal_view.set_calipers(())
+        self._place, self._lead = None, ""
+        if self._bridge.page is None:
+            self._page_view.set_page(None)
+        self._drawn, self._record = Values(None, None, None), None
+        self._page_view.set_keypoints(None, None)
+        self._page_view.set_grid(None, None)
+        self._page_view.set_traces(None, None)
+        self._signal_view.set_ecg(None, None, None)
+        self._set_derived(Derived(None, None))
+        if self._bridge.page is not None:
+            self.redraw()
+
+    def _take_preview(self, preview: Preview) -> None:
+        self._page_view.set_preview(preview.pixels, preview.full_size)
+
+    def _take_page(self, page: Page) -> None:
+        self._page_view.set_page(page)
+        self.redraw()
+
+    def _follow(self, change: Change) -> None:
+        if self._bridge.page is not None and is_about(change, self._bridge.current):
+            self.redraw()
+
+    def _derive(self) -> None:
+        page, values = self._bridge.page, self._drawn
+        if page is None or values.grid is None or values.traces is None or self._derived_from is values.traces:
+            return
+        self._derived_from = values.traces
+        grid, ecg, keypoints, record = values.grid, values.traces, values.keypoints, self._record
+        self._runner.submit(
+            Job(
+                JobKey(DERIVED),
+                lambda status: derive(page, grid, ecg, keypoints, record, status),
+                self._set_derived,
+                lambda _: None,
+                pool=Pool.DISK,
+            )
+        )
+
+    def _set_derived(self, derived: Derived) -> None:
+        if derived.residual is None:
+            self._derived_from = None
+            self._runner.cancel(JobKey(DERIVED))
+        self._derived = derived
+        self._page_view.set_residual(None if derived.residual is None else derived.residual.mask)
+        self._signal_view.set_fiducials(derived.intervals)
+        self.derivedChanged.emit(derived)
+
+    # --- one cursor, one set of calipers ---------------------------------------------------------------------
+
+    def _page_cursor(self, xy: XY | None) -> None:
+        ecg, grid = self._drawn.traces, self._drawn.grid
+        if xy is None or ecg is None or grid is None:
+            self._signal_view.show_cursor(None, None)
+            self.cursorSaid.emit("" if xy is None else f"x {xy[0]:.0f}  y {xy[1]:.0f}")
+            return
+        hit = hit_trace(ecg, xy, reach_px=CURSOR_REACH_MM * grid.px_per_mm)
+        if hit is None:
+            self._signal_view.show_cursor(None, None)
+            self.cursorSaid.emit(f"x {xy[0]:.0f}  y {xy[1]:.0f}")
+            return
+        trace = ecg.traces[hit.index]
+        t_s = trace.t0_s + hit.sample / trace.fs
+        self._signal_view.show_cursor(trace.lead, t_s)
+        self.cursorSaid.emit(_words(trace.lead, t_s, float(trace.mv[hit.sample])))
+
+    def _signal_cursor(self, place: tuple[str, float, float] | None) -> None:
+        if place is None:
+            self._page_view.show_cursor(None, None, None)
+            self.cursorSaid.emit("")
+            return
+        lead, t_s, mv = place
+        self._page_view.show_cursor(lead, t_s, None)
+        self.cursorSaid.emit(_words(lead, t_s, mv))
+
+    def _set_calipers(self, calipers: tuple[Caliper, ...]) -> None:
+        self._page_view.set_calipers(calipers)
+        self._signal_view.set_calipers(calipers)
+
+
+def _words(lead: str, t_s: float, mv: float) -> str:
+    voltage = f"{mv:+.2f} mV" if np.isfinite(mv) else "not read"
+    return f"{lead}   {t_s:.3f} s   {voltage}"
