@@ -25,13 +25,13 @@ from ecgstudio.core.page import Page, PageId
 from ecgstudio.errors import UserError
 from ecgstudio.io.export import export_page
 from ecgstudio.io.images import iter_pages, page_stem
-from ecgstudio.session import open_conflicts
 from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Failed, Runtime, Status
 from ecgstudio.stages.overlay import encode_png, render_overlay
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage, advance
 from ecgstudio.stages.quality import QualityReport, Verdict
 from ecgstudio.stages.report import Summary, build_report, summarize
 from ecgstudio.stages.settings import PipelineSettings
+from ecgstudio.stages.triage import open_conflicts
 
 __all__ = [
     "ExportBlocked",

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
 
 from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections, Review
 from ecgstudio.core.page import PageId
@@ -34,20 +33,17 @@ from ecgstudio.io.project import (
     read_project,
     write_project,
 )
-from ecgstudio.stages.contract import Failed, State, content_digest
+from ecgstudio.stages.contract import State, content_digest
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage
-from ecgstudio.stages.quality import QualityReport
 from ecgstudio.stages.settings import PipelineSettings
+from ecgstudio.stages.triage import EDITED_STAGES, edit_of, open_conflicts, settings_of, stage_states, urgency
 
-__all__ = ["AuditRecord", "Change", "ChangeKind", "PageEntry", "Session", "open_conflicts", "os_user"]
+__all__ = ["AuditRecord", "Change", "ChangeKind", "PageEntry", "Session", "os_user"]
 
 Clock = Callable[[], datetime]
 
-EDITED_STAGES: Final = (Stage.KEYPOINTS, Stage.GRID, Stage.TRACES)  # those that a human can correct
-
-# How much a page wants a human; a page's doubt (0..1) orders those of a kind.
-_FAILED, _NEEDS_REVIEW, _REVIEW, _UNKNOWN, _OK, _DECIDED = 5.0, 4.0, 3.0, 2.0, 1.0, 0.0
-_DOUBT_SHARE = 0.9
+_Judged = tuple[PageState, Analysis, PipelineSettings, dict[Stage, State]]
+"""What the states of a page's stages were found from, and the states: a long list asks for them again and again."""
 
 
 class ChangeKind(StrEnum):
@@ -96,6 +92,7 @@ class Session:
         self._id = secrets.token_hex(16)
         self._pages: dict[PageId, PageState] = {}
         self._analyses: dict[PageId, Analysis] = {}
+        self._judged: dict[PageId, _Judged] = {}
         self._audit: list[AuditRecord] = []
         self._weights = ""
         self._revision = self._saved_revision = self._autosaved_revision = 0
@@ -145,49 +142,25 @@ class Session:
 
     def analysis(self, page: PageId) -> Analysis:
         """Return what is known about a page; EMPTY_ANALYSIS before anything was computed."""
-        return self._analyses.get(self._pages[page].entry.id, EMPTY_ANALYSIS)
+        self._pages[page]  # KeyError for a page that is not here
+        return self._analyses.get(page, EMPTY_ANALYSIS)
 
     def stage_states(self, page: PageId) -> dict[Stage, State]:
         """Return every stage's state; COMPUTING where nothing is known yet or corrections or settings have changed."""
-        analysis, corrections = self.analysis(page), self.corrections(page)
-        states, current = {}, True
-        for stage in ORDER:
-            outcome = getattr(analysis, stage.value)
-            current = (
-                current
-                and outcome is not None
-                and outcome.key.settings == content_digest(_slice(self._settings, stage))
-                and content_digest(outcome.edit) == content_digest(_edit(corrections, stage))
-            )
-            states[stage] = outcome.state if current else State.COMPUTING
-        return states
+        state, analysis = self._pages[page], self.analysis(page)
+        judged = self._judged.get(page)
+        if judged is None or judged[0] is not state or judged[1] is not analysis or judged[2] is not self._settings:
+            states = stage_states(analysis, state.corrections, settings=self._settings)
+            judged = self._judged[page] = state, analysis, self._settings, states
+        return dict(judged[3])
 
     def worst_first(self) -> tuple[PageId, ...]:
         """Return all pages, the most urgent first; pages alike stay in their order."""
-        return tuple(sorted(self._pages, key=lambda page: -self.urgency(page)))
+        return tuple(sorted(self._pages, key=self.urgency, reverse=True))
 
     def urgency(self, page: PageId) -> float:
-        """Say how much a page wants a human: failed > needs review > review > not computed > ok > decided (below 1).
-
-        An accepted page whose answer changed since, or no longer exists, is not decided.
-        """
-        analysis, review = self.analysis(page), self.corrections(page).review
-        states = self.stage_states(page).values()
-        report = analysis.quality.value if analysis.quality is not None else None
-        doubt = 1.0 - report.confidence if report is not None and not isinstance(report, Failed) else 1.0
-        if review is not None and review.verdict == "rejected":
-            level = _DECIDED
-        elif State.FAILED in states or (report is not None and _failed(report)):
-            level = _FAILED
-        elif State.NEEDS_REVIEW in states:
-            level = _NEEDS_REVIEW
-        elif review is not None:
-            level = _DECIDED
-        elif report is None or isinstance(report, Failed):
-            level = _UNKNOWN
-        else:
-            level = _OK if report.status == "ok" else _REVIEW
-        return level + _DOUBT_SHARE * min(max(doubt, 0.0), 1.0)
+        """Say how much a page wants a human: failed > needs review > review > not computed > ok > decided (below 1)."""
+        return urgency(self.analysis(page), self.corrections(page), states=self.stage_states(page))
 
     def open_conflicts(self, page: PageId) -> tuple[str, ...]:
         """Return what blocks the export of a page until a human answers: a scale that contradicts its evidence."""
@@ -213,6 +186,7 @@ class Session:
         """Take a page out; what was said about it stays in the audit log."""
         state = self._pages.pop(page)
         self._analyses.pop(page, None)
+        self._judged.pop(page, None)
         before, after = difference(encode(state.corrections), encode(NO_CORRECTIONS))
         self._log(f"removed {state.entry.name}", page=page, before=before, after=after)
         return Change(ChangeKind.PAGES, page, frozenset(ORDER))
@@ -239,7 +213,7 @@ class Session:
         changed = [
             stage
             for stage in EDITED_STAGES
-            if content_digest(_edit(state.corrections, stage)) != content_digest(_edit(corrections, stage))
+            if content_digest(edit_of(state.corrections, stage)) != content_digest(edit_of(corrections, stage))
         ]
         kept = {stage: over for stage, over in state.edited_over.items() if stage not in changed}
         self._pages[page] = replace(state, corrections=corrections, edited_over=kept)
@@ -279,7 +253,7 @@ class Session:
             if outcome is None or outcome.edit is None:
                 continue
             edit, seen = content_digest(outcome.edit), self._pages[page].edited_over.get(stage.value)
-            if edit != content_digest(_edit(self.corrections(page), stage)):
+            if edit != content_digest(edit_of(self.corrections(page), stage)):
                 continue  # computed for corrections that were changed meanwhile
             if seen is None or seen.edit != edit:
                 self._remember(page, stage, EditedOver(edit, outcome.edited_over))
@@ -299,7 +273,7 @@ class Session:
         changed = [
             stage
             for stage in ORDER
-            if content_digest(_slice(self._settings, stage)) != content_digest(_slice(settings, stage))
+            if content_digest(settings_of(self._settings, stage)) != content_digest(settings_of(settings, stage))
         ]
         if not changed:
             return Change(ChangeKind.SETTINGS)
@@ -411,23 +385,3 @@ class Session:
     def _remember(self, page: PageId, stage: Stage, over: EditedOver) -> None:
         state = self._pages[page]
         self._pages[page] = replace(state, edited_over={**state.edited_over, stage.value: over})
-
-
-def open_conflicts(analysis: Analysis, corrections: Corrections) -> tuple[str, ...]:
-    """Return what blocks the export of a page: the scale in use against pulse or print, and no human's answer."""
-    report = analysis.quality.value if analysis.quality is not None else None
-    if report is None or isinstance(report, Failed) or report.scale_agrees is not False or corrections.scale_answer:
-        return ()
-    return (report.reasons[0],)  # assess() puts the conflict first
-
-
-def _edit(corrections: Corrections, stage: Stage) -> object | None:
-    return getattr(corrections, stage.value) if stage in EDITED_STAGES else None
-
-
-def _slice(settings: PipelineSettings, stage: Stage) -> object:
-    return settings.assemble if stage is Stage.RECORD else getattr(settings, stage.value)
-
-
-def _failed(report: QualityReport | Failed) -> bool:
-    return isinstance(report, Failed) or report.status == "failed"
