@@ -140,6 +140,11 @@ class SignalCanvas(QAbstractScrollArea):
         self._cursor = None if lead is None or t_s is None else (lead, t_s)
         self.viewport().update()
 
+    @property
+    def layout_shown(self) -> StripLayout:
+        """The strips on the paper."""
+        return self._layout
+
     def content_size_px(self) -> tuple[float, float]:
         """Return width and height of the whole paper."""
         frame = self._frame

@@ -49,7 +49,9 @@ def paint_cursor(
         own = strip.trace.lead == lead
         painter.setPen(QPen(hue if own else faint, 1.2 if own else 1.0))
         painter.drawLine(QPointF(x, top), QPointF(x, bottom))
-        if not own:
+        if not own or not (
+            inside.top() <= (top + bottom) / 2 <= inside.bottom() and inside.left() <= x <= inside.right()
+        ):
             continue
         mv = mv_at(strip.trace.mv, (t_s - strip.trace.t0_s) * strip.trace.fs)
         if math.isfinite(mv):

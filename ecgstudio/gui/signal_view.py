@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from ecgstudio.core.caliper import Caliper
@@ -41,6 +41,7 @@ class SignalView(QWidget):
         self._intervals: Intervals | None = None
         self._calipers: tuple[Caliper, ...] = ()
         self._lead: str | None = None
+        self._theme = theme_for(False)
         self._zoom: float | None = TRUE_SIZE  # None: as wide as the view
         self._screen_correction = 1.0
         self._canvas = SignalCanvas(self)
@@ -56,7 +57,6 @@ class SignalView(QWidget):
         self._canvas.fiducialsChanged.connect(self.fiducialsChanged)
         self._canvas.zoomAsked.connect(self._zoom_by)
         self._canvas.viewport().installEventFilter(self)
-        self.set_theme(theme_for(False))
         self._rebuild()
 
     # --- the model -------------------------------------------------------------------------------------------------
@@ -97,8 +97,9 @@ class SignalView(QWidget):
         self._on_lead(LEADS[(at + step) % len(LEADS)])
 
     def set_theme(self, theme: Theme) -> None:
-        """Draw in these colours: red paper in the light theme, dark paper in the dark one."""
-        self._canvas.set_theme(theme)
+        """Draw in these colours: red paper in the light theme, dark paper in the dark one, if nobody chose another."""
+        self._theme = theme
+        self._canvas.set_theme(self._paper_theme())
 
     # --- how it is shown -------------------------------------------------------------------------------------------
 
@@ -157,7 +158,10 @@ class SignalView(QWidget):
         )
         self._speed = self._choice(self.tr("Paper speed"), [f"{speed:g} mm/s" for speed in SPEEDS], chosen=1)
         self._gain = self._choice(self.tr("Gain"), [f"{gain:g} mm/mV" for gain in GAINS], chosen=1)
-        for choice in (self._arrangement, self._speed, self._gain):
+        self._paper = self._choice(
+            self.tr("Paper"), [self.tr("Paper as the theme"), self.tr("Red paper"), self.tr("Dark paper")]
+        )
+        for choice in (self._arrangement, self._speed, self._gain, self._paper):
             bar.addWidget(choice)
         true_size = self._button(self.tr("1:1"), self.tr("True size: a millimetre is a millimetre on this screen"))
         true_size.clicked.connect(self._on_true_size)
@@ -165,9 +169,10 @@ class SignalView(QWidget):
         fit.clicked.connect(self.fit)
         self._size = QLabel()
         self._size.setAccessibleName(self.tr("Size of the paper on the screen"))
+        self._size.setMargin(4)
         for widget in (true_size, fit, self._size):
             bar.addWidget(widget)
-        bar.addSpacing(12)
+        bar.addSpacing(8)
         for tool, text, hint in (
             (CaliperTool.TIME, self.tr("Time"), self.tr("Time caliper: drag on a lead; + and − march, arrows nudge")),
             (CaliperTool.AMPLITUDE, self.tr("Amplitude"), self.tr("Amplitude caliper: drag up or down on a lead")),
@@ -231,7 +236,13 @@ class SignalView(QWidget):
             zoom = max(ZOOM_LIMITS[0], self._canvas.viewport().width() / (width_mm * true_px_per_mm))
         self._frame = PaperFrame(true_px_per_mm * zoom, frame.mm_per_s, frame.mm_per_mV)
         self._size.setText(self.tr("true size") if abs(zoom - 1) < 1e-3 else self.tr("{zoom:.0%}").format(zoom=zoom))
+        self._canvas.set_theme(self._paper_theme())
         self._canvas.set_layout(layout, self._frame)
+
+    def _paper_theme(self) -> Theme:
+        """Return the colours of the chosen paper."""
+        dark = (self._theme.dark, False, True)[self._paper.currentIndex()]
+        return self._theme if dark == self._theme.dark else theme_for(dark)
 
     def _zoom_by(self, factor: float) -> None:
         now = self._frame.px_per_mm / (screen_px_per_mm(self) * self._screen_correction)
@@ -250,8 +261,7 @@ class SignalView(QWidget):
         self.calipersChanged.emit(())
 
     def _on_fiducials(self, visible: bool) -> None:
-        with QSignalBlocker(self._fiducials):
-            self._canvas.set_fiducials(self._intervals, visible=visible)
+        self._canvas.set_fiducials(self._intervals, visible=visible)
 
     def _on_lead(self, lead: str) -> None:
         self.select_lead(lead)

@@ -100,7 +100,7 @@ class PaperPicture:
             zero, half = frame.y_px(row.zero_mm), 3 * frame.px_per_mm
             painter.drawLine(QPointF(start, zero - half), QPointF(start, zero - half / 3))
             painter.drawLine(QPointF(start, zero + half / 3), QPointF(start, zero + half))
-        _stroke(painter, picture.line, hue, width_px=TRACE_PX + (SELECTED_PX if lead == selected else 0.0))
+        stroke(painter, picture.line, hue, width_px=TRACE_PX + (SELECTED_PX if lead == selected else 0.0))
         painter.setFont(_name_font(painter, frame, bold=True))
         name = QRectF(painter.fontMetrics().boundingRect(lead))
         name.moveBottomLeft(QPointF(start + 1.2 * frame.px_per_mm, frame.y_px(row.top_mm) + 5.2 * frame.px_per_mm))
@@ -118,7 +118,7 @@ class PaperPicture:
         red = QColor(theme.bad)
         painter.setPen(QPen(QColor(theme.paper.text), 0.8, Qt.PenStyle.DotLine))
         painter.drawLine(QPointF(start, zero), QPointF(end, zero))
-        _stroke(painter, path, red, width_px=1.3)
+        stroke(painter, path, red, width_px=1.3)
         painter.setFont(_name_font(painter, self.frame, bold=False))
         painter.setPen(red)
         painter.drawText(
@@ -137,7 +137,7 @@ def _picture(strip: Strip, layout: StripLayout, frame: PaperFrame) -> StripPictu
     step = frame.px_per_s / trace.fs
     return StripPicture(
         strip,
-        _path(x_px, y_px),
+        line_path(x_px, y_px),
         _band(x_px, y_px, _runs(unsure), half_px=UNSURE_MM / 2 * frame.px_per_mm),
         tuple((float(x_px[start] - step), float(x_px[end - 1] + step)) for start, end in gaps),
     )
@@ -157,7 +157,7 @@ def _band(x_px: Floats, y_px: Floats, runs: list[tuple[int, int]], *, half_px: f
     return band
 
 
-def _stroke(painter: QPainter, path: QPainterPath, hue: QColor, *, width_px: float) -> None:
+def stroke(painter: QPainter, path: QPainterPath, hue: QColor, *, width_px: float) -> None:
     """Draw a long line as hairlines side by side: Qt's raster engine draws these 50 times as fast as a thick one."""
     ratio = painter.device().devicePixelRatio()
     hairlines = max(1, math.ceil((width_px * ratio - 1) / HAIRLINE_STEP_PX) + 1)
@@ -177,10 +177,10 @@ def _check_path(line: CheckLine, layout: StripLayout, frame: PaperFrame) -> QPai
     row = layout.rows[line.row]
     reach = (row.bottom_mm - row.top_mm) / 2 * frame.px_per_mm
     x_px = frame.x_px(line.at_s) + np.arange(len(line.mv)) * frame.px_per_s / line.fs
-    return _path(x_px, frame.y_px(row.zero_mm) + np.clip(-line.mv * frame.px_per_mv, -reach, reach))
+    return line_path(x_px, frame.y_px(row.zero_mm) + np.clip(-line.mv * frame.px_per_mv, -reach, reach))
 
 
-def _path(x_px: Floats, y_px: Floats) -> QPainterPath:
+def line_path(x_px: Floats, y_px: Floats) -> QPainterPath:
     """Join the known samples; where several share a pixel column, its lowest and highest stand for all."""
     x_px, y_px = _thinned(np.asarray(x_px, np.float64), np.asarray(y_px, np.float64))
     return arrayToQPath(x_px, y_px, connect="finite")
