@@ -27,10 +27,12 @@ from ecgstudio.io.project import (
     NewerProjectError,
     PageEntry,
     PageState,
+    ProjectChangedError,
     ProjectError,
     ProjectState,
     read_autosave,
     read_project,
+    saved_revision,
     write_project,
 )
 from ecgstudio.stages.contract import State, content_digest
@@ -95,6 +97,7 @@ class Session:
         self._judged: dict[PageId, _Judged] = {}
         self._audit: list[AuditRecord] = []
         self._weights = ""
+        self._opened = False  # whether `path` holds what this session began with
         self._revision = self._saved_revision = self._autosaved_revision = 0
 
     # --- what is known ---------------------------------------------------------------------------------------
@@ -298,14 +301,21 @@ class Session:
     def save(self, path: Path | None = None) -> Change:
         """Save the project, under a new name if one is given.
 
-        Raises OutputError: the file cannot be written; what was there, and the session, are as they were.
+        Raises:
+            OutputError: the file cannot be written; what was there, and the session, are as they were.
+            ProjectChangedError: someone else saved it since it was opened here; likewise.
         """
         target = path or self.path
         if target is None:
             raise ValueError("a project that was never saved needs a path")
         target, before = target.absolute(), self.path
+        there = saved_revision(target) if target == before and self._opened else None
+        if there is not None and there != (self._id, self._saved_revision):
+            raise ProjectChangedError(
+                f"{target.name} was saved by another program since it was opened here; save under another name."
+            )
         write_project(target, self.state())
-        self.path, self._saved_revision = target, self._revision
+        self.path, self._saved_revision, self._opened = target, self._revision, True
         if before != target:
             discard_autosaves(before, project_id=self._id)
         with contextlib.suppress(OutputError):
@@ -355,7 +365,7 @@ class Session:
             raise ProjectError(f"{error} The last good copy of it can be opened instead: {copy}.", copy=copy) from error
         session = cls(user=user, clock=clock)
         session._take(state)
-        session.path = path.absolute()
+        session.path, session._opened = path.absolute(), True
         session._saved_revision = session._autosaved_revision = state.revision
         return session
 

@@ -15,6 +15,7 @@ from ecgstudio.commands.console import PageStatus, Progress
 from ecgstudio.commands.digitize import NAMES_SHOWN, check_folder
 from ecgstudio.core.page import Page
 from ecgstudio.errors import UserError
+from ecgstudio.io.autosave import newer_autosave
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.io.export import StemRegister, check_absent, output_paths
 from ecgstudio.io.scans import ChangedScanError, MissingScanError, find_scans, read_scan
@@ -58,6 +59,10 @@ def run(request: ExportRequest, *, out: TextIO, err: TextIO, cache: OutcomeCache
     """
     session = Session.load(request.project)
     check_folder(request.folder)
+    if newer_autosave(request.project) is not None:
+        err.write(
+            "ecgstudio: the project has changes that were not saved; open it in the workstation to recover them\n"
+        )
     counts, failed = Counter[str](), list[str]()
     for line in _export(session, request, err=err, cache=cache):
         counts[line.status] += 1

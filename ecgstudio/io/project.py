@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Final, TypeVar
 from ecgstudio import __version__
 from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
 from ecgstudio.core.page import PageId
-from ecgstudio.errors import InputError
+from ecgstudio.errors import InputError, OutputError
 from ecgstudio.io.atomic import write_bytes
 from ecgstudio.io.audit import AuditRecord
 from ecgstudio.io.codec import decode, encode
@@ -27,6 +28,7 @@ FORMAT: Final = "ecgstudio-project"
 VERSION: Final = 1
 SUFFIX: Final = ".ecgproj"
 MAX_PROJECT_BYTES: Final = 1 << 30
+_HEAD_BYTES: Final = 2000
 
 Document = dict[str, Any]
 
@@ -34,6 +36,10 @@ T = TypeVar("T")
 
 BROKEN: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 """What reading a document raises that is not as we write them."""
+
+
+class ProjectChangedError(OutputError):
+    """The project's file was changed by someone else meanwhile; saving would undo that."""
 
 
 class ProjectError(InputError):
@@ -158,6 +164,17 @@ def _read(path: Path) -> tuple[ProjectState, Document]:
         return _state(document, folder), document
     except BROKEN as error:
         raise ProjectError(_damaged(path)) from error
+
+
+def saved_revision(path: Path) -> tuple[str, int] | None:
+    """Return id and revision of the project that a file holds, by a look at its first lines; None if it holds none."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return None
+    found = re.search(r'"id": "(\w+)",\s*"revision": (\d+)', head) if FORMAT in head else None
+    return (found[1], int(found[2])) if found else None
 
 
 # --- older versions ------------------------------------------------------------------------------------------

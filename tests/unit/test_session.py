@@ -27,7 +27,7 @@ from ecgstudio.errors import OutputError
 from ecgstudio.io.audit import applied
 from ecgstudio.io.autosave import newer_autosave, unsaved_projects
 from ecgstudio.io.codec import decode, encode
-from ecgstudio.io.project import ProjectError
+from ecgstudio.io.project import ProjectChangedError, ProjectError
 from ecgstudio.session import Change, ChangeKind, PageEntry, Session
 from ecgstudio.stages import stage1_grid
 from ecgstudio.stages.contract import State, content_digest
@@ -352,6 +352,22 @@ def test_a_failed_save_loses_nothing(session: Session, tmp_path: Path) -> None:
     assert (session.dirty, session.path) == (True, tmp_path / "p.ecgproj")
     session.save()
     assert Session.load(tmp_path / "p.ecgproj").corrections(A).comment == "new"
+
+
+def test_what_another_program_saved_meanwhile_is_not_overwritten(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "p.ecgproj"
+    session.save(path)
+    other = Session.load(path, user="Bob")
+    other.set_corrections(A, Corrections(comment="Bob's"), text="comment")
+    other.save()
+    session.set_corrections(A, Corrections(comment="Ada's"), text="comment")
+    session.set_corrections(B, Corrections(comment="Ada's"), text="comment")
+    with pytest.raises(ProjectChangedError, match="saved by another program"):
+        session.save()
+    assert Session.load(path).corrections(A).comment == "Bob's"
+    session.save(tmp_path / "q.ecgproj")
+    session.save()
+    assert Session.load(tmp_path / "q.ecgproj").corrections(A).comment == "Ada's"
 
 
 def test_a_damaged_project_names_its_last_good_copy_which_can_be_opened(session: Session, tmp_path: Path) -> None:
