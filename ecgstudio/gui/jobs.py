@@ -34,6 +34,7 @@ class Pool(StrEnum):
     DISK = "disk"
 
 
+THREAD_NAME: Final = "job"  # how a debugger tells our threads from those with which Qt paints
 THREADS: Final = {Pool.COMPUTE: 1, Pool.DISK: 2}
 
 
@@ -146,6 +147,7 @@ class JobRunner(QObject):
         self._pools = {pool: QThreadPool(self) for pool in Pool}
         for pool, threads in self._pools.items():
             threads.setMaxThreadCount(THREADS[pool])
+            threads.setObjectName(f"{THREAD_NAME} {pool}")
         self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._jobs: dict[int, tuple[Job[object], JobStatus]] = {}
         self._tickets: dict[JobKey, int] = {}

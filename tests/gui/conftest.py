@@ -12,8 +12,9 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSettings, QTimer, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
+from ecgstudio.gui.jobs import THREAD_NAME
+
 NO_SCREEN = "This plugin does not support propagateSizeHints()"  # said of every window that is shown without a screen
-POOLED_THREAD = "Thread (pooled)"  # what Qt calls the threads of a pool
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +50,11 @@ def _no_qt_warnings(qapp: QApplication) -> Iterator[None]:
 
 
 def pooled_threads() -> int:
-    """Count the threads of Qt's pools in this process (0 where the system does not name them)."""
+    """Count the threads of job runners in this process (0 where the system does not name them); Qt paints in others."""
     count = 0
     for task in Path("/proc/self/task").glob("*/comm"):
         try:
-            count += task.read_text().strip() == POOLED_THREAD
+            count += task.read_text().startswith(f"{THREAD_NAME} ")
         except OSError:
             continue
     return count

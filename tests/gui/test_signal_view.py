@@ -240,7 +240,8 @@ def test_twelve_leads_of_ten_seconds_are_drawn_thirty_times_a_second(view: Signa
 
 
 def _seconds(view: SignalView, change: Callable[[float], None], value: float) -> float:
-    start = time.perf_counter()
+    """Return the processor time of a change: others may be at work on this machine."""
+    start = time.process_time()
     change(value)
-    image(view)
-    return time.perf_counter() - start
+    view.canvas.viewport().repaint()
+    return time.process_time() - start
