@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from ecgstudio import __version__
 from ecgstudio.commands.console import logging_to
-from ecgstudio.errors import EcgStudioError
+from ecgstudio.errors import EcgStudioError, UserError
 
 if TYPE_CHECKING:
     from ecgstudio.commands.export import ExportRequest
@@ -32,6 +32,8 @@ SPEEDS_MM_PER_S: Final = {"auto": None, "25": 25.0, "50": 50.0}
 GAINS_MM_PER_MV: Final = {"auto": None, "5": 5.0, "10": 10.0, "20": 20.0}
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 STAGES: Final = ("0", "1", "2")
+SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+LIBRARIES: Final = "libegl1 libgl1 libxkbcommon0 libdbus-1-3 fontconfig"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,22 @@ def _run_doctor(arguments: argparse.Namespace) -> int:
     return EXIT_OK if healthy else EXIT_SOME_FAILED
 
 
+def _open_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="pages, folders of pages, or a project")
+
+
+def _run_open(arguments: argparse.Namespace) -> int:
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in SCREENS):
+        raise UserError("There is no screen to open a window on; use `ecgstudio digitize` here.")
+    try:
+        from ecgstudio.gui.app import run
+    except ImportError as error:
+        raise UserError(f"The window cannot be opened: {error}. On Debian and Ubuntu install {LIBRARIES}.") from error
+    return run(arguments.paths)
+
+
 COMMANDS: Final = (
+    Command("open", "open the workstation (this is also what happens without a command)", _open_arguments, _run_open),
     Command("digitize", "turn pages into 12-lead records", _digitize_arguments, _run_digitize),
     Command("export", "write the records of a project's pages, with its corrections", _export_arguments, _run_export),
     Command("replay", "rebuild a project's export from its scans and corrections", _replay_arguments, _run_replay),
@@ -185,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show
     try:
-        arguments = build_parser().parse_args(argv)
+        arguments = build_parser().parse_args((sys.argv[1:] if argv is None else argv) or ["open"])
     except SystemExit as stop:  # argparse has said why
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     with logging_to(sys.stderr, verbose=arguments.verbose, debug=arguments.debug):

@@ -32,6 +32,7 @@ class Situation:
     dirty: bool = False
     conflict: bool = False
     record: bool = False
+    reviewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ ACTIONS: Final = (
         separator=True),
     Row("tool-line", "Tool", "Grid lines", "L", "grid", "line", checkable=True, group="tool", stages="1"),
     Row("tool-scale", "Tool", "Scale by two clicks", "S", "page", "scale", checkable=True, group="tool", stages="1"),
+    Row("tool-lattice", "Tool", "Lay a grid by hand", "Shift+G", "page", "layers", checkable=True, group="tool",
+        stages="1"),
     Row("tool-erase", "Tool", "Erase to “not readable”", "E", "traces", "erase", checkable=True, group="tool",
         stages="23", separator=True),
     Row("tool-draw", "Tool", "Redraw freehand", "D", "traces", "draw", checkable=True, group="tool", stages="23"),
@@ -114,7 +117,7 @@ ACTIONS: Final = (
     Row("accept", "Page", "Accept and sign off", "Return Enter", "record", icon="accept"),
     Row("reject", "Page", "Reject", "R", "page", icon="reject"),
     Row("comment", "Page", "Comment…", "Ctrl+M", "page", icon="comment"),
-    Row("withdraw", "Page", "Take the sign-off back", "", "page"),
+    Row("withdraw", "Page", "Take the sign-off back", "", "reviewed"),
     Row("previous-page", "Page", "Previous page", "PgUp", "pages", icon="previous", separator=True),
     Row("next-page", "Page", "Next page", "PgDown", "pages", icon="next"),
     Row("rotate-left", "Page", "Turn left", "Ctrl+L", "page", "rotate-left", stages="0", separator=True),

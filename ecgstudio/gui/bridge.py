@@ -254,8 +254,13 @@ class Bridge(QObject):
 
     def confirm_scale(self) -> None:
         """Say that the scale of the page in front is right in spite of the evidence."""
-        if self._current is not None and not self.corrections.scale_answer:
-            self.edit(replace(self.corrections, scale_answer=True), self.tr("Confirm the scale"))
+        self.answer_scale(True)
+
+    def answer_scale(self, right: bool) -> None:
+        """Say, or take back, that the scale of the page in front is right in spite of the evidence."""
+        if self._current is not None and self.corrections.scale_answer != right:
+            text = self.tr("Confirm the scale") if right else self.tr("Doubt the scale")
+            self.edit(replace(self.corrections, scale_answer=right), text)
 
     def confirm_corrections(self) -> None:
         """Say that the corrections of the page in front hold over the answers beneath them."""

@@ -114,6 +114,7 @@ class Desk(QObject):
             computing=bridge.is_computing(page) or self._runner.is_running(EXPORT),
             dirty=bridge.session.dirty,
             conflict=bool(bridge.session.open_conflicts(page)),
+            reviewed=bridge.corrections.review is not None,
             record=value_of(analysis.record) is not None,
         )
 

@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ecgstudio.api import digitize_page, export_result
 from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.page import PageId
-from ecgstudio.errors import OutputError, UserError
-from ecgstudio.gui.computing import AnalyseRequest, Answer, analyse
-from ecgstudio.gui.facts import value_of
+from ecgstudio.errors import UserError
 from ecgstudio.gui.jobs import JobStatus
 from ecgstudio.io.cache import OutcomeCache
-from ecgstudio.io.export import export_page, output_paths
+from ecgstudio.io.export import output_paths
 from ecgstudio.io.scans import read_scan
-from ecgstudio.session import PageEntry, Session, open_conflicts
+from ecgstudio.session import PageEntry, Session
 from ecgstudio.stages.contract import Runtime
-from ecgstudio.stages.overlay import encode_png, render_overlay
 from ecgstudio.stages.pipeline import Analysis
-from ecgstudio.stages.report import build_report, summarize
 from ecgstudio.stages.settings import PipelineSettings
 
 FORMAT_WORDS: Final = {
@@ -77,7 +74,10 @@ def plan_export(session: Session, pages: Sequence[PageId], *, folder: Path, form
     blocked: list[tuple[str, str]] = []
     for page in pages:
         entry, analysis = session.entry(page), session.analysis(page)
-        if conflicts := session.open_conflicts(page):
+        review = session.corrections(page).review
+        if review is not None and review.verdict == "rejected":
+            blocked.append((entry.name, f"it was rejected by {review.by}"))
+        elif conflicts := session.open_conflicts(page):
             blocked.append((entry.name, conflicts[0]))
         elif analysis.failure is not None:
             blocked.append((entry.name, str(analysis.failure)))
@@ -112,48 +112,35 @@ def _export_one(
     item: ExportItem, request: ExportRequest, runtime: Runtime, cache: OutcomeCache | None, status: JobStatus
 ) -> list[Path]:
     page = read_scan(item.entry)
-    asked = AnalyseRequest(item.entry, page, item.corrections, item.analysis, request.settings)
-    answer: Answer = analyse(asked, runtime, cache, _Quiet(status))
-    analysis = answer.analysis
-    if conflicts := open_conflicts(analysis, item.corrections):
-        raise OutputError(f"not exported, because the scale is in doubt: {conflicts[0]}.")
-    record = value_of(analysis.record)
-    if record is None:
-        raise OutputError(f"not exported, because there is no record: {analysis.failure}.")
-    summary = summarize(analysis)
-    report = build_report(
+    analysis = item.analysis
+    if cache is not None and analysis.keypoints is None:
+        analysis = cache.load_analysis(page.id)
+    result = digitize_page(
         page,
-        analysis,
-        summary=summary,
-        corrections=item.corrections,
+        stem=item.entry.name,
         runtime=runtime,
         settings=request.settings,
-        timings_s={},
+        corrections=item.corrections,
+        analysis=analysis,
+        status=_Quiet(status),
     )
-    overlay = encode_png(render_overlay(page, analysis)) if "overlay" in request.formats else None
-    return export_page(
-        item.entry.name,
-        request.folder,
-        record,
-        report,
-        overlay,
+    return export_result(
+        result,
+        page,
+        corrections=item.corrections,
+        folder=request.folder,
         formats=request.formats,
         overwrite=request.overwrite,
     )
 
 
-class _Quiet(JobStatus):
+@dataclass(frozen=True, slots=True)
+class _Quiet:
     """Passes cancelling on, and keeps a page's own progress to itself."""
 
-    def __init__(self, whole: JobStatus) -> None:
-        super().__init__(0, lambda _: None)
-        self._whole = whole
+    whole: JobStatus
 
     def checkpoint(self, fraction: float, note: str = "") -> None:
         """Raise Cancelled if the export is no longer wanted."""
-        if self._whole.cancelled:
-            self._whole.checkpoint(0.0)
-
-    def partial(self, value: object) -> None:
-        """Hand nothing over before all is there."""
-        self.checkpoint(0.0)
+        if self.whole.cancelled:
+            self.whole.checkpoint(0.0)

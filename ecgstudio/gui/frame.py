@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtCore import QByteArray, QSize, Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QApplication,
@@ -23,8 +23,10 @@ from PySide6.QtWidgets import (
 
 from ecgstudio.gui.actions import MENUS, Actions
 from ecgstudio.gui.banner import Banner
+from ecgstudio.gui.checks_view import ChecksView
 from ecgstudio.gui.icons import icon
 from ecgstudio.gui.inspector import Inspector
+from ecgstudio.gui.intervals_panel import IntervalsPanel
 from ecgstudio.gui.messages import MessageList, MessageModel, Severity
 from ecgstudio.gui.overlays import Layer
 from ecgstudio.gui.page_list import PageList, PageListModel
@@ -63,8 +65,9 @@ class Frame(QMainWindow):
         self.page_model = page_model
         self.actions_ = Actions(self)
         self.messages = MessageModel(self)
-        self._welcoming = False
-        self._open_docks: dict[str, bool] = {}
+        self._welcoming: bool | None = None
+        self._arrangement: QByteArray | None = None
+        self._verdicts: dict[str, QToolButton] = {}
         self._make_widgets()
         self._arrange()
         self._make_menus()
@@ -72,7 +75,10 @@ class Frame(QMainWindow):
     def remember(self, preferences: Preferences) -> None:
         """Keep size and arrangement for the next time."""
         preferences.remember("geometry", self.saveGeometry())
-        preferences.remember("state", self.saveState(LAYOUT_VERSION))
+        if not self._welcoming:
+            self._arrangement = self.saveState(LAYOUT_VERSION)
+        if self._arrangement is not None:
+            preferences.remember("state", self._arrangement)
 
     def restore(self, preferences: Preferences) -> None:
         """Take size and arrangement of the last time, if there was one."""
@@ -80,23 +86,30 @@ class Frame(QMainWindow):
         if isinstance(geometry, QByteArray):
             self.restoreGeometry(geometry)
         if isinstance(state, QByteArray):
-            self.restoreState(state, LAYOUT_VERSION)
+            self._arrangement = state
 
     def reset_arrangement(self) -> None:
         """Put every dock back to where it was at first."""
+        self._arrangement = None
         self.restoreState(self._first_state, LAYOUT_VERSION)
         self._place_docks()
 
     def show_welcome(self, *, welcome: bool) -> None:
-        """Show the welcome page, or page and stage bar."""
+        """Show the welcome page alone, or page, stage bar and docks."""
+        if welcome == self._welcoming:
+            return
+        if welcome and self._welcoming is not None:
+            self._arrangement = self.saveState(LAYOUT_VERSION)
+        self._welcoming = welcome
         self._middle.setCurrentIndex(0 if welcome else 1)
         self.toolbar.setVisible(not welcome)
-        for name in ("pages", "inspector", "signals"):
-            if welcome != self._welcoming:
-                self.docks[name].setVisible(not welcome and self._open_docks.get(name, True))
-            elif not welcome:
-                self._open_docks[name] = not self.docks[name].isHidden()
-        self._welcoming = welcome
+        if welcome:
+            for dock in self.docks.values():
+                dock.hide()
+        elif self._arrangement is None or not self.restoreState(self._arrangement, LAYOUT_VERSION):
+            for name in ("pages", "inspector", "signals"):
+                self.docks[name].show()
+            self._place_docks()
 
     def set_theme(self, theme: Theme) -> None:
         """Draw every part in these colours."""
@@ -105,10 +118,12 @@ class Frame(QMainWindow):
             app.setPalette(palette_of(theme))
         self.setStyleSheet(sheet_of(theme, point_size=self.font().pointSizeF()))
         self.actions_.paint(theme.text)
-        self.accept_button.setIcon(icon("accept", theme.on_accent))
+        self._verdicts["accept"].setIcon(icon("accept", theme.on_accent))
+        self._verdicts["reject"].setIcon(icon("reject", theme.text))
         self.messages.paint({Severity.INFO: theme.info, Severity.WARNING: theme.warning, Severity.ERROR: theme.bad})
         for part in (
             self.page_list, self.stage_bar, self.banner, self.inspector, self.page_view, self.signal_view,
+            self.checks_view, self.intervals_panel,
         ):  # fmt: skip
             part.set_theme(theme)
 
@@ -120,7 +135,10 @@ class Frame(QMainWindow):
         self.banner = Banner(self)
         self.page_view = PageView(self)
         self.signal_view = SignalView(self)
+        self.signal_view.fit()
         self.inspector = Inspector(self)
+        self.checks_view = ChecksView(self)
+        self.intervals_panel = IntervalsPanel(self)
         self.message_list = MessageList(self.messages, self)
         self.message_list.setObjectName("messages")
         self.welcome = Welcome([self.actions_[a] for a in ("open-pages", "open-project", "open-sample")], self)
@@ -130,6 +148,8 @@ class Frame(QMainWindow):
         )
         self.inspector.add_actions(Step.GRID, [self.actions_["confirm-scale"]])
         self.inspector.add_actions(Step.REVIEW, [self.actions_["comment"], self.actions_["withdraw"]])
+        self.inspector.add_to(Step.REVIEW, self.intervals_panel)
+        self.inspector.add_to(Step.REVIEW, self.checks_view)
         self.inspector.add_actions(Step.EXPORT, [self.actions_["export"]])
 
     def _arrange(self) -> None:
@@ -139,13 +159,16 @@ class Frame(QMainWindow):
         line.setContentsMargins(0, 0, 8, 0)
         for action in ("reject", "accept"):
             button = QToolButton(verdicts)
-            button.setDefaultAction(self.actions_[action])
             button.setObjectName(action)
             button.setText({"accept": self.tr("Accept"), "reject": self.tr("Reject")}[action])
+            button.setToolTip(self.actions_[action].toolTip())
+            button.setAccessibleName(self.actions_[action].text())
+            button.clicked.connect(self.actions_[action].trigger)
+            self.actions_[action].enabledChanged.connect(button.setEnabled)
+            self._verdicts[action] = button
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             button.setMinimumHeight(42)
             line.addWidget(button)
-        self.accept_button = button
         top = QHBoxLayout()
         top.setContentsMargins(0, 0, 0, 0)
         top.addWidget(self.stage_bar, 1)
@@ -173,6 +196,9 @@ class Frame(QMainWindow):
             "messages": self._dock("messages", self.tr("Messages"), self.message_list, area.RightDockWidgetArea),
             "signals": self._dock("signals", self.tr("Signals"), self.signal_view, area.BottomDockWidgetArea),
         }
+        self.page_list.setMinimumWidth(170)
+        self.inspector.setMinimumWidth(270)
+        self.signal_view.setMinimumWidth(320)  # its row of choices alone would ask for more than a laptop has
         self.setCorner(Qt.Corner.BottomLeftCorner, area.LeftDockWidgetArea)
         self.setCorner(Qt.Corner.BottomRightCorner, area.RightDockWidgetArea)
         self.resize(*FIRST_SIZE)
@@ -188,7 +214,7 @@ class Frame(QMainWindow):
 
     def _place_docks(self) -> None:
         horizontal, vertical = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-        self.resizeDocks([self.docks["pages"], self.docks["inspector"]], [216, 300], horizontal)
+        self.resizeDocks([self.docks["pages"], self.docks["inspector"]], [210, 330], horizontal)
         self.resizeDocks([self.docks["signals"]], [round(0.42 * self.height())], vertical)
         self.resizeDocks([self.docks["inspector"], self.docks["messages"]], [560, 140], vertical)
         self.docks["messages"].hide()
@@ -208,6 +234,7 @@ class Frame(QMainWindow):
                     menu.addAction(dock.toggleViewAction())
         self.toolbar = QToolBar(self.tr("Tools"), self)
         self.toolbar.setObjectName("toolbar")
+        self.toolbar.setIconSize(QSize(20, 20))
         self.addToolBar(self.toolbar)
 
     def fill_toolbar(self, step: Step) -> None:

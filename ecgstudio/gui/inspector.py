@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QScrollArea,
+    QSizePolicy,
     QStackedWidget,
     QToolButton,
     QTreeWidget,
@@ -54,6 +55,7 @@ class Inspector(QWidget):
     speedChosen = Signal(object)  # mm/s, None: automatic
     gainChosen = Signal(object)  # mm/mV, None: automatic
     layoutChosen = Signal(str)
+    templateChosen = Signal(object)  # Layout: place the lead names like this
     turned = Signal(float)  # degrees clockwise, beyond what there is
     leadChosen = Signal(str)
 
@@ -172,6 +174,12 @@ class Inspector(QWidget):
         for name in LAYOUTS:
             self._layout_box.addItem(name, name)
         self._layout_box.activated.connect(self._ask_layout)
+        self._template = QComboBox(self)
+        self._template.setAccessibleName(self.tr("Place lead names like"))
+        self._template.addItem(self.tr("choose a template"))
+        for layout in LAYOUTS.values():
+            self._template.addItem(layout.name, layout.name)
+        self._template.activated.connect(self._ask_template)
         self._leads = QTreeWidget(self)
         self._leads.setAccessibleName(self.tr("Leads"))
         self._leads.setHeaderLabels([self.tr("Lead"), self.tr("Starts"), self.tr("Read"), self.tr("Confidence")])
@@ -181,9 +189,9 @@ class Inspector(QWidget):
         self._leads.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self._leads.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self._leads.itemSelectionChanged.connect(self._ask_lead)
-        self._add_form(Step.NORMALIZE, (self.tr("Turn by"), self._angle))
+        self._add_form(Step.NORMALIZE, (self.tr("Turn by"), self._angle), (self.tr("Place names"), self._template))
         self._add_form(Step.GRID, (self.tr("Paper speed"), self._speed), (self.tr("Gain"), self._gain))
-        self._add_form(Step.DIGITIZE, (self.tr("Layout template"), self._layout_box))
+        self._add_form(Step.DIGITIZE, (self.tr("Layout, all pages"), self._layout_box))
         self.add_to(Step.DIGITIZE, self._leads)
 
     def _choices(self, values: tuple[float, ...], unit: str, name: str) -> QComboBox:
@@ -211,6 +219,9 @@ class Inspector(QWidget):
             self._form.removeRow(0)
         for fact in facts(self._step, self._analysis, self._corrections):
             self._form.addRow(self._label(fact), self._field(fact))
+        for step, page in self._pages.items():  # only the page in front decides how tall the options are
+            here = QSizePolicy.Policy.Preferred if step is self._step else QSizePolicy.Policy.Ignored
+            page.setSizePolicy(QSizePolicy.Policy.Ignored, here)
         self._options.setCurrentWidget(self._pages[self._step])
         self._revert.setVisible(is_corrected(self._step, self._corrections))
         self._show_choices()
@@ -284,6 +295,12 @@ class Inspector(QWidget):
 
     def _ask_layout(self) -> None:
         self.layoutChosen.emit(self._layout_box.currentData())
+
+    def _ask_template(self) -> None:
+        name = self._template.currentData()
+        self._template.setCurrentIndex(0)
+        if name is not None:
+            self.templateChosen.emit(LAYOUTS[name])
 
     def _ask_lead(self) -> None:
         items = self._leads.selectedItems()

@@ -11,12 +11,13 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplicat
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QLineEdit, QMessageBox
 
 from ecgstudio import __version__
+from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.page import PageId
 from ecgstudio.gui.bridge import Bridge, is_about
 from ecgstudio.gui.computing import Computer
 from ecgstudio.gui.desk import ChooseExport, Desk, ExportChoice, PlanMaker, Scopes
 from ecgstudio.gui.dialogs import CommentDialog, ExportDialog, QtAsk, ShortcutSheet
-from ecgstudio.gui.facts import advice
+from ecgstudio.gui.facts import advice, value_of
 from ecgstudio.gui.frame import LAYERS, Frame
 from ecgstudio.gui.jobs import JobRunner
 from ecgstudio.gui.messages import Message, Severity
@@ -26,12 +27,12 @@ from ecgstudio.gui.preferences import Preferences, PreferencesDialog
 from ecgstudio.gui.project_files import Ask, ProjectFiles
 from ecgstudio.gui.states import WAITING, Step, page_state, step_states
 from ecgstudio.gui.theme import theme_for
-from ecgstudio.gui.views import Views
+from ecgstudio.gui.views import Derived, Views
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.paths import sample_folder
 from ecgstudio.session import Change, ChangeKind, Session
 from ecgstudio.stages.contract import Runtime
-from ecgstudio.stages.pipeline import EMPTY_ANALYSIS
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis
 
 HOLD_KEYS: Final = {Qt.Key.Key_O: "original"}
 WRITES: Final = (QLineEdit, QAbstractSpinBox, QComboBox, QAbstractButton)
@@ -115,6 +116,9 @@ class MainWindow(Frame):
         self.desk.stepChanged.connect(self._show_step)
         self.views.layersChanged.connect(self._show_layers)
         self.views.cursorSaid.connect(self.status_line.show_cursor)
+        self.views.derivedChanged.connect(self._show_derived)
+        self.checks_view.scaleConfirmed.connect(self.bridge.answer_scale)
+        self.intervals_panel.revertAsked.connect(self.views.measure_again)
         self.views.said.connect(self.status_line.say)
         self.files.saved.connect(self._soon.start)
         self.banner.actionWanted.connect(self._do)
@@ -129,6 +133,7 @@ class MainWindow(Frame):
         self.inspector.gainChosen.connect(self.bridge.set_gain)
         self.inspector.layoutChosen.connect(self.bridge.set_layout)
         self.inspector.turned.connect(self.page_view.turn_by)
+        self.inspector.templateChosen.connect(self.page_view.place_template)
         self.inspector.leadChosen.connect(self.views.select_lead)
         self.preferences.changed.connect(self._follow_preference)
         self.welcome.recentChosen.connect(self._open_path)
@@ -229,10 +234,20 @@ class MainWindow(Frame):
             () if computing else advice(analysis, corrections, conflicts=session.open_conflicts(page))
         )
         self.inspector.show_page(analysis, corrections, state=states[self.desk.step])
+        self._show_checks(analysis, corrections)
         if not self.runner.waiting:
             self.status_line.show_idle()
             self.page_model.set_pages(session.worst_first())
             self.page_list.set_current(page)
+
+    def _show_derived(self, derived: Derived) -> None:
+        self.intervals_panel.set_intervals(derived.intervals)
+
+    def _show_checks(self, analysis: Analysis, corrections: Corrections) -> None:
+        grid, ecg = value_of(analysis.grid), value_of(analysis.traces)
+        self.checks_view.set_checks(
+            value_of(analysis.quality), None if grid is None else grid.scale, ecg, answered=corrections.scale_answer
+        )
 
     def _show_progress(self, page: PageId, fraction: float, note: str) -> None:
         if page == self.bridge.current:

@@ -114,6 +114,7 @@ class Views(QObject):
         signal_view.leadSelected.connect(self.select_lead)
         page_view.calipersChanged.connect(self._set_calipers)
         signal_view.calipersChanged.connect(self._set_calipers)
+        signal_view.fiducialsChanged.connect(self._place_fiducials)
         page_view.keypointsEdited.connect(bridge.edit_keypoints)
         page_view.gridEdited.connect(bridge.edit_grid)
         page_view.tracesEdited.connect(bridge.edit_traces)
@@ -211,6 +212,7 @@ class Views(QObject):
 
     def _take_page(self, page: Page) -> None:
         self._page_view.set_page(page)
+        self._drawn, self._record = Values(None, None, None), None
         self.redraw()
 
     def _follow(self, change: Change) -> None:
@@ -234,13 +236,21 @@ class Views(QObject):
         )
 
     def _set_derived(self, derived: Derived) -> None:
-        if derived.residual is None:
+        if derived.residual is None and derived.intervals is None:
             self._derived_from = None
             self._runner.cancel(JobKey(DERIVED))
         self._derived = derived
         self._page_view.set_residual(None if derived.residual is None else derived.residual.mask)
         self._signal_view.set_fiducials(derived.intervals)
         self.derivedChanged.emit(derived)
+
+    def measure_again(self) -> None:
+        """Forget which fiducials were placed by hand."""
+        self._derived_from = None
+        self._derive()
+
+    def _place_fiducials(self, intervals: Intervals) -> None:
+        self._set_derived(Derived(self._derived.residual, intervals))
 
     # --- one cursor, one set of calipers ---------------------------------------------------------------------
 
