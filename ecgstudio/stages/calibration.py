@@ -23,6 +23,7 @@ PULSE_WINDOW_MM = 32.0
 PULSE_STRIP_HALF_MM = 30.0
 MAX_PULSES = 4
 MIN_MARKER_CONFIDENCE = 0.5
+FOOT_MM = 0.3
 SNAP = 0.085  # a measured pulse stands for a standard gain within this share
 
 
@@ -32,6 +33,7 @@ class Pulse:
 
     height_mm: float
     width_mm: float
+    middle_mm: float = 0.0  # right of the place that was looked at
 
 
 def decide_scale(
@@ -103,11 +105,21 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
     ])  # fmt: skip
     height, mass = trace_path(runtime.trace(normalised(strips)).columns)
     found: dict[float, list[Pulse]] = {}
-    for (_, wanted), row, sure in zip(hypotheses, pair_average(height), pair_average(mass), strict=True):
+    for (centre, wanted), row, sure in zip(hypotheses, pair_average(height), pair_average(mass), strict=True):
         pulse = _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure)
-        if pulse is not None and abs(pulse.height_mm / wanted - 1) <= SNAP:
+        if pulse is None or not _is_on_page(page, grid, centre, pulse):
+            continue
+        if abs(pulse.height_mm / wanted - 1) <= SNAP:
             found.setdefault(wanted, []).append(pulse)
     return _agreed(found, places=len(centres))
+
+
+def _is_on_page(page: Page, grid: GridFit, centre_mm: F64, pulse: Pulse) -> bool:
+    """Tell whether a pulse stands on the picture with both its feet; one that is cut off measures nothing."""
+    reach = pulse.width_mm / 2 + FOOT_MM
+    ends = centre_mm + np.array([[pulse.middle_mm - reach, 0.0], [pulse.middle_mm + reach, 0.0]])
+    xy = grid.to_page(ends)
+    return bool((xy > -0.5).all() and (xy < np.array([page.width, page.height]) - 0.5).all())
 
 
 def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
@@ -154,4 +166,5 @@ def _pulse_of(level_mm: F64, mass: F64) -> Pulse | None:
     if len(flats) < 4:
         return None
     height_mm = top - float(np.median(flats))
-    return Pulse(height_mm, width_mm) if 3.0 < height_mm < 25.0 and 2.5 < width_mm < 13.0 else None
+    middle_mm = ((left + right) / 2 - (n - 1) / 2) / STRIP_PX_PER_MM
+    return Pulse(height_mm, width_mm, middle_mm) if 3.0 < height_mm < 25.0 and 2.5 < width_mm < 13.0 else None
