@@ -19,6 +19,7 @@ from ecgstudio.stages.intervals import Fiducial, Intervals
 
 LETTERS: Final = {Fiducial.P_ON: "P", Fiducial.QRS_ON: "Q", Fiducial.QRS_OFF: "J", Fiducial.T_END: "T"}
 REACH_PX: Final = 5.0
+LETTERS_FROM_PX_PER_S: Final = 70.0  # closer together they would hide each other
 MAIN_TICK_MM, TICK_MM = 3.5, 1.4
 
 
@@ -63,9 +64,10 @@ def tick_at(at: QPointF, among: tuple[Tick, ...], *, frame: PaperFrame) -> Tick 
 
 
 def paint_ticks(
-    painter: QPainter, shown: tuple[Tick, ...], *, by_hand: frozenset[Fiducial], theme: Theme, visible: QRectF
-) -> None:
-    """Draw the ticks: with letters on the longest strips, thick where a human placed them."""
+    painter: QPainter, shown: tuple[Tick, ...], *, by_hand: frozenset[Fiducial], theme: Theme, visible: QRectF,
+    lettered: bool,
+) -> None:  # fmt: skip
+    """Draw the ticks: lettered, if asked, on the longest strips, thick where a human placed them."""
     hue = QColor(theme.signal_groups["lateral"] if theme.dark else theme.fiducial)
     font = painter.font()
     font.setPixelSize(11)
@@ -77,7 +79,7 @@ def paint_ticks(
         some = [tick for tick in shown if (tick.fiducial in by_hand) == thick]
         painter.drawLines([QLineF(t.x_px, t.zero_px - t.half_px, t.x_px, t.zero_px + t.half_px) for t in some])
     for tick in shown:
-        if tick.main:
+        if tick.main and lettered:
             painter.drawText(QPointF(tick.x_px - 4, tick.zero_px + tick.half_px + 11), LETTERS[tick.fiducial])
 
 

@@ -33,7 +33,7 @@ from ecgstudio.gui.calipers import (
     paint_caliper,
 )
 from ecgstudio.gui.ecg_paper import PaperFrame, screen_px_per_mm
-from ecgstudio.gui.fiducials import Tick, dragged, paint_ticks, tick_at, ticks
+from ecgstudio.gui.fiducials import LETTERS_FROM_PX_PER_S, Tick, dragged, paint_ticks, tick_at, ticks
 from ecgstudio.gui.signal_cursor import mv_at, paint_cursor
 from ecgstudio.gui.strip_layout import StripLayout
 from ecgstudio.gui.strip_painter import PaperPicture
@@ -162,7 +162,8 @@ class SignalCanvas(QAbstractScrollArea):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._intervals is not None:
             by_hand = self._intervals.by_hand
-            paint_ticks(painter, self._ticks, by_hand=by_hand, theme=self._theme, visible=visible)
+            lettered = self._frame.px_per_s >= LETTERS_FROM_PX_PER_S
+            paint_ticks(painter, self._ticks, by_hand=by_hand, theme=self._theme, visible=visible, lettered=lettered)
         for index, caliper in enumerate(self._calipers):
             chosen = self._active is not None and self._active.index == index
             paint_caliper(
@@ -332,7 +333,7 @@ class SignalCanvas(QAbstractScrollArea):
             (self.horizontalScrollBar(), self.verticalScrollBar()), self.content_size_px(),
             (self.viewport().width(), self.viewport().height()), strict=True,
         ):  # fmt: skip
-            bar.setRange(0, max(0, math.ceil(size) - page))
+            bar.setRange(0, max(0, math.ceil(size - 0.5) - page))
             bar.setPageStep(page)
             bar.setSingleStep(max(1, round(5 * self._frame.px_per_mm)))
         self.viewport().update()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QSizePolicy, QToolBar, QToolButton, QVBoxLayout, QWidget
 
 from ecgstudio.core.caliper import Caliper
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
@@ -49,7 +49,7 @@ class SignalView(QWidget):
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
-        box.addLayout(self._make_bar())
+        box.addWidget(self._make_bar())
         box.addWidget(self._canvas, 1)
         self._canvas.cursorMoved.connect(self.cursorMoved)
         self._canvas.leadSelected.connect(self._on_lead)
@@ -150,9 +150,10 @@ class SignalView(QWidget):
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _make_bar(self) -> QHBoxLayout:
-        bar = QHBoxLayout()
-        bar.setContentsMargins(6, 3, 6, 3)
+    def _make_bar(self) -> QToolBar:
+        """Make the row of choices; what a narrow view has no room for waits behind the bar's arrow."""
+        bar = QToolBar(self)
+        bar.setAccessibleName(self.tr("How the signals are shown"))
         self._arrangement = self._choice(
             self.tr("Arrangement"), [self.tr("Like the page"), self.tr("12 leads stacked")]
         )
@@ -172,7 +173,7 @@ class SignalView(QWidget):
         self._size.setMargin(4)
         for widget in (true_size, fit, self._size):
             bar.addWidget(widget)
-        bar.addSpacing(8)
+        bar.addSeparator()
         for tool, text, hint in (
             (CaliperTool.TIME, self.tr("Time"), self.tr("Time caliper: drag on a lead; + and − march, arrows nudge")),
             (CaliperTool.AMPLITUDE, self.tr("Amplitude"), self.tr("Amplitude caliper: drag up or down on a lead")),
@@ -196,7 +197,9 @@ class SignalView(QWidget):
         self._checks.toggled.connect(self._rebuild)
         for widget in (self._clear, self._fiducials, self._checks):
             bar.addWidget(widget)
-        bar.addStretch(1)
+        room = QWidget(self)
+        room.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        bar.addWidget(room)
         self._printed = QLabel()
         self._printed.setAccessibleName(self.tr("Scale of the printed page"))
         bar.addWidget(self._printed)

@@ -121,9 +121,10 @@ class PaperPicture:
         stroke(painter, path, red, width_px=1.3)
         painter.setFont(_name_font(painter, self.frame, bold=False))
         painter.setPen(red)
-        painter.drawText(
-            QPointF(start + 4, zero - 2.6 * self.frame.px_per_mm), tr("{sum} (should be zero)").format(sum=line.name)
-        )
+        text = tr("{sum} (should be zero)").format(sum=line.name)
+        if painter.fontMetrics().horizontalAdvance(text) > end - start - 8:
+            text = line.name
+        painter.drawText(QPointF(start + 4, zero - 2.6 * self.frame.px_per_mm), text)
 
 
 def _picture(strip: Strip, layout: StripLayout, frame: PaperFrame) -> StripPicture:

@@ -98,7 +98,7 @@ def align_beats(mv: Floats, fs: float, beats_s: F64) -> tuple[F64, Bools]:
         wide = _windows(values, at, half + reach, half + reach + 1)
     alike = _alike_to_prevailing(wide[:, :, reach:-reach], seen, at)
     if anchors.any():
-        at += _shifts(wide, alike, reach=reach)
+        at = np.where(alike, at + _shifts(wide, alike, reach=reach), np.round(beats_s * fs).astype(np.intp))
         return np.asarray(at / fs, np.float64), alike
     leads_of = np.unique(seen.T, axis=0)
     for pattern in leads_of[leads_of.any(axis=1)]:
