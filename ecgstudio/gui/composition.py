@@ -20,6 +20,7 @@ from ecgstudio.gui.tools import Layer
 from ecgstudio.gui.trace_overlay import draw_traces
 
 RESIDUAL_OPACITY: Final = 0.75
+RESIDUAL_FROM: Final = 60  # of 255: a single pixel shows from afar, too
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,8 @@ def compose(paper: Image, content: Content, camera: Camera, *, ratio: float) -> 
         picture = _with_residual(picture, content.residual, camera, ratio=ratio, theme=theme)
     if content.grid is not None and Layer.GRID in content.layers:
         picture = draw_grid(picture, content.grid, camera, ratio=ratio, theme=theme)
+        if content.picture is not None:
+            _clear_desk(picture, content.picture.size, camera, ratio=ratio, theme=theme)
     if content.traces is not None and Layer.TRACES in content.layers:
         picture = draw_traces(
             picture, content.traces, camera, ratio=ratio, theme=theme, chosen=content.chosen,
@@ -64,9 +67,19 @@ def compose(paper: Image, content: Content, camera: Camera, *, ratio: float) -> 
     return picture
 
 
+def _clear_desk(picture: Image, size: tuple[int, int], camera: Camera, *, ratio: float, theme: Theme) -> None:
+    """Wipe the grid, which goes on over its own edges, off what is not the page."""
+    right, bottom = size[0] - 0.5, size[1] - 0.5
+    sheet = camera.to_screen([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]]) * ratio
+    height, width = picture.shape[:2]
+    view = np.array([[-1, -1], [width, -1], [width, height], [-1, height]])
+    corners = [view.astype(np.int32), np.round(np.clip(sheet, -1e5, 1e5)).astype(np.int32)]
+    cv2.fillPoly(picture, corners, rgb(theme.desk))  # of two polygons it fills what is in one of them only
+
+
 def _with_residual(picture: Image, residual: PagePicture, camera: Camera, *, ratio: float, theme: Theme) -> Image:
-    seen = residual.render(camera, ratio=ratio, ground=(0, 0, 0))
-    where = np.asarray(cv2.dilate(seen, np.ones((3, 3), np.uint8)) > 60, np.uint8)
+    seen = residual.render(camera, ratio=ratio / 2, ground=(0, 0, 0))  # blots, not letters: half the pixels will do
+    seen = cv2.resize(seen, (picture.shape[1], picture.shape[0]), interpolation=cv2.INTER_LINEAR)
     layer = picture.copy()
-    cv2.copyTo(np.full_like(picture, rgb(theme.residual)), where, layer)
+    layer[cv2.dilate(seen, np.ones((3, 3), np.uint8)) > RESIDUAL_FROM] = rgb(theme.residual)
     return blend(picture, layer, opacity=RESIDUAL_OPACITY)

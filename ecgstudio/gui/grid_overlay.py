@@ -14,7 +14,7 @@ from ecgstudio.gui.hit_test import Hit, Kind
 from ecgstudio.gui.overlays import Image, blend, draw_lines, paint_handle, paint_line
 from ecgstudio.gui.theme import Theme
 
-MAJOR_OPACITY, MINOR_OPACITY = 0.55, 0.3
+MAJOR_OPACITY, MINOR_OPACITY = 0.48, 0.26
 NODES_FROM_PX: Final = 26.0  # between two nodes on the screen, or they would hide the page
 MINOR_FROM_PX: Final = 7.0  # from this many screen pixels per millimetre on
 BEND_MM: Final = 2.5  # a line is drawn as straight between places this far apart
@@ -26,8 +26,8 @@ def draw_grid(picture: Image, grid: GridFit, camera: Camera, *, ratio: float, th
     box = visible_mm(grid, camera)
     if box is None:
         return picture
-    near = camera.zoom * grid.px_per_mm >= MINOR_FROM_PX
-    for pitch, opacity in ((1.0, MINOR_OPACITY),) * near + ((GRID_PITCH_MM, MAJOR_OPACITY),):
+    fine = [(1.0, MINOR_OPACITY)] if camera.zoom * grid.px_per_mm >= MINOR_FROM_PX else []
+    for pitch, opacity in (*fine, (GRID_PITCH_MM, MAJOR_OPACITY)):
         lines = grid_lines(grid, box, pitch_mm=pitch)
         if len(lines) > MOST_LINES:
             continue

@@ -107,7 +107,7 @@ def set_px_per_mm(value: Keypoints | None, edit: KeypointEdit | None, *, px_per_
 
 def pose(value: Keypoints | None) -> tuple[float, bool]:
     """Return the angle of the paper's x axis and whether the page is mirrored."""
-    return (0.0, False) if value is None else (value.angle_rad, value.mirrored)
+    return (0.0, False) if value is None else (float(value.angle_rad), bool(value.mirrored))
 
 
 def wrapped(angle_rad: float) -> float:

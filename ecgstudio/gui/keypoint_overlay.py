@@ -31,9 +31,19 @@ def shown_name(name: str) -> str:
 
 
 def paint_keypoints(
-    painter: QPainter, keypoints: Keypoints, camera: Camera, theme: Theme, *, chosen: int | None, hovered: int | None
+    painter: QPainter,
+    keypoints: Keypoints,
+    camera: Camera,
+    theme: Theme,
+    *,
+    chosen: int | None,
+    hovered: int | None,
+    named: bool,
 ) -> None:
-    """Frame every printed name; dashed where the machine is not sure, filled where the pointer is or was."""
+    """Frame every printed name; dashed where the machine is not sure, filled where the pointer is or was.
+
+    `named` writes the name beside every frame, not only where the pointer is.
+    """
     places = camera.to_screen(keypoints.xy)
     scale = keypoints.px_per_mm * camera.zoom
     width, height = (max(mm * scale, least) for mm, least in zip(BOX_MM, LEAST_BOX_PX, strict=True))
@@ -47,7 +57,8 @@ def paint_keypoints(
         painter.setPen(pen)
         painter.setBrush(colour_of(theme, role, alpha=0.18) if active else Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(box, 3.0, 3.0)
-        paint_tag(painter, np.array([box.left() - 8, box.top() + 4]), shown_name(name), theme, role=role)
+        if named or active:
+            paint_tag(painter, np.array([box.left() - 8, box.top() + 4]), shown_name(name), theme, role=role)
 
 
 def paint_corners(painter: QPainter, corners: F64, camera: Camera, theme: Theme, *, hovered: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QWidget
@@ -22,11 +23,15 @@ from ecgstudio.gui.keypoint_gestures import page_corners, pose
 from ecgstudio.gui.magnifier import paint_magnifier
 from ecgstudio.gui.overlays import Image, paint_handle, paint_marks, paint_ring
 from ecgstudio.gui.page_picture import PagePicture
+from ecgstudio.gui.scrolling import scrolled, whole_shift
 from ecgstudio.gui.theme import Theme
 from ecgstudio.gui.tools import ALL_LAYERS, Layer, Tool
 from ecgstudio.gui.trace_overlay import paint_names
 
 XY = tuple[float, float]
+
+NAMING_TOOLS: Final = (Tool.KEYPOINT, Tool.ROTATE, Tool.CORNERS)
+"""Tools that name what is printed; with all others the traces are named, and no name stands twice."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,12 +59,20 @@ class Shown:
         return Content(self.picture, self.grid, self.traces, self.residual, self.layers, self.chosen(), self.theme)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    key: tuple[object, ...]
+    camera: Camera
+    pixels: Image
+
+
 class PagePainter:
     """Keeps the picture of the last paint, which is most of the work."""
 
     def __init__(self) -> None:
-        self._paper: tuple[object, Image] | None = None
-        self._base: tuple[object, QImage] | None = None
+        self._paper: _Kept | None = None
+        self._base: _Kept | None = None
+        self._image = QImage()
 
     def paint(self, widget: QWidget, shown: Shown, scene: Scene, hand: Hand, *, magnifying: bool) -> None:
         """Paint the widget."""
@@ -69,29 +82,38 @@ class PagePainter:
         if preview.keypoints is not None:
             angle_rad, mirrored = pose(preview.keypoints)
             camera = camera.turned(angle_rad, mirrored=mirrored)
-        painter = QPainter(widget)
-        painter.drawImage(0, 0, self._picture(shown, camera, ratio=widget.devicePixelRatioF()))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if shown.picture is not None:
-            self._paint_marks(painter, shown, camera, scene, hand, preview)
-            focus = preview.focus or _selected_point(hand)
-            if magnifying and focus is not None:
-                self._paint_lens(painter, shown, camera, focus)
-        painter.end()
+        picture = self._picture(shown, camera, ratio=widget.devicePixelRatioF())
+        with QPainter(widget) as painter:  # Qt aborts when an error leaves a painter behind
+            painter.drawImage(0, 0, picture)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            if shown.picture is not None:
+                self._paint_marks(painter, shown, camera, scene, hand, preview)
+                focus = preview.focus or _selected_point(hand)
+                if magnifying and focus is not None:
+                    self._paint_lens(painter, shown, camera, focus)
 
     def _picture(self, shown: Shown, camera: Camera, *, ratio: float) -> QImage:
-        paper_key = (shown.picture, camera, ratio, shown.theme)
-        if self._paper is None or self._paper[0] != paper_key:
-            self._paper = (paper_key, compose_paper(shown.content(), camera, ratio=ratio))
+        """Return the composed picture; while one pans, only what comes into view is drawn anew."""
+        content = shown.content()
+        paper_key = (shown.picture, ratio, shown.theme)
         key = (*paper_key, shown.grid, shown.traces, shown.residual, shown.layers, shown.lead)
-        if self._base is None or self._base[0] != key:
-            pixels = compose(self._paper[1], shown.content(), camera, ratio=ratio)
+        base = self._base
+        if base is None or base.key != key or base.camera != camera:
+            shift = None if base is None or base.key != key else whole_shift(base.camera, camera, ratio=ratio)
+            if base is not None and shift is not None:
+                pixels = scrolled(
+                    base.pixels, shift, camera, ratio=ratio, draw=lambda part: _drawn(content, part, ratio)
+                )
+            else:
+                if self._paper is None or self._paper.key != paper_key or self._paper.camera != camera:
+                    self._paper = _Kept(paper_key, camera, compose_paper(content, camera, ratio=ratio))
+                pixels = compose(self._paper.pixels, content, camera, ratio=ratio)
+            self._base = base = _Kept(key, camera, pixels)
             height, width = pixels.shape[:2]
             image = QImage(pixels.data, width, height, pixels.strides[0], QImage.Format.Format_RGB888)
-            image = image.convertToFormat(QImage.Format.Format_RGB32)  # a copy: it outlives the array
-            image.setDevicePixelRatio(ratio)
-            self._base = (key, image)
-        return self._base[1]
+            self._image = image.convertToFormat(QImage.Format.Format_RGB32)  # a copy: it outlives the array
+            self._image.setDevicePixelRatio(ratio)
+        return self._image
 
     def _paint_marks(
         self, painter: QPainter, shown: Shown, camera: Camera, scene: Scene, hand: Hand, preview: Preview
@@ -101,12 +123,14 @@ class PagePainter:
         selected = hand.found(scene) if hand.gesture is None else None
         if shown.grid is not None and Layer.GRID in layers and tool is Tool.NODE:
             paint_nodes(painter, shown.grid, camera, theme)
-        if shown.traces is not None and Layer.TRACES in layers:
+        names_traces = shown.traces is not None and Layer.TRACES in layers and tool not in NAMING_TOOLS
+        if names_traces and shown.traces is not None:
             paint_names(painter, shown.traces, camera, theme, chosen=shown.chosen())
         if shown.keypoints is not None and Layer.KEYPOINTS in layers:
             keypoint_overlay.paint_keypoints(
                 painter, shown.keypoints, camera, theme,
                 chosen=_index(selected, Kind.KEYPOINT), hovered=_index(hovered, Kind.KEYPOINT),
+                named=not names_traces,
             )  # fmt: skip
         if tool is Tool.CORNERS:
             corners = preview.corners if preview.corners is not None else scene.corners
@@ -131,11 +155,14 @@ class PagePainter:
         ratio = painter.device().devicePixelRatioF()
 
         def seen(lens: Camera) -> Image:
-            content = replace(shown.content(), layers=shown.layers - {Layer.RESIDUAL})
-            return compose(compose_paper(content, lens, ratio=ratio), content, lens, ratio=ratio)
+            return _drawn(replace(shown.content(), layers=shown.layers - {Layer.RESIDUAL}), lens, ratio)
 
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         paint_magnifier(painter, camera, focus, shown.theme, compose=seen)
+
+
+def _drawn(content: Content, camera: Camera, ratio: float) -> Image:
+    return compose(compose_paper(content, camera, ratio=ratio), content, camera, ratio=ratio)
 
 
 def _with_preview(shown: Shown, preview: Preview) -> Shown:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtGui import QPainter
 
 from ecgstudio.core.arrays import F64
@@ -19,8 +20,9 @@ OPACITY: Final = 0.6
 WIDTH_PX, CHOSEN_WIDTH_PX = 2, 3
 UNCERTAIN_BELOW: Final = 0.5
 UNCERTAIN_PX: Final = 11
-HATCH_STEP_PX, HATCH_HALF_PX = 6.0, 5.0
+HATCH_STEP_PX, HATCH_DEPTH_PX = 7.0, 9.0
 SAMPLES_PER_PX: Final = 1.0
+TAG_DROP_PX: Final = 30.0
 
 
 def draw_traces(
@@ -29,37 +31,57 @@ def draw_traces(
 ) -> Image:  # fmt: skip
     """Return the picture with the traces blended in; the chosen ones are wider and opaque."""
     layer = picture.copy()
-    seen = [(index, trace, camera.to_screen(trace.xy) * ratio) for index, trace in enumerate(ecg.traces)]
-    seen = [(index, trace, line) for index, trace, line in seen if _in_sight(line, picture)]
-    for _, trace, line in seen:
-        unsure = is_read(trace) & (trace.confidence < UNCERTAIN_BELOW)
-        if uncertain and unsure.any():
-            bands = [thinned(line[max(0, a - 1) : b + 1]) for a, b in runs(unsure)]
-            draw_lines(layer, bands, colour=theme.uncertain, width=round(UNCERTAIN_PX * ratio))
-    for _, trace, line in seen:
-        missing = ~is_read(trace) & np.isfinite(trace.xy).all(axis=1)
-        for a, b in runs(missing):
-            floor = thinned(line[max(0, a - 1) : b + 1])
-            draw_lines(layer, [floor, *hatching(floor, ratio=ratio)], colour=theme.missing, width=max(1, round(ratio)))
-    for index, trace, line in seen:
+    seen = [
+        (index, trace, stretches_of(trace), camera.to_screen(trace.xy) * ratio)
+        for index, trace in enumerate(ecg.traces)
+        if _in_sight(trace, camera)
+    ]
+    for _, _, stretches, line in seen if uncertain else ():
+        bands = [thinned(line[max(0, a - 1) : b + 1]) for a, b in stretches.uncertain]
+        draw_lines(layer, bands, colour=theme.uncertain, width=round(UNCERTAIN_PX * ratio), smooth=False)
+    for index, trace, stretches, line in seen:
         if index not in chosen:
-            draw_lines(layer, read_lines(trace, line), colour=theme.lead(trace.lead), width=round(WIDTH_PX * ratio))
+            parts = [thinned(line[a:b]) for a, b in stretches.read]
+            draw_lines(layer, parts, colour=theme.lead(trace.lead), width=round(WIDTH_PX * ratio))
     picture = blend(picture, layer, opacity=OPACITY)
-    for index, trace, line in seen:
+    for index, trace, stretches, line in seen:
+        hatched = [part for a, b in stretches.floors for part in hatching(line[[a, b]], ratio=ratio)]
+        draw_lines(picture, hatched, colour=theme.missing, width=max(1, round(ratio)))
         if index in chosen:
-            width = round(CHOSEN_WIDTH_PX * ratio)
-            draw_lines(picture, read_lines(trace, line), colour=theme.lead(trace.lead), width=width)
+            parts = [thinned(line[a:b]) for a, b in stretches.read]
+            draw_lines(picture, parts, colour=theme.lead(trace.lead), width=round(CHOSEN_WIDTH_PX * ratio))
     return picture
 
 
-def is_read(trace: LeadTrace) -> NDArray[np.bool_]:
-    """Return which samples have both a voltage and a place on the page."""
-    return np.asarray(np.isfinite(trace.mv) & np.isfinite(trace.xy).all(axis=1))
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretches:
+    """What of a trace is drawn how: first and behind-last samples of what was read and of what is uncertain.
+
+    `floors` are the samples between which the floor of a gap lies: the last one before it and the first one after it.
+    `box` is left, top, right and bottom in page pixels; None if no sample has a place.
+    """
+
+    read: tuple[tuple[int, int], ...]
+    uncertain: tuple[tuple[int, int], ...]
+    floors: tuple[tuple[int, int], ...]
+    box: tuple[float, float, float, float] | None
 
 
-def read_lines(trace: LeadTrace, line: F64) -> list[F64]:
-    """Return the stretches that were read as lines; a gap stays a gap."""
-    return [thinned(line[a:b]) for a, b in runs(is_read(trace))]
+@lru_cache(maxsize=64)  # a page has about 13 traces; while one pans they are the same in every frame
+def stretches_of(trace: LeadTrace) -> Stretches:
+    """Sort a trace's samples by how they are drawn; a gap stays a gap."""
+    placed = np.isfinite(trace.xy).all(axis=1)
+    read = np.isfinite(trace.mv) & placed
+    floors = []
+    for a, b in runs(~read & placed):
+        first, last = max(0, a - 1), min(len(placed) - 1, b)
+        floors.append((first if placed[first] else a, last if placed[last] else b - 1))
+    unsure = runs(read & (trace.confidence < UNCERTAIN_BELOW))
+    box = None
+    if placed.any():
+        (left, top), (right, bottom) = trace.xy[placed].min(axis=0), trace.xy[placed].max(axis=0)
+        box = float(left), float(top), float(right), float(bottom)
+    return Stretches(tuple(runs(read)), tuple(unsure), tuple(floors), box)
 
 
 def thinned(line: F64) -> F64:
@@ -82,15 +104,14 @@ def thinned(line: F64) -> F64:
 
 
 def hatching(floor: F64, *, ratio: float) -> list[F64]:
-    """Return the slanted strokes that stand on the floor of a gap."""
-    length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(floor, axis=0).T))])
-    at = np.arange(0.0, length[-1], HATCH_STEP_PX * ratio)
-    feet = np.stack([np.interp(at, length, floor[:, axis]) for axis in range(2)], axis=1)
+    """Return the floor of a gap [2, 2] and the slanted strokes that hang from it."""
     along = floor[-1] - floor[0]
-    along = along / max(float(np.hypot(*along)), 1e-9)
-    half = HATCH_HALF_PX * ratio
-    slant = np.array([along[0] - along[1], along[1] + along[0]]) * half
-    return [np.stack([foot - slant / 2, foot + slant / 2]) for foot in feet]
+    length = float(np.hypot(*along))
+    along = along / max(length, 1e-9)
+    down = np.array([-along[1], along[0]]) * (1 if along[0] >= 0 else -1)
+    stroke = (down - along) * HATCH_DEPTH_PX * ratio / 1.4
+    feet = floor[0] + np.arange(HATCH_STEP_PX * ratio, length, HATCH_STEP_PX * ratio)[:, None] * along
+    return [floor, *(np.stack([foot, foot + stroke]) for foot in feet)]
 
 
 def paint_names(painter: QPainter, ecg: DigitizedEcg, camera: Camera, theme: Theme, *, chosen: Collection[int]) -> None:
@@ -98,16 +119,16 @@ def paint_names(painter: QPainter, ecg: DigitizedEcg, camera: Camera, theme: The
     for index, trace in enumerate(ecg.traces):
         placed = np.flatnonzero(np.isfinite(trace.xy).all(axis=1))
         if placed.size:
-            head = camera.to_screen(trace.xy[placed[: max(1, len(placed) // 25)]])
-            place = np.array([head[0, 0] - 6, head[:, 1].min() - 2])
+            head = camera.to_screen(trace.xy[placed[: max(1, len(placed) // 25) : 5]])
+            place = np.array([head[0, 0] - 6, head[:, 1].max() + TAG_DROP_PX])  # names are printed above traces
             text = f"▸ {trace.lead}" if index in chosen else trace.lead
             paint_tag(painter, place, text, theme, role=trace.lead)
 
 
-def _in_sight(line: F64, picture: Image) -> bool:
-    finite = line[np.isfinite(line).all(axis=1)]
-    if not len(finite):
+def _in_sight(trace: LeadTrace, camera: Camera) -> bool:
+    """Say whether any of a trace can be seen."""
+    box = stretches_of(trace).box
+    if box is None:
         return False
-    height, width = picture.shape[:2]
-    low, high = finite.min(axis=0), finite.max(axis=0)
-    return bool(high[0] >= 0 and high[1] >= 0 and low[0] <= width and low[1] <= height)
+    left, top, right, bottom = camera.visible_box()
+    return box[0] <= right and box[2] >= left and box[1] <= bottom and box[3] >= top
