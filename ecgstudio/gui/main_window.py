@@ -107,9 +107,9 @@ class MainWindow(Frame):
         self.bridge.thumbnailLoaded.connect(self.page_model.set_thumbnail)
         self.computer.ready.connect(self._show_device)
         self.computer.unavailable.connect(self._lose_networks)
-        self.computer.busyChanged.connect(self._soon.start)
-        self.runner.started.connect(self._soon.start)
-        self.runner.ended.connect(self._soon.start)
+        self.computer.busyChanged.connect(self._refresh_soon)
+        self.runner.started.connect(self._refresh_soon)
+        self.runner.ended.connect(self._refresh_soon)
         self.page_list.pageChosen.connect(self.bridge.show)
         self.page_list.thumbnailsWanted.connect(self.bridge.want_thumbnails)
         self.stage_bar.stepChosen.connect(self._choose_step)
@@ -120,7 +120,7 @@ class MainWindow(Frame):
         self.checks_view.scaleConfirmed.connect(self.bridge.answer_scale)
         self.intervals_panel.revertAsked.connect(self.views.measure_again)
         self.views.said.connect(self.status_line.say)
-        self.files.saved.connect(self._soon.start)
+        self.files.saved.connect(self._refresh_soon)
         self.banner.actionWanted.connect(self._do)
         self.message_list.actionWanted.connect(self._do_on)
         self.message_list.pageWanted.connect(self.bridge.show)
@@ -209,6 +209,9 @@ class MainWindow(Frame):
 
     def _refresh_page(self, page: PageId) -> None:
         self.page_model.refresh(page)
+        self._soon.start()
+
+    def _refresh_soon(self) -> None:
         self._soon.start()
 
     def _refresh(self) -> None:

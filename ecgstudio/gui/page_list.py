@@ -198,9 +198,9 @@ class PageList(QListView):
         self.setItemDelegate(self._delegate)
         self.setUniformItemSizes(True)
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        self.verticalScrollBar().valueChanged.connect(self._settle.start)
-        model.modelReset.connect(self._settle.start)
-        model.layoutChanged.connect(self._settle.start)
+        self.verticalScrollBar().valueChanged.connect(self._look_soon)
+        model.modelReset.connect(self._look_soon)
+        model.layoutChanged.connect(self._look_soon)
 
     def set_current(self, page: PageId | None) -> None:
         """Select a page without telling."""
@@ -237,6 +237,9 @@ class PageList(QListView):
     def showEvent(self, event: QShowEvent) -> None:
         """Look again at what is visible."""
         super().showEvent(event)
+        self._settle.start()
+
+    def _look_soon(self) -> None:
         self._settle.start()
 
     def _ask(self) -> None:
