@@ -26,10 +26,9 @@ from ecgstudio.stages.decode import pair_average, trace_path
 from ecgstudio.stages.printed import PageLayout, Row, Slot
 from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.strip_reading import (
-    CLIPPED_MM,
-    STRIP_HALF_MM,
+    NEAR_EDGE_MM,
+    STRIP_HALVES_MM,
     STRIP_MARGIN_MM,
-    TALL_HALF_MM,
     StripReading,
     read_strips,
 )
@@ -264,7 +263,7 @@ def ideal_readings(page: MappedPage, grid: GridFit, *, whole_sheet: bool) -> lis
 def _half_px(row: Row, leads: list[LeadTruth], *, top_mm: float) -> int:
     """Return half the height of the strip that stage 2 ends up with for this ink."""
     reach_mm = max(float(np.abs(lead.line_mm[:, 1] - top_mm - row.y_mm).max()) for lead in leads)
-    half_mm = STRIP_HALF_MM if reach_mm < STRIP_HALF_MM - CLIPPED_MM else TALL_HALF_MM
+    half_mm = next((half for half in STRIP_HALVES_MM if reach_mm < half - NEAR_EDGE_MM), STRIP_HALVES_MM[-1])
     return round(half_mm * STRIP_PX_PER_MM / 16) * 16
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,10 +16,9 @@ from ecgstudio.stages.decode import falling_edges, pair_average, trace_path
 from ecgstudio.stages.printed import Label, Row
 from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
 
-STRIP_HALF_MM = 30.0
-TALL_HALF_MM = 54.0
+STRIP_HALVES_MM = (30.0, 40.0, 54.0)  # a strip is as tall as its trace needs: the network reads low ones best
 STRIP_MARGIN_MM = 12.0
-CLIPPED_MM = 3.0
+NEAR_EDGE_MM = 9.0  # apexes near a strip's edge are read low
 MIN_PRINTED = 0.4
 FLIP_AGREE_PX = 10.0
 NAME_PENALTY = np.float32(5.0)  # nats
@@ -57,20 +57,28 @@ def read_strips(
     flip: bool = False,
     names: Sequence[Label] = (),
 ) -> list[StripReading]:
-    """Read all rows; a row whose trace touches the strip's edge is read again with a taller strip."""
+    """Read all rows; a row whose trace comes near the strip's edge is read again with a taller strip."""
     # one span for all, read again or not: strips are compared column by column
     span_mm = min(r.start_mm for r in rows) - STRIP_MARGIN_MM, max(r.end_mm for r in rows) + STRIP_MARGIN_MM
-    readings = _read(page, grid, rows, span_mm=span_mm, half_mm=STRIP_HALF_MM, runtime=runtime, flip=flip, names=names)
-    for i, reading in enumerate(readings):
-        printed = reading.presence > 0.5
-        if not printed.any():
-            continue
-        away = np.abs(reading.height_px - reading.half_px)[printed] / STRIP_PX_PER_MM
-        if away.max() > STRIP_HALF_MM - CLIPPED_MM:
-            (readings[i],) = _read(
-                page, grid, (rows[i],), span_mm=span_mm, half_mm=TALL_HALF_MM, runtime=runtime, flip=flip, names=names
-            )
+    low, *taller = STRIP_HALVES_MM
+    readings = _read(page, grid, rows, span_mm=span_mm, half_mm=low, runtime=runtime, flip=flip, names=names)
+    for before, half_mm in pairwise((low, *taller)):
+        for i, reading in enumerate(readings):
+            if reading.half_px == _half_px(before) and _reach_mm(reading) > before - NEAR_EDGE_MM:
+                (readings[i],) = _read(
+                    page, grid, (rows[i],), span_mm=span_mm, half_mm=half_mm, runtime=runtime, flip=flip, names=names
+                )
     return readings
+
+
+def _half_px(half_mm: float) -> int:
+    return round(half_mm * STRIP_PX_PER_MM / 16) * 16
+
+
+def _reach_mm(reading: StripReading) -> float:
+    """Return how far the trace goes from the strip's middle."""
+    away = np.abs(reading.height_px - reading.half_px)[reading.presence > 0.5] / STRIP_PX_PER_MM
+    return float(away.max(initial=0.0))
 
 
 def _read(
@@ -84,7 +92,7 @@ def _read(
     flip: bool,
     names: Sequence[Label],
 ) -> list[StripReading]:
-    half_px = round(half_mm * STRIP_PX_PER_MM / 16) * 16
+    half_px = _half_px(half_mm)
     start, end = span_mm
     width = int(-(-(end - start) * STRIP_PX_PER_MM // 32) * 32)
     strips = normalised(np.stack([
