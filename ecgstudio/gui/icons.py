@@ -9,7 +9,7 @@ from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
-SIZES: Final = (16, 20, 24, 32, 48, 64)
+SIZES: Final = (16, 20, 24, 40)
 DISABLED_OPACITY: Final = 0.35
 
 STROKES: Final = {
