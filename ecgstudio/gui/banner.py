@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
 
 from ecgstudio.gui.facts import Advice
@@ -29,6 +29,8 @@ class Banner(QFrame):
         self._mend.setAccessibleName(self.tr("Mend it"))
         self._mend.clicked.connect(self._act)
         self._next = QToolButton(self)
+        self._next.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._next.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the arrow after the words
         self._next.setAccessibleName(self.tr("Next remark"))
         self._next.clicked.connect(self._turn)
         row = QHBoxLayout(self)

@@ -20,10 +20,9 @@ from ecgstudio.gui.facts import is_corrected, value_of
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus
 from ecgstudio.gui.messages import Message, Severity
 from ecgstudio.gui.project_files import PAGE_FILTER, Ask
-from ecgstudio.gui.states import STEP_OF, Step
+from ecgstudio.gui.states import Step
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.io.scans import find_scans
-from ecgstudio.stages.pipeline import Stage
 
 EXPORT = JobKey("export")
 
@@ -90,13 +89,6 @@ class Desk(QObject):
         if step is not self._step:
             self._step = step
             self.stepChanged.emit(step)
-
-    def go_to_failure(self) -> None:
-        """Turn to the step that failed on the page in front, if one did."""
-        page = self._bridge.current
-        failure = None if page is None else self._bridge.session.analysis(page).failure
-        if failure is not None and failure.stage in list(Stage):
-            self.set_step(STEP_OF.get(Stage(failure.stage), self._step))
 
     def situation(self) -> Situation:
         """Say what there is, for the actions."""
@@ -219,8 +211,9 @@ class Desk(QObject):
         if choice is None:
             return
         self._folder = choice.folder
+        pages = plan(choice.pages, choice.folder, choice.formats).pages  # without those that are left out
         request = export_request(
-            session, choice.pages, folder=choice.folder, formats=choice.formats, overwrite=choice.overwrite
+            session, pages, folder=choice.folder, formats=choice.formats, overwrite=choice.overwrite
         )
         self.run_export(request)
 

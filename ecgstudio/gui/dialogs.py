@@ -30,7 +30,7 @@ from ecgstudio.core.page import PageId
 from ecgstudio.gui.actions import ACTIONS, GESTURES, MENUS, keys_of, text_of
 from ecgstudio.gui.exporting import DEFAULT_FORMATS, FORMAT_WORDS, ExportPlan
 
-SHEET_COLUMNS: Final = 3
+SHEET_COLUMNS: Final = 4
 PREVIEWED: Final = 200
 
 
@@ -138,7 +138,7 @@ class ShortcutSheet(QDialog):
         whole = QVBoxLayout(self)
         whole.addWidget(scroll)
         whole.addWidget(close)
-        self.resize(980, 640)
+        self.resize(1240, 680)
 
     def _rows(self, menu: str) -> list[tuple[str, str]]:
         return [(keys_of(row), text_of(row).removesuffix("…")) for row in ACTIONS if row.menu == menu and row.keys]
@@ -191,6 +191,9 @@ class ExportDialog(QDialog):
         self._blocked = QLabel(self)
         self._blocked.setObjectName("blocked")
         self._blocked.setWordWrap(True)
+        self._left_out = QLabel(self)
+        self._left_out.setObjectName("fact-label")
+        self._left_out.setWordWrap(True)
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel, self)
         self._export = self._buttons.addButton(self.tr("Export"), QDialogButtonBox.ButtonRole.AcceptRole)
         self._arrange(choose)
@@ -256,7 +259,8 @@ class ExportDialog(QDialog):
         grid.addWidget(QLabel(self.tr("Files"), self), 3, 0, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(self._names, 3, 1, 1, 2)
         grid.addWidget(self._overwrite, 4, 1, 1, 2)
-        grid.addWidget(self._blocked, 5, 0, 1, 3)
+        grid.addWidget(self._left_out, 5, 0, 1, 3)
+        grid.addWidget(self._blocked, 6, 0, 1, 3)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(18, 16, 18, 14)
         whole.addLayout(grid)
@@ -277,6 +281,9 @@ class ExportDialog(QDialog):
         if len(plan.targets) > PREVIEWED:
             self._names.addItem(self.tr("and %d more") % (len(plan.targets) - PREVIEWED))
         reasons = [f"{name}: {reason}" for name, reason in plan.blocked]
+        left_out = [f"{name}: {reason}" for name, reason in plan.left_out]
+        self._left_out.setText(self.tr("Left out: ") + "; ".join(left_out[:4]))
+        self._left_out.setVisible(bool(left_out))
         if reasons:
             text = self.tr("Blocked until it is answered: ") + "; ".join(reasons[:4])
         elif existing and not self.overwrite:

@@ -32,11 +32,15 @@ DEFAULT_FORMATS: Final = ("wfdb", "csv", "json")
 
 @dataclass(frozen=True, slots=True)
 class ExportPlan:
-    """What an export would write; `blocked` names pages that cannot be exported, each with the reason."""
+    """What an export would write.
+
+    `blocked` names pages that wait for an answer, `left_out` those without a record; each with the reason.
+    """
 
     targets: tuple[Path, ...]
     existing: tuple[Path, ...]
     blocked: tuple[tuple[str, str], ...]
+    left_out: tuple[tuple[str, str], ...]
     pages: tuple[PageId, ...]
 
 
@@ -72,19 +76,22 @@ def plan_export(session: Session, pages: Sequence[PageId], *, folder: Path, form
     """Say what an export of these pages would write, and what stands in its way."""
     targets: list[Path] = []
     blocked: list[tuple[str, str]] = []
+    left_out: list[tuple[str, str]] = []
+    kept: list[PageId] = []
     for page in pages:
         entry, analysis = session.entry(page), session.analysis(page)
         review = session.corrections(page).review
         if review is not None and review.verdict == "rejected":
-            blocked.append((entry.name, f"it was rejected by {review.by}"))
+            left_out.append((entry.name, f"it was rejected by {review.by}"))
         elif conflicts := session.open_conflicts(page):
             blocked.append((entry.name, conflicts[0]))
         elif analysis.failure is not None:
-            blocked.append((entry.name, str(analysis.failure)))
-        elif formats:
-            targets += output_paths(entry.name, folder, formats)
+            left_out.append((entry.name, str(analysis.failure)))
+        else:
+            kept.append(page)
+            targets += output_paths(entry.name, folder, formats) if formats else []
     existing = tuple(path for path in targets if path.exists())
-    return ExportPlan(tuple(targets), existing, tuple(blocked), tuple(pages))
+    return ExportPlan(tuple(targets), existing, tuple(blocked), tuple(left_out), tuple(kept))
 
 
 def export_request(

@@ -61,6 +61,8 @@ _MENDS: Final = (
     ("grid is uncertain", "stage-1", "Check grid"),
     ("orientation", "stage-0", "Check orientation"),
     ("not found", "stage-2", "Look at the leads"),
+    ("strip(s)", "stage-0", "Name the leads"),
+    ("ead name", "stage-0", "Name the leads"),
     ("low confidence", "worst-place", "Show the worst place"),
     ("not readable", "worst-place", "Show the worst place"),
     ("may be swapped", "tool-relabel", "Rename leads"),

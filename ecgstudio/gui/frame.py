@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QByteArray, QSize, Qt
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QIcon
 from PySide6.QtWidgets import (
     QApplication,
     QDockWidget,
@@ -118,7 +118,9 @@ class Frame(QMainWindow):
             app.setPalette(palette_of(theme))
         self.setStyleSheet(sheet_of(theme, point_size=self.font().pointSizeF()))
         self.actions_.paint(theme.text)
-        self._verdicts["accept"].setIcon(icon("accept", theme.on_accent))
+        accept = QIcon(icon("accept", theme.on_accent))
+        accept.addPixmap(icon("accept", theme.muted).pixmap(20, 20), QIcon.Mode.Disabled)
+        self._verdicts["accept"].setIcon(accept)
         self._verdicts["reject"].setIcon(icon("reject", theme.text))
         self.messages.paint({Severity.INFO: theme.info, Severity.WARNING: theme.warning, Severity.ERROR: theme.bad})
         for part in (

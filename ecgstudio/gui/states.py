@@ -74,6 +74,8 @@ def step_states(session: Session, page: PageId, *, computing: bool) -> Mapping[S
         state = known.get(stage)
         if state is None or state is State.COMPUTING:
             states[step] = State.COMPUTING.value if computing else WAITING
+        elif state is State.FAILED and analysis.failure is not None and analysis.failure.stage != stage.value:
+            states[step] = WAITING  # for the one that failed first
         else:
             states[step] = state.value
     states[Step.REVIEW] = _review_state(analysis, corrections, computing=computing)
@@ -109,4 +111,4 @@ def _export_state(session: Session, page: PageId) -> str:
         return BLOCKED
     if analysis.record is None:
         return WAITING
-    return State.FAILED.value if isinstance(analysis.record.value, Failed) else READY
+    return WAITING if isinstance(analysis.record.value, Failed) else READY

@@ -37,6 +37,8 @@ XY = tuple[float, float]
 CURSOR_REACH_MM: Final = 15.0
 WORST_ZOOM: Final = 1.5  # screen pixels per page pixel
 UNSURE: Final = 0.5
+LEAST_DOUBT_S: Final = 0.1
+MAX_PLACES: Final = 30
 DERIVED: Final = "derived"
 
 STEP_LAYERS: Final = {
@@ -78,6 +80,8 @@ def doubtful_places(ecg: DigitizedEcg) -> tuple[XY, ...]:
         doubtful = (~np.isfinite(trace.mv) | (trace.confidence < UNSURE)) & np.isfinite(trace.xy).all(axis=1)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], doubtful, [False]])))
         for start, end in edges.reshape(-1, 2):
+            if end - start < LEAST_DOUBT_S * trace.fs:
+                continue
             x, y = trace.xy[start:end].mean(axis=0)
             found.append(((end - start) / trace.fs, (float(x), float(y))))
     return tuple(xy for _, xy in sorted(found, reverse=True))
@@ -164,6 +168,7 @@ class Views(QObject):
         ink = len(places)
         if self._drawn.traces is not None:
             places += doubtful_places(self._drawn.traces)
+        del places[MAX_PLACES:]
         if not places:
             self.said.emit(self.tr("Every sample was read with confidence, and all ink is explained."))
             return

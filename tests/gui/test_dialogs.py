@@ -57,7 +57,7 @@ def export_dialog(
     qtbot: QtBot, *, existing: tuple[Path, ...] = (), blocked: tuple[tuple[str, str], ...] = ()
 ) -> ExportDialog:
     def plan(pages: tuple[PageId, ...], folder: Path, formats: tuple[str, ...]) -> ExportPlan:
-        return ExportPlan(tuple(folder / f"ecg.{name}" for name in formats), existing, blocked, pages)
+        return ExportPlan(tuple(folder / f"ecg.{name}" for name in formats), existing, blocked, (), pages)
 
     dialog = ExportDialog([("The page in front", (PAGE,))], plan=plan, folder=Path("out"))
     qtbot.addWidget(dialog)
