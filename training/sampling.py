@@ -306,6 +306,16 @@ def _geometry(page: MappedPage, view: View) -> NDArray[np.float32]:
 
 NAME_JITTER_MM = (0.9, 0.5)
 TRIES_PER_NAME = 2
+UPRIGHT = np.eye(2)
+WRONG_POSES = tuple(
+    np.array(pose, np.float64)
+    for pose in (
+        ((-1, 0), (0, -1)), ((0, 1), (-1, 0)), ((0, -1), (1, 0)),
+        ((-1, 0), (0, 1)), ((1, 0), (0, -1)), ((0, 1), (1, 0)),
+    )
+)  # fmt: skip
+WRONG_POSE_SHARE = 0.6
+STROKES = frozenset({"I", "II", "III"})  # they look alike upside down and mirrored
 BLANKS_PER_PAGE = 18
 NEAR_MM = (3.0, 2.2)  # nearer than this to a name's centre is neither a name nor a blank
 
@@ -319,19 +329,25 @@ def sample_names(page: MappedPage, rng: Rng) -> Iterator[tuple[Pixels, int]]:
     names = [label for label in sheet.labels if label.name in LEADS]
     spots = np.array([label.centre_mm for label in names]).reshape(-1, 2)
 
-    def cut(at_mm: Floats) -> Pixels | None:
+    def cut(at_mm: Floats, pose: Floats = UPRIGHT) -> Pixels | None:
         xy = page.to_page(at_mm[None])[0]
         if not (-0.5 < xy[0] < width - 0.5 and -0.5 < xy[1] < height - 0.5):
             return None
         turn, zoom = np.deg2rad(rng.normal(0, 2.5)), np.exp(rng.normal(0, 0.10))
         spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * zoom
-        return cutter.cut(xy, page.jacobian(at_mm) @ spin)
+        return cutter.cut(xy, page.jacobian(at_mm) @ spin @ pose)
 
     for label, spot in zip(names, spots, strict=True):
         for _ in range(TRIES_PER_NAME):
             crop = cut(spot + rng.normal(0, 0.45, 2) * NAME_JITTER_MM)
             if crop is not None:
                 yield crop, 1 + LEADS.index(label.name)
+        # a name that stands on its head or is mirrored names nothing: that is how a turned page is recognised
+        pose = WRONG_POSES[int(rng.integers(len(WRONG_POSES)))]
+        if label.name not in STROKES and rng.random() < WRONG_POSE_SHARE:
+            crop = cut(spot + rng.normal(0, 0.45, 2) * NAME_JITTER_MM, pose)
+            if crop is not None:
+                yield crop, 0
     others = [np.array(label.centre_mm) for label in sheet.labels if label.name not in LEADS]
     for _ in range(BLANKS_PER_PAGE):
         kind = rng.random()

@@ -29,8 +29,10 @@ SURE_ORIENTATION = 0.8
 # people hand in pages upright, hardly ever mirrored
 ORIENTATION_PRIOR = (0.80, 0.06, 0.06, 0.06, 0.005, 0.005, 0.005, 0.005)
 UNLIKELY = 0.005
-MAX_POSES = 5
-MANY_NAMES, SOME_NAMES = 4.5, 2.0  # sums of confidences of lead names read
+MANY_NAMES, SOME_NAMES = 4.5, 2.5  # sums of confidences of distinct lead names
+STROKES = frozenset({"I", "II", "III"})  # they look alike upside down, mirrored, and as any two lines
+STROKE_WORTH = 0.25
+QUARTER_TURNS = 4
 MIN_PAPER = 0.5
 MIN_LABEL_CELLS = 2
 MIN_LABEL_CONFIDENCE = 0.5
@@ -62,12 +64,14 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
     best: tuple[float, Pose, list[_Label]] | None = None
     for tried, pose in enumerate(poses):
         labels = _read_labels(page.pixels, pose, runtime)
-        legible = sum(label.confidence for label in labels if label.name in LEADS)
+        legible = _legible(labels)
         score = legible + 2.0 * pose.confidence
         if best is None or score > best[0]:
             best = (score, pose, labels)
         if legible >= MANY_NAMES or (pose.confidence >= SURE_ORIENTATION and legible >= SOME_NAMES):
             break  # legible names prove the orientation
+        if tried + 1 >= QUARTER_TURNS and best[0] >= SOME_NAMES:
+            break  # hardly anybody hands in a mirrored page
         status.checkpoint(0.3 + 0.6 * (tried + 1) / len(poses), "trying to read it another way up")
     assert best is not None
     _, pose, labels = best
@@ -86,8 +90,17 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
 
 def _orientation_confidence(pose: Pose, labels: list[_Label]) -> float:
     """Judge the orientation by the network and by how many names could be read this way up."""
-    legible = sum(label.confidence for label in labels if label.name in LEADS)
+    legible = _legible(labels)
     return float(np.clip(1 - (1 - pose.confidence) * np.exp(-legible / 2.5), 0, 1))
+
+
+def _legible(labels: list[_Label]) -> float:
+    """Return how many different lead names can be read this way up, in names read for sure."""
+    best: dict[str, float] = {}
+    for label in labels:
+        if label.name in LEADS:
+            best[label.name] = max(best.get(label.name, 0.0), label.confidence)
+    return sum(sure * (STROKE_WORTH if name in STROKES else 1.0) for name, sure in best.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,7 @@ class _Label:
 
 
 def _poses(pixels: Image, runtime: Runtime) -> list[Pose]:
-    """Return the likely poses, most likely first; a second one only while the first is unsure."""
+    """Return all poses: the quarter turns first, then the mirrored ones, each kind most likely first."""
     zoom = POSE_SIDE_PX / max(pixels.shape[:2])
     size = (max(32, round(pixels.shape[1] * zoom)), max(32, round(pixels.shape[0] * zoom)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
@@ -126,10 +139,10 @@ def _poses(pixels: Image, runtime: Runtime) -> list[Pose]:
     tilt = float(np.arctan2((geometry[3] * weight).sum(), (geometry[2] * weight).sum()) / 4)
     probabilities = probabilities * np.array(ORIENTATION_PRIOR)
     probabilities /= probabilities.sum()
-    order = [int(k) for k in np.argsort(-probabilities) if k == 0 or probabilities[k] >= UNLIKELY]
-    return [
-        Pose(k, float(probabilities[k]), px_per_mm, _paper_angle(k, tilt), k >= 4) for k in order[:MAX_POSES]
-    ]
+    likely = [int(k) for k in np.argsort(-probabilities)]
+    soon = [k for k in likely if k < 4 or probabilities[k] >= UNLIKELY]
+    order = [*soon, *(k for k in likely if k not in soon)]
+    return [Pose(k, float(probabilities[k]), px_per_mm, _paper_angle(k, tilt), k >= 4) for k in order]
 
 
 def _paper_angle(orientation: int, tilt_rad: float) -> float:
