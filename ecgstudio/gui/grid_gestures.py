@@ -298,7 +298,9 @@ class FourCorners(Gesture):
         return replace(self, now_xy=pointer.xy)
 
     def released(self, pointer: Pointer) -> FourCorners:
-        """Set a corner; the fourth one ends it."""
+        """Set a corner; the fourth one ends it. A double click sets one, not two."""
+        if self.placed and math.dist(self.placed[-1], pointer.xy) < self.scene.reach(LEAST_SCALE_PX):
+            return self
         placed = (*self.placed, pointer.xy)
         return replace(self, placed=placed, now_xy=pointer.xy, done=len(placed) == 4)
 
@@ -322,9 +324,12 @@ class FourCorners(Gesture):
         height = ask.length_mm("How high is it?", _fives(sides[1], sides[3])) if width else None
         if not width or not height:
             return None
-        edit = lattice_of_corners(
-            self.scene.grid_edit, corners=corners, size_mm=(width, height), page_size=self.scene.size
-        )
+        try:
+            edit = lattice_of_corners(
+                self.scene.grid_edit, corners=corners, size_mm=(width, height), page_size=self.scene.size
+            )
+        except ValueError:  # three corners on one line: there is no such rectangle
+            return None
         return Done(edit, "Lay the grid by its corners")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from PySide6.QtGui import QPainter
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QPainter, QPixmap
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
@@ -19,6 +20,7 @@ NODES_FROM_PX: Final = 26.0  # between two nodes on the screen, or they would hi
 MINOR_FROM_PX: Final = 7.0  # from this many screen pixels per millimetre on
 BEND_MM: Final = 2.5  # a line is drawn as straight between places this far apart
 MOST_LINES: Final = 700
+STAMP_PX: Final = 9
 
 
 def draw_grid(picture: Image, grid: GridFit, camera: Camera, *, ratio: float, theme: Theme) -> Image:
@@ -32,10 +34,9 @@ def draw_grid(picture: Image, grid: GridFit, camera: Camera, *, ratio: float, th
         if len(lines) > MOST_LINES:
             continue
         layer = picture.copy()
-        # at a whole device pixel per line smooth hairlines are as fast as jagged ones
-        draw_lines(
-            layer, (camera.to_screen(line) * ratio for line in lines), colour=theme.grid, width=max(1, round(ratio))
-        )
+        on_screen = (camera.to_screen(line) * ratio for line in lines)
+        smooth = pitch == GRID_PITCH_MM  # the pale fine lines hide their steps, and smooth ones take ten times as long
+        draw_lines(layer, on_screen, colour=theme.grid, width=max(1, round(ratio)), smooth=smooth)
         picture = blend(picture, layer, opacity=opacity)
     return picture
 
@@ -73,8 +74,20 @@ def paint_nodes(painter: QPainter, grid: GridFit, camera: Camera, theme: Theme) 
         return
     places = camera.to_screen(grid.nodes.reshape(-1, 2))
     inside = ((places > -8) & (places < np.array(camera.size) + 8)).all(axis=1)
-    for place in places[inside]:
-        paint_handle(painter, place, theme, role="node", size=0.55)
+    stamp = _node_stamp(theme, painter.device().devicePixelRatioF())
+    for x, y in places[inside].tolist():
+        painter.drawPixmap(QPointF(x - STAMP_PX / 2, y - STAMP_PX / 2), stamp)
+
+
+def _node_stamp(theme: Theme, ratio: float) -> QPixmap:
+    """Return the picture of a node: a thousand of them are stamped faster than drawn."""
+    stamp = QPixmap(round(STAMP_PX * ratio), round(STAMP_PX * ratio))
+    stamp.setDevicePixelRatio(ratio)
+    stamp.fill(Qt.GlobalColor.transparent)
+    with QPainter(stamp) as painter:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        paint_handle(painter, np.full(2, STAMP_PX / 2), theme, role="node", size=0.55)
+    return stamp
 
 
 def paint_grid_hover(painter: QPainter, grid: GridFit, hit: Hit, camera: Camera, theme: Theme) -> None:

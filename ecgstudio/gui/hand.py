@@ -123,7 +123,7 @@ class Hand:
         """Let go; return what came of it, if the gesture ends here and changes something."""
         if self.gesture is None:
             return None
-        self.gesture = self.gesture.released(pointer)
+        self.gesture = self.gesture.moved(pointer).released(pointer)
         return self._finish(ask)
 
     def confirm(self, ask: Asker) -> Done | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtWidgets import QMenu
 
 from ecgstudio.core.leads import KEYPOINT_NAMES, LEADS
 from ecgstudio.gui.gestures import Done, Pointer
@@ -194,20 +195,26 @@ class PageInput:
         event.accept()
         return True
 
-    def _menu(self, event: QContextMenuEvent) -> bool:
+    def menu_at(self, pointer: Pointer) -> QMenu | None:
+        """Make the menu of a place; None if nothing can be done there."""
         view = self._view
         if view.shown.picture is None or view.hand.gesture is not None:
-            return False
-        scene, pointer = view.scene(), self._pointer(event)
+            return None
         stages = STAGES.get(view.hand.tool, "trace")
+        scene = view.scene()
         hit = look(Tool.PAN if "trace" in stages else Tool.KEYPOINT, scene, pointer.xy)
         menu = page_menu(view, scene, hit, pointer.xy, commit=view.commit, stages=stages)
         if menu.isEmpty():
             menu.deleteLater()
-            return False
+            return None
         menu.aboutToHide.connect(menu.deleteLater)
-        menu.popup(event.globalPos())
-        return True
+        return menu
+
+    def _menu(self, event: QContextMenuEvent) -> bool:
+        menu = self.menu_at(self._pointer(event))
+        if menu is not None:
+            menu.popup(event.globalPos())
+        return menu is not None
 
     # --- keys -------------------------------------------------------------------------------------------------------
 

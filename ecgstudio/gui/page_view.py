@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication, QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.caliper import Caliper
@@ -28,7 +28,7 @@ from ecgstudio.gui import keypoint_gestures
 from ecgstudio.gui.asking import Questions
 from ecgstudio.gui.camera import Camera
 from ecgstudio.gui.composition import residual_picture
-from ecgstudio.gui.gestures import Asker, Done, Scene
+from ecgstudio.gui.gestures import Asker, Done, Pointer, Scene
 from ecgstudio.gui.hand import Hand, Selected
 from ecgstudio.gui.hit_test import Kind
 from ecgstudio.gui.keypoint_overlay import shown_name
@@ -213,6 +213,11 @@ class PageView(QWidget):
         if self._shown.picture is not None:
             edit = place_template(layout, self._shown.keypoints, self._keypoint_edit, size=self.page_size)
             self.commit(Done(edit, "Lay out the leads as {0}", layout.name))
+
+    def menu_at(self, xy: XY) -> QMenu | None:
+        """Return the menu of a place on the page; None if nothing can be done there."""
+        x, y = self._camera.to_screen(xy)
+        return self._input.menu_at(Pointer(xy, (float(x), float(y))))
 
     def _turn(self, by_rad: float, degrees: float) -> None:
         if self._shown.picture is not None:

@@ -70,7 +70,7 @@ class Stretches:
 @lru_cache(maxsize=64)  # a page has about 13 traces; while one pans they are the same in every frame
 def stretches_of(trace: LeadTrace) -> Stretches:
     """Sort a trace's samples by how they are drawn; a gap stays a gap."""
-    placed = np.isfinite(trace.xy).all(axis=1)
+    placed = np.asarray(np.isfinite(trace.xy).all(axis=1))
     read = np.isfinite(trace.mv) & placed
     floors = []
     for a, b in runs(~read & placed):
