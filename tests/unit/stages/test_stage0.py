@@ -95,6 +95,28 @@ def test_of_two_likely_poses_the_one_with_legible_names_is_taken() -> None:
     assert set(LEADS) <= set(found.names)
 
 
+@dataclass(frozen=True, slots=True)
+class Clueless(TruthRuntime):
+    """A runtime that cannot tell which way up a page is, but reads names only on an upright view."""
+
+    def keypoints(self, image: Image) -> KeypointMaps:
+        """Flatten the orientation; hide the names from views that are not upright."""
+        maps = TruthRuntime.keypoints(self, image)
+        labels = np.array(maps.labels)
+        if int(maps.orientation.argmax()) != 0:
+            labels[:] = 0
+            labels[0] = 1
+        return KeypointMaps(labels, np.full(8, 1 / 8, np.float32), maps.geometry)
+
+
+@pytest.mark.parametrize("orientation", range(8))
+def test_legible_names_alone_prove_the_orientation(orientation: int) -> None:
+    synth = synth_page("3x4", orientation=orientation)
+    found = found_on(synth.page, Clueless(synth))
+    assert (found.orientation, found.mirrored) == (orientation, orientation >= 4)
+    assert found.orientation_confidence > 0.8
+
+
 def test_scattered_cells_are_no_text() -> None:
     synth = synth_page("3x4", width_mm=80.0)
 
