@@ -18,6 +18,7 @@ from ecgstudio.gui.theme import Theme
 BOX_MM: Final = (6.5, 4.6)
 LEAST_BOX_PX: Final = (20.0, 14.0)
 UNSURE_BELOW: Final = 0.5
+TAG_HEIGHT_PX: Final = 24.0
 MARKER_TEXTS: Final = {
     "pulse": "1 mV", "speed25": "25 mm/s", "speed50": "50 mm/s", "gain5": "5 mm/mV", "gain10": "10 mm/mV",
     "gain20": "20 mm/mV",
@@ -58,7 +59,9 @@ def paint_keypoints(
         painter.setBrush(colour_of(theme, role, alpha=0.18) if active else Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(box, 3.0, 3.0)
         if named or active:
-            paint_tag(painter, np.array([box.left() - 8, box.top() + 4]), shown_name(name), theme, role=role)
+            marker = name not in LEAD_INDEX  # a pulse stands beside a name: their plates must not lie on each other
+            corner = np.array([box.left() - 8, box.bottom() + TAG_HEIGHT_PX if marker else box.top() + 4])
+            paint_tag(painter, corner, shown_name(name), theme, role=role)
 
 
 def paint_corners(painter: QPainter, corners: F64, camera: Camera, theme: Theme, *, hovered: int | None) -> None:
