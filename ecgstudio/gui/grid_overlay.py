@@ -36,7 +36,7 @@ def draw_grid(picture: Image, grid: GridFit, camera: Camera, *, ratio: float, th
         layer = picture.copy()
         on_screen = (camera.to_screen(line) * ratio for line in lines)
         smooth = pitch == GRID_PITCH_MM  # the pale fine lines hide their steps, and smooth ones take ten times as long
-        draw_lines(layer, on_screen, colour=theme.grid, width=max(1, round(ratio)), smooth=smooth)
+        draw_lines(layer, on_screen, colour=theme.grid, width=max(1, int(ratio)), smooth=smooth)
         picture = blend(picture, layer, opacity=opacity)
     return picture
 
