@@ -8,7 +8,7 @@ from typing import Final
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QKeyEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QLineEdit, QMessageBox
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QMessageBox
 
 from ecgstudio import __version__
 from ecgstudio.core.corrections import Corrections
@@ -34,9 +34,7 @@ from ecgstudio.session import Change, ChangeKind, Session
 from ecgstudio.stages.contract import Runtime
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis
 
-HOLD_KEYS: Final = {Qt.Key.Key_O: "original"}
-WRITES: Final = (QLineEdit, QAbstractSpinBox, QComboBox, QAbstractButton)
-"""Widgets in which Enter means something of their own."""
+HOLD_ORIGINAL: Final = Qt.Key.Key_O
 
 
 class MainWindow(Frame):
@@ -140,9 +138,9 @@ class MainWindow(Frame):
         for view in (self.page_view, self.signal_view):
             tab = QShortcut(QKeySequence("Tab"), view, self.views.next_lead)
             tab.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self.page_view.installEventFilter(self)
         QShortcut(QKeySequence("F6"), self, self._next_pane)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
-        QApplication.instance().installEventFilter(self)  # type: ignore[union-attr]
 
     def _handlers(self) -> dict[str, Callable[..., object]]:
         handlers: dict[str, Callable[..., object]] = {
@@ -167,7 +165,7 @@ class MainWindow(Frame):
             "worst-place": self.views.go_to_worst,
             "full-screen": self._show_full_screen,
             "reset-layout": self.reset_arrangement,
-            "accept": self.desk.accept,
+            "accept": self._enter,
             "reject": self.desk.reject,
             "comment": self._comment,
             "withdraw": self.bridge.withdraw_review,
@@ -328,6 +326,16 @@ class MainWindow(Frame):
     def _next_page(self) -> None:
         self.desk.go(self.page_model.pages, 1)
 
+    def _enter(self) -> None:
+        """Accept; where Enter means something of its own, it means that."""
+        match QApplication.focusWidget():
+            case QAbstractSpinBox() as box:
+                box.interpretText()
+            case QComboBox() as box:
+                box.showPopup()
+            case _:
+                self.desk.accept()
+
     def _turn_left(self) -> None:
         self.page_view.turn_quarter(clockwise=False)
 
@@ -407,20 +415,12 @@ class MainWindow(Frame):
     # --- events ----------------------------------------------------------------------------------------------
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Leave Enter to the fields that use it, and show the original while its key is held."""
-        kind = event.type()
-        if kind == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and isinstance(watched, WRITES):
-                event.accept()
-        elif kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease) and isinstance(event, QKeyEvent):
-            held = event.key() in HOLD_KEYS and not event.isAutoRepeat() and not event.modifiers()
-            if (
-                held
-                and self.isActiveWindow()
-                and watched is QApplication.focusWidget()
-                and not isinstance(watched, WRITES)
-            ):
-                self.views.show_original(original=kind == QEvent.Type.KeyPress)
+        """Show the original while its key is held over the page; nothing is kept from the views."""
+        if event.type() in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease) and isinstance(event, QKeyEvent):
+            if event.key() == HOLD_ORIGINAL and not event.isAutoRepeat() and not event.modifiers():
+                self.views.show_original(original=event.type() == QEvent.Type.KeyPress)
+        elif event.type() == QEvent.Type.FocusOut:
+            self.views.show_original(original=False)
         return super().eventFilter(watched, event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -440,7 +440,6 @@ class MainWindow(Frame):
             event.ignore()
             return
         self.remember(self.preferences)
-        QApplication.instance().removeEventFilter(self)  # type: ignore[union-attr]
         self.hide()
         self.runner.close()
         event.accept()

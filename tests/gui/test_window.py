@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QDoubleSpinBox, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from ecgstudio.core.grid import PaperScale
@@ -268,6 +268,31 @@ def test_page_keys_walk_along_the_list(bench: Bench, tmp_path: Path) -> None:
     bench.press(Qt.Key.Key_PageUp)
     assert bench.page == order[0]
     bench.settle()
+
+
+def test_enter_in_a_field_is_for_the_field(bench: Bench, scan: Path) -> None:
+    bench.open(scan)
+    bench.window.desk.set_step(Step.NORMALIZE)
+    field = bench.window.inspector.findChild(QAbstractSpinBox)
+    assert isinstance(field, QDoubleSpinBox)
+    field.setFocus()
+    field.selectAll()
+    bench.qtbot.keyClicks(field, "1.5")
+    bench.qtbot.keyClick(field, Qt.Key.Key_Return)
+    bench.settle()
+    assert bench.window.bridge.corrections.review is None
+    assert bench.window.bridge.corrections.keypoints is not None
+
+
+def test_the_original_is_shown_while_its_key_is_held(bench: Bench, scan: Path) -> None:
+    bench.open(scan)
+    view = bench.window.page_view
+    layers = view.shown.layers
+    view.setFocus()
+    bench.qtbot.keyPress(view, Qt.Key.Key_O)
+    assert view.shown.layers == frozenset()
+    bench.qtbot.keyRelease(view, Qt.Key.Key_O)
+    assert view.shown.layers == layers
 
 
 def test_closing_during_work_is_clean(bench: Bench, tmp_path: Path) -> None:
