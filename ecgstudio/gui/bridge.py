@@ -5,7 +5,6 @@ The bridge knows which page is in front, keeps its pixels, and has it computed; 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +18,14 @@ from ecgstudio.core.page import Page, PageId
 from ecgstudio.gui.computing import AnalyseRequest, Answer, Computer, Values, current_values
 from ecgstudio.gui.facts import EDIT_OF, value_of
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, Pool
-from ecgstudio.gui.loading import Found, Preview, find_pages, load_page, load_preview, load_thumbnail
+from ecgstudio.gui.loading import Found, Preview, find_pages
 from ecgstudio.gui.messages import Message, Severity
+from ecgstudio.gui.page_store import PageStore
 from ecgstudio.gui.states import Step
 from ecgstudio.gui.undo import EditCorrections, UndoStacks
 from ecgstudio.session import Change, ChangeKind, PageEntry, Session
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage
 
-KEPT_PAGES: Final = 3  # a page of 24 megapixels takes 72 MB
 BACKGROUND_PAGES: Final = (
     60  # projects up to this size are computed as a whole, larger ones only around the page in front
 )
@@ -41,7 +40,6 @@ class Bridge(QObject):
     shown = Signal(object)  # PageId or None: another page is in front
     pageLoaded = Signal(object)  # Page: the pixels of the page in front
     previewLoaded = Signal(object)  # Preview of the page in front
-    thumbnailLoaded = Signal(object, object)  # PageId, QImage
     computed = Signal(object)  # PageId: computing began, went on or ended
     progressed = Signal(object, float, str)  # PageId, fraction, what is being done
     messaged = Signal(object)  # Message
@@ -52,11 +50,13 @@ class Bridge(QObject):
         super().__init__(parent)
         self._session, self._runner, self._computer = session, runner, computer
         self._current: PageId | None = None
-        self._pages: OrderedDict[PageId, Page] = OrderedDict()
-        self._unreadable: set[PageId] = set()
+        self.pages = PageStore(runner, parent=self)
         self._stopped: set[PageId] = set()
         self._shown: tuple[Analysis, Corrections, Values] = EMPTY_ANALYSIS, Corrections(), Values(None, None, None)
         self.undo = UndoStacks(self)
+        self.pages.loaded.connect(self._take_page)
+        self.pages.previewed.connect(self._take_preview)
+        self.pages.lost.connect(self._lose_page)
         computer.answered.connect(self._take_answer)
         computer.failed.connect(self._take_failure)
         computer.progressed.connect(self.progressed)
@@ -77,7 +77,7 @@ class Bridge(QObject):
     @property
     def page(self) -> Page | None:
         """The pixels of the page in front, once they are read."""
-        return None if self._current is None else self._pages.get(self._current)
+        return None if self._current is None else self.pages.get(self._current)
 
     @property
     def corrections(self) -> Corrections:
@@ -100,18 +100,16 @@ class Bridge(QObject):
 
     def is_unreadable(self, page: PageId) -> bool:
         """Tell whether a page's scan could not be read."""
-        return page in self._unreadable
+        return self.pages.is_unreadable(page)
 
     # --- sessions and pages ----------------------------------------------------------------------------------
 
     def replace_session(self, session: Session) -> None:
         """Open another session; whatever was computed for the one before is dropped."""
         self._computer.cancel_all()
-        self._runner.cancel_where(lambda key: key.purpose in ("page", "preview", "thumbnail"))
         self.undo.clear()
         self._session, self._current = session, None
-        self._pages.clear()
-        self._unreadable.clear()
+        self.pages.clear()
         self._stopped.clear()
         self.sessionReplaced.emit()
         self.show(next(iter(session.worst_first()), None))
@@ -131,19 +129,23 @@ class Bridge(QObject):
         self.shown.emit(page)
         if page is None:
             return
-        if page in self._pages:
-            self._pages.move_to_end(page)
-            self.pageLoaded.emit(self._pages[page])
-            self._compute_current()
+        pixels = self.pages.get(page)
+        if pixels is None:
+            self.pages.load(self._session.entry(page))
             return
-        self._load(page)
+        self.pageLoaded.emit(pixels)
+        self._compute_current()
+
+    def want_thumbnails(self, pages: tuple[PageId, ...]) -> None:
+        """Read the pictures of these pages and of no other."""
+        self.pages.want_thumbnails([self._session.entry(page) for page in pages if page in self._session])
 
     def remove(self, page: PageId) -> None:
         """Take a page out of the project; what was said about it stays in the audit log."""
         order = self._session.worst_first()
         self._computer.cancel(page)
         change = self._session.remove_page(page)
-        self._pages.pop(page, None)
+        self.pages.forget(page)
         if page == self._current:
             after = [other for other in order[order.index(page) :] if other != page] or list(order[:-1])
             self.changed.emit(change)
@@ -155,30 +157,10 @@ class Bridge(QObject):
 
     def relink(self, page: PageId, source: Path) -> None:
         """Look for a page's scan in another place."""
-        self._unreadable.discard(page)
+        self.pages.forget(page)
         self.changed.emit(self._session.relink(page, source))
         if page == self._current:
             self.show(page)
-
-    def want_thumbnails(self, pages: tuple[PageId, ...]) -> None:
-        """Read the pictures of these pages and of no other."""
-        wanted = {str(page) for page in pages}
-        self._runner.cancel_where(lambda key: key.purpose == "thumbnail" and key.page not in wanted)
-        for page in pages:
-            key = JobKey("thumbnail", str(page))
-            if page not in self._session or page in self._unreadable or self._runner.is_running(key):
-                continue
-            entry = self._session.entry(page)
-            self._runner.submit(
-                Job(
-                    key,
-                    lambda status, entry=entry: load_thumbnail(entry, status),  # type: ignore[misc]
-                    lambda image, page=page: self.thumbnailLoaded.emit(page, image),  # type: ignore[misc]
-                    lambda _, page=page: self._unreadable.add(page),  # type: ignore[misc]
-                    pool=Pool.DISK,
-                    urgent=False,
-                )
-            )
 
     # --- edits -----------------------------------------------------------------------------------------------
 
@@ -310,7 +292,7 @@ class Bridge(QObject):
     def _compute(self, page: PageId, *, urgent: bool) -> None:
         request = AnalyseRequest(
             self._session.entry(page),
-            self._pages.get(page),
+            self.pages.get(page),
             self._session.corrections(page),
             self._session.analysis(page),
             self._session.settings,
@@ -330,7 +312,7 @@ class Bridge(QObject):
     def _take_failure(self, page: PageId, sentence: str) -> None:
         if page in self._session:
             self._stopped.add(page)
-            self._say(sentence, Severity.ERROR, page, "relink" if page in self._unreadable else "")
+            self._say(sentence, Severity.ERROR, page, "relink" if self.pages.is_unreadable(page) else "")
             self.computed.emit(page)
             self._prefetch()
 
@@ -346,57 +328,14 @@ class Bridge(QObject):
         reach = len(order) if len(order) <= BACKGROUND_PAGES else PREFETCHED + 1
         for page in order[:reach]:
             unknown = self._session.analysis(page).quality is None
-            if unknown and page not in self._stopped and page not in self._unreadable and not self.is_computing(page):
+            if (
+                unknown
+                and page not in self._stopped
+                and not self.pages.is_unreadable(page)
+                and not self.is_computing(page)
+            ):
                 self._compute(page, urgent=False)
                 return
-
-    # --- pixels ----------------------------------------------------------------------------------------------
-
-    def _load(self, page: PageId) -> None:
-        entry = self._session.entry(page)
-        for purpose in ("page", "preview"):
-            self._runner.cancel_where(lambda key, purpose=purpose: key.purpose == purpose)  # type: ignore[misc]
-        self._runner.submit(
-            Job(
-                JobKey("preview", str(page)),
-                lambda status: load_preview(entry, status),
-                lambda preview: self._take_preview(page, preview),
-                lambda _: None,
-                pool=Pool.DISK,
-            )
-        )
-        self._runner.submit(
-            Job(
-                JobKey("page", str(page)),
-                lambda status: load_page(entry, status),
-                self._take_page,
-                lambda sentence: self._lose_page(page, sentence),
-                pool=Pool.DISK,
-            )
-        )
-
-    def _take_preview(self, page: PageId, preview: Preview | None) -> None:
-        if preview is not None and page == self._current and page not in self._pages:
-            self.previewLoaded.emit(preview)
-
-    def _take_page(self, page: Page) -> None:
-        if page.id not in self._session:
-            return
-        self._unreadable.discard(page.id)
-        self._pages[page.id] = page
-        while len(self._pages) > KEPT_PAGES:
-            self._pages.popitem(last=False)
-        self._session.set_size(page.id, (page.width, page.height))
-        if page.id == self._current:
-            self.pageLoaded.emit(page)
-            self._compute_current()
-
-    def _lose_page(self, page: PageId, sentence: str) -> None:
-        self._unreadable.add(page)
-        if page in self._session:
-            text = self.tr("%s Its corrections are kept; find the scan to go on.") % sentence
-            self._say(text, Severity.ERROR, page, "relink")
-            self.computed.emit(page)
 
     def _add_found(self, found: Found) -> None:
         for problem in found.problems:
@@ -412,6 +351,24 @@ class Bridge(QObject):
             self.show(entries[0].id)
         else:
             self._prefetch()
+
+    def _take_preview(self, page: PageId, preview: Preview) -> None:
+        if page == self._current and self.page is None:
+            self.previewLoaded.emit(preview)
+
+    def _take_page(self, page: Page) -> None:
+        if page.id not in self._session:
+            return
+        self._session.set_size(page.id, (page.width, page.height))
+        if page.id == self._current:
+            self.pageLoaded.emit(page)
+            self._compute_current()
+
+    def _lose_page(self, page: PageId, sentence: str) -> None:
+        if page in self._session:
+            text = self.tr("%s Its corrections are kept; find the scan to go on.") % sentence
+            self._say(text, Severity.ERROR, page, "relink")
+            self.computed.emit(page)
 
     # --- messages --------------------------------------------------------------------------------------------
 

@@ -102,7 +102,7 @@ class MainWindow(Frame):
         self.bridge.computed.connect(self._refresh_page)
         self.bridge.progressed.connect(self._show_progress)
         self.bridge.sessionReplaced.connect(self._replace_session)
-        self.bridge.thumbnailLoaded.connect(self.page_model.set_thumbnail)
+        self.bridge.pages.thumbnailLoaded.connect(self.page_model.set_thumbnail)
         self.computer.ready.connect(self._show_device)
         self.computer.unavailable.connect(self._lose_networks)
         self.computer.busyChanged.connect(self._refresh_soon)

@@ -7,7 +7,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from ecgstudio.core.page import PageId
-from ecgstudio.gui import bridge
+from ecgstudio.gui import page_store
 from ecgstudio.session import PageEntry, Session
 from tests import fake_stages
 from tests.gui.workstation import Bench, write_page
@@ -32,13 +32,13 @@ def test_a_project_of_500_pages_opens_at_once_and_reads_only_what_is_visible(
 ) -> None:
     fake_stages.install(monkeypatch)
     asked: list[PageEntry] = []
-    load = bridge.load_thumbnail
+    load = page_store.load_thumbnail
 
     def counted(entry: PageEntry, status: object) -> object:
         asked.append(entry)
         return load(entry, status)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bridge, "load_thumbnail", counted)
+    monkeypatch.setattr(page_store, "load_thumbnail", counted)
     bench = Bench(qtbot, tmp_path)
     start_s = time.perf_counter()
     bench.window.files.open_project(project)
