@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QMessageBox
 
 from ecgstudio import __version__
-from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.page import PageId
-from ecgstudio.gui.bridge import Bridge, is_about
+from ecgstudio.gui.bridge import Bridge
 from ecgstudio.gui.computing import Computer
 from ecgstudio.gui.desk import ChooseExport, Desk, ExportChoice, PlanMaker, Scopes
 from ecgstudio.gui.dialogs import CommentDialog, ExportDialog, QtAsk, ShortcutSheet
-from ecgstudio.gui.facts import advice, value_of
 from ecgstudio.gui.frame import LAYERS, Frame
+from ecgstudio.gui.front import Front
 from ecgstudio.gui.jobs import JobRunner
-from ecgstudio.gui.messages import Message, Severity
+from ecgstudio.gui.messages import Message, Severity, WarningEcho
 from ecgstudio.gui.overlays import Layer, Tool
 from ecgstudio.gui.page_list import PageListModel
 from ecgstudio.gui.preferences import Preferences, PreferencesDialog
 from ecgstudio.gui.project_files import Ask, ProjectFiles
-from ecgstudio.gui.states import WAITING, Step, page_state, step_states
+from ecgstudio.gui.states import WAITING, Step, page_state
 from ecgstudio.gui.theme import theme_for
-from ecgstudio.gui.views import Derived, Views
+from ecgstudio.gui.views import Views
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.paths import sample_folder
-from ecgstudio.session import Change, ChangeKind, Session
+from ecgstudio.session import Session
 from ecgstudio.stages.contract import Runtime
-from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis
 
 HOLD_ORIGINAL: Final = Qt.Key.Key_O
 
 
 class MainWindow(Frame):
     """The workstation."""
+
+    warned = Signal(str)  # by the networks, from any thread
 
     def __init__(
         self,
@@ -66,17 +67,16 @@ class MainWindow(Frame):
         self.views = Views(
             self.bridge, runner=self.runner, page_view=self.page_view, signal_view=self.signal_view, parent=self
         )
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(0)
-        self._soon.timeout.connect(self._refresh)
+        self.front = Front(self, bridge=self.bridge, desk=self.desk, views=self.views, runner=self.runner)
+        self._echoes = WarningEcho(self.warned.emit)
+        logging.getLogger("ecgstudio.nets").addHandler(self._echoes)
         self._connect()
         self.restore(self.preferences)
         self._follow_preference("view/theme")
         self._follow_preference("files/recent")
         self._show_step(self.desk.step)
         self._show_layers(self.views.layers)
-        self._refresh()
+        self.refresh()
 
     def start(self, paths: tuple[Path, ...] = ()) -> None:
         """Load the networks behind the shown window, and open what was named; or offer what a crash left behind."""
@@ -97,28 +97,23 @@ class MainWindow(Frame):
         undo.redoTextChanged.connect(self._name_redo)
         for source in (self.bridge, self.desk, self.files):
             source.messaged.connect(self.tell)
-        self.bridge.changed.connect(self._follow)
-        self.bridge.shown.connect(self._show_page)
-        self.bridge.computed.connect(self._refresh_page)
-        self.bridge.progressed.connect(self._show_progress)
-        self.bridge.sessionReplaced.connect(self._replace_session)
+        self.warned.connect(self._echo)
         self.bridge.pages.thumbnailLoaded.connect(self.page_model.set_thumbnail)
         self.computer.ready.connect(self._show_device)
         self.computer.unavailable.connect(self._lose_networks)
-        self.computer.busyChanged.connect(self._refresh_soon)
-        self.runner.started.connect(self._refresh_soon)
-        self.runner.ended.connect(self._refresh_soon)
+        self.computer.busyChanged.connect(self.front.refresh_soon)
+        self.runner.started.connect(self.front.refresh_soon)
+        self.runner.ended.connect(self.front.refresh_soon)
         self.page_list.pageChosen.connect(self.bridge.show)
         self.page_list.thumbnailsWanted.connect(self.bridge.want_thumbnails)
         self.stage_bar.stepChosen.connect(self._choose_step)
         self.desk.stepChanged.connect(self._show_step)
         self.views.layersChanged.connect(self._show_layers)
         self.views.cursorSaid.connect(self.status_line.show_cursor)
-        self.views.derivedChanged.connect(self._show_derived)
         self.checks_view.scaleConfirmed.connect(self.bridge.answer_scale)
         self.intervals_panel.revertAsked.connect(self.views.measure_again)
         self.views.said.connect(self.status_line.say)
-        self.files.saved.connect(self._refresh_soon)
+        self.files.saved.connect(self.front.refresh_soon)
         self.banner.actionWanted.connect(self._do)
         self.message_list.actionWanted.connect(self._do_on)
         self.message_list.pageWanted.connect(self.bridge.show)
@@ -186,73 +181,9 @@ class MainWindow(Frame):
 
     # --- following the bridge --------------------------------------------------------------------------------
 
-    def _follow(self, change: Change) -> None:
-        if change.kind in (ChangeKind.PAGES, ChangeKind.PROJECT) or change.page is None:
-            self.page_model.set_pages(self.bridge.session.worst_first())
-            self.page_list.set_current(self.bridge.current)
-        elif is_about(change, change.page) and change.page is not None:
-            self.page_model.refresh(change.page)
-        self._soon.start()
-
-    def _replace_session(self) -> None:
-        self.page_model.set_pages(self.bridge.session.worst_first())
-        self.inspector.set_layout_choice(self.bridge.session.settings.traces.layout)
-        self._soon.start()
-
-    def _show_page(self, page: PageId | None) -> None:
-        self.page_model.set_pages(self.bridge.session.worst_first())
-        self.page_list.set_current(page)
-        self.page_list.scrollTo(self.page_model.index_of(page))
-        self._soon.start()
-
-    def _refresh_page(self, page: PageId) -> None:
-        self.page_model.refresh(page)
-        self._soon.start()
-
-    def _refresh_soon(self) -> None:
-        self._soon.start()
-
-    def _refresh(self) -> None:
-        """Show the state of the page in front everywhere; called once for any number of changes."""
-        bridge, page = self.bridge, self.bridge.current
-        self.show_welcome(welcome=page is None)
-        self.actions_.enable(self.desk.situation())
-        session = bridge.session
-        name = session.path.name if session.path is not None else self.tr("New project")
-        self.setWindowTitle(f"{name}[*] – ECG Studio")
-        self.setWindowModified(session.dirty)
-        if page is None:
-            self.stage_bar.set_states(None)
-            self.banner.set_advice(())
-            self.inspector.show_page(EMPTY_ANALYSIS, bridge.corrections, state=WAITING)
-            self.status_line.show_idle()
-            return
-        analysis, corrections = session.analysis(page), session.corrections(page)
-        computing = bridge.is_computing(page)
-        states = step_states(session, page, computing=computing)
-        self.stage_bar.set_states(states)
-        self.banner.set_advice(
-            () if computing else advice(analysis, corrections, conflicts=session.open_conflicts(page))
-        )
-        self.inspector.show_page(analysis, corrections, state=states[self.desk.step])
-        self._show_checks(analysis, corrections)
-        if not self.runner.waiting:
-            self.status_line.show_idle()
-            self.page_model.set_pages(session.worst_first())
-            self.page_list.set_current(page)
-
-    def _show_derived(self, derived: Derived) -> None:
-        self.intervals_panel.set_intervals(derived.intervals)
-
-    def _show_checks(self, analysis: Analysis, corrections: Corrections) -> None:
-        grid, ecg = value_of(analysis.grid), value_of(analysis.traces)
-        self.checks_view.set_checks(
-            value_of(analysis.quality), None if grid is None else grid.scale, ecg, answered=corrections.scale_answer
-        )
-
-    def _show_progress(self, page: PageId, fraction: float, note: str) -> None:
-        if page == self.bridge.current:
-            self.status_line.show_progress(fraction, note)
+    def refresh(self) -> None:
+        """Show the state of the page in front everywhere, now."""
+        self.front.refresh()
 
     def _show_step(self, step: Step) -> None:
         self.stage_bar.set_step(step)
@@ -261,7 +192,7 @@ class MainWindow(Frame):
         self.actions_["tool-pan"].trigger()
         self.views.show_step(step)
         self.inspector.show_step(step)
-        self._soon.start()
+        self.front.refresh_soon()
 
     def _choose_step(self, number: int) -> None:
         self.desk.set_step(Step(number))
@@ -272,6 +203,9 @@ class MainWindow(Frame):
 
     def _show_device(self, device: str) -> None:
         self.status_line.show_device({"cpu": self.tr("Processor")}.get(device, self.tr("GPU (%s)") % device))
+
+    def _echo(self, text: str) -> None:
+        self.tell(Message(f"{text[:1].upper()}{text[1:]}.", Severity.WARNING))
 
     def _lose_networks(self, sentence: str) -> None:
         self.status_line.show_device(self.tr("No networks"))
@@ -309,7 +243,7 @@ class MainWindow(Frame):
     def _do_on(self, action: str, page: PageId | None) -> None:
         if page is not None and page in self.bridge.session and page != self.bridge.current:
             self.bridge.show(page)
-        self._refresh()
+        self.refresh()
         self._do(action)
 
     # --- actions ---------------------------------------------------------------------------------------------
@@ -440,6 +374,7 @@ class MainWindow(Frame):
             event.ignore()
             return
         self.remember(self.preferences)
+        logging.getLogger("ecgstudio.nets").removeHandler(self._echoes)
         self.hide()
         self.runner.close()
         event.accept()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -146,3 +148,15 @@ class MessageList(QWidget):
         message = self._current()
         if message is not None and message.action:
             self.actionWanted.emit(message.action, message.page)
+
+
+class WarningEcho(logging.Handler):
+    """Hands what was logged as a warning to the window; it may be called on any thread."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        self._say(record.getMessage())

@@ -104,7 +104,7 @@ class Views(QObject):
         self._drawn = Values(None, None, None)
         self._record: EcgRecord | None = None
         self._derived = Derived(None, None)
-        self._derived_from: object = None
+        self._derived_from: tuple[object, object] = (None, None)
         self._place: XY | None = None
         self._lead = ""
         self._layers = STEP_LAYERS[Step.REVIEW]
@@ -226,9 +226,11 @@ class Views(QObject):
 
     def _derive(self) -> None:
         page, values = self._bridge.page, self._drawn
-        if page is None or values.grid is None or values.traces is None or self._derived_from is values.traces:
+        if page is None or values.grid is None or values.traces is None:
             return
-        self._derived_from = values.traces
+        if self._derived_from[0] is values.traces and self._derived_from[1] is self._record:
+            return
+        self._derived_from = values.traces, self._record
         grid, ecg, keypoints, record = values.grid, values.traces, values.keypoints, self._record
         self._runner.submit(
             Job(
@@ -242,7 +244,7 @@ class Views(QObject):
 
     def _set_derived(self, derived: Derived) -> None:
         if derived.residual is None and derived.intervals is None:
-            self._derived_from = None
+            self._derived_from = (None, None)
             self._runner.cancel(JobKey(DERIVED))
         self._derived = derived
         self._page_view.set_residual(None if derived.residual is None else derived.residual.mask)
@@ -251,7 +253,7 @@ class Views(QObject):
 
     def measure_again(self) -> None:
         """Forget which fiducials were placed by hand."""
-        self._derived_from = None
+        self._derived_from = (None, None)
         self._derive()
 
     def _place_fiducials(self, intervals: Intervals) -> None:

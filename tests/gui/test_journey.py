@@ -120,6 +120,7 @@ def test_a_page_from_the_scan_to_the_exported_record(
     bench.open(scan)
     assert window.stage_bar.state_of(Step.DIGITIZE) == "automatic"
     assert snr_db(record_of(bench), drawn) > ACCURATE_DB
+    assert "/min" in window.intervals_panel.value_text("rate")
 
     # A node is dragged by hand: the grid is corrected, and only what comes after it is computed again.
     take(bench, Qt.Key.Key_2, Qt.Key.Key_A, Tool.NODE)

@@ -1,6 +1,7 @@
 """The window as its users meet it: pages come in, are seen to and signed off, and bad luck ends in a sentence."""
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,6 +147,14 @@ def test_without_weights_pages_can_still_be_looked_at(qtbot: QtBot, scan: Path, 
     assert "weights are missing" in bench.said[-1]
     assert bench.window.bridge.page is not None
     assert bench.window.stage_bar.state_of(Step.GRID) == "waiting"
+
+
+@pytest.mark.logs("the networks say that they go on with the processor")
+def test_running_out_of_gpu_memory_is_said(bench: Bench, scan: Path) -> None:
+    bench.open(scan)
+    logging.getLogger("ecgstudio.nets.torch_runtime").warning("cuda is out of memory: it runs on the CPU")
+    bench.settle()
+    assert bench.said[0] == "Cuda is out of memory: it runs on the CPU."
 
 
 def test_a_folder_that_cannot_be_written_to_loses_nothing(bench: Bench, scan: Path, tmp_path: Path) -> None:

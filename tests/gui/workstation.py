@@ -117,7 +117,7 @@ class Bench:
     def settle(self) -> None:
         """Wait until nothing is under way."""
         self.qtbot.waitUntil(lambda: not self.window.runner.waiting, timeout=PATIENCE_MS)
-        self.window._refresh()
+        self.window.refresh()
 
     def press(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
         """Press a key while the page has the focus."""
