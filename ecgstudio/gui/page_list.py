@@ -133,7 +133,7 @@ class PageDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: AnyIndex) -> QSize:
         """Return the same size for every page."""
-        return QSize(THUMB_W + 110, THUMB_H + 2 * PAD)
+        return QSize(THUMB_W + 60, THUMB_H + 2 * PAD)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: AnyIndex) -> None:
         """Draw one row."""
@@ -197,6 +197,7 @@ class PageList(QListView):
         self.setModel(model)
         self.setItemDelegate(self._delegate)
         self.setUniformItemSizes(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.verticalScrollBar().valueChanged.connect(self._look_soon)
         model.modelReset.connect(self._look_soon)
