@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -278,7 +279,6 @@ def test_missing_weights_are_one_line(run: Run, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     "arguments",
     [
-        (),
         ("nonsense",),
         ("digitize",),
         ("digitize", "a.png"),
@@ -294,6 +294,25 @@ def test_wrong_usage_exits_with_2_and_says_why(run: Run, arguments: tuple[str, .
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert "ecgstudio" in err
+
+
+def test_without_a_command_or_with_open_the_workstation_opens(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[list[Path]] = []
+    app = ModuleType("ecgstudio.gui.app")
+    monkeypatch.setattr(app, "run", lambda paths: opened.append(paths) or 0, raising=False)
+    monkeypatch.setitem(sys.modules, "ecgstudio.gui.app", app)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    assert [run()[0], run("open")[0], run("open", "a.png", "b.ecgproj")[0]] == [0, 0, 0]
+    assert opened == [[], [], [Path("a.png"), Path("b.ecgproj")]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a screen")
+def test_where_there_is_no_screen_the_workstation_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in cli.SCREENS:
+        monkeypatch.delenv(name, raising=False)
+    code, out, err = run()
+    assert (code, out) == (1, "")
+    assert "no screen" in err
 
 
 def test_help_names_every_format_and_layouts_that_exist(run: Run) -> None:
