@@ -203,6 +203,9 @@ ONE_MM = (
     Step(1.0, 2.5, 1.5, 1.6, grows=False),
 )
 CROP_MARGIN_MM = 60.0
+SMOOTH_ORDER = 6
+NODE_NOISE_MM = 0.06
+DETAIL_BLUR, DETAIL_REACH = 1.0, 4.0  # in nodes, 5 mm apart
 BOLD_SHARE = 0.12
 
 
@@ -252,14 +255,39 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
     return Refined(grid, lines, seen_px, moved, _roughness_mm(grid))
 
 
+def steadied(grid: GridFit) -> GridFit:
+    """Keep of the map's local detail only what stands out of its noise (a Wiener filter on the nodes).
+
+    Printed lines are snapped to pixels and traces pull at their phase, which moves nodes by some hundredths of a
+    millimetre, most of all under a QRS complex; a sheet's own bends are larger or smoother. Costs nothing on crumpled
+    paper, gains 2 dB on flat paper.
+    """
+    rows, columns = grid.nodes.shape[:2]
+    order = min(SMOOTH_ORDER, rows - 2, columns - 2)
+    if order < 1:
+        return grid
+    smooth = _smooth_surface(grid, order=order)
+    detail = ndimage.gaussian_filter(grid.nodes - smooth, (DETAIL_BLUR, DETAIL_BLUR, 0), mode="nearest")
+    power = ndimage.gaussian_filter((detail**2).mean(axis=-1), DETAIL_REACH, mode="nearest")
+    noise = (NODE_NOISE_MM * grid.px_per_mm) ** 2
+    return GridFit(smooth + detail * (power / (power + noise))[..., None], grid.scale, grid.confidence)
+
+
+def _smooth_surface(grid: GridFit, *, order: int) -> F64:
+    """Return the nodes of the homography, bent by a polynomial, that lies nearest to the map's nodes."""
+    rows, columns = grid.nodes.shape[:2]
+    y, x = (v.ravel() for v in np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j])
+    nodes = grid.nodes.reshape(-1, 2)
+    flat = apply_homography(fit_homography(np.stack([x, y], axis=1), nodes), np.stack([x, y], axis=1))
+    terms = np.stack([x**i * y**j for i in range(order + 1) for j in range(order + 1 - i)], axis=1)
+    bend, *_ = np.linalg.lstsq(terms, nodes - flat, rcond=None)
+    return np.asarray((flat + terms @ bend).reshape(rows, columns, 2))
+
+
 def _roughness_mm(grid: GridFit) -> float:
     """Return the rms distance of the nodes from the best surface of sixth order, in mm: a slip by a line shows here."""
-    rows, columns = grid.nodes.shape[:2]
-    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
-    terms = np.stack([x.ravel() ** i * y.ravel() ** j for i in range(7) for j in range(7 - i)], axis=1)
-    nodes = grid.nodes.reshape(-1, 2)
-    solution, *_ = np.linalg.lstsq(terms, nodes, rcond=None)
-    return float(np.sqrt(((terms @ solution - nodes) ** 2).mean()) / grid.px_per_mm)
+    away = _smooth_surface(grid, order=SMOOTH_ORDER) - grid.nodes
+    return float(np.sqrt((away**2).mean()) / grid.px_per_mm)
 
 
 def _is_harmonic(darkest: Image, grid: GridFit) -> bool:

@@ -20,6 +20,7 @@ from ecgstudio.stages.paper_map import (
     fit_cells,
     nodes_from_cells,
     refine,
+    steadied,
     unwrap_axis,
 )
 from ecgstudio.stages.settings import GridSettings
@@ -66,7 +67,7 @@ def fit_grid(
     if candidates:
         paper_px = max(1.0, *(c.seen_px for c in candidates))
         best = max(candidates, key=lambda c: c.merit(keypoints.px_per_mm, paper_px=paper_px))
-        grid, confidence = best.grid, _confidence(best)
+        grid, confidence = steadied(best.grid), _confidence(best)
     else:
         grid, confidence = GridFit(_plain(view, view_px_per_mm), UNKNOWN_SCALE, LOW_CONFIDENCE), LOW_CONFIDENCE / 2
     scale = decide_scale(page, keypoints, grid, runtime=runtime, settings=settings)
