@@ -18,18 +18,24 @@ TWIN_TIMES, EXPECTED_TIMES, MISREAD_TIMES = 1.3, 2.0, 4.0  # by how much the riv
 LIMB_LEADS = LEADS[:6]
 SAME_BEATS, SAME_BEATS_ALONE = 0.6, 0.75  # correlation of beats; more is asked where no rhythm strip can object
 SYNCHRONY_REACH_PX = 6
+MIN_SPAN_PX = 120
+SAME_SECONDS = 0.88  # a rhythm that is regular enough repeats itself too, though never its noise
 
 
 def columns_are_simultaneous(slots: list[Slot], readings: list[StripReading]) -> bool:
     """Tell whether all columns show the same seconds, by when their beats come.
 
     Carts print columns one after the other in time, or the same seconds side by side; no mark on the paper says which.
-    The beats do: they repeat those of the first column exactly, or go on with those of the rhythm strip.
+    Where a limb lead stands in a later column, Einthoven decides: it is made of those in the first, or is not.
+    Elsewhere the beats do: they repeat those of the first column exactly, or go on with those of the rhythm strip.
     """
     columns = max((s.columns for s in slots), default=1)
     parts = [[s for s in slots if s.columns == columns and s.column == k] for k in range(columns)]
     if columns == 1 or not all(parts):
         return False
+    made = _made_of_first_column(parts, readings)
+    if made:
+        return float(np.median(made)) > SAME_SECONDS
     spans = [(part[0].start_mm, part[0].end_mm) for part in parts]
     activity = [
         sum((_activity(readings[s.row], *span) for s in part), start=np.zeros(1))
@@ -42,6 +48,28 @@ def columns_are_simultaneous(slots: list[Slot], readings: list[StripReading]) ->
         if same < (SAME_BEATS_ALONE if not rhythm else SAME_BEATS) or same < going_on:
             return False
     return True
+
+
+def _made_of_first_column(parts: list[list[Slot]], readings: list[StripReading]) -> list[float]:
+    """Return how much limb leads of later columns are like what those of the first column make them."""
+    n = min(_span_px(s, readings)[1] - _span_px(s, readings)[0] for part in parts for s in part)
+    if n < MIN_SPAN_PX:
+        return []
+
+    def up(slot: Slot) -> F64:
+        low = _span_px(slot, readings)[0]
+        part = readings[slot.row].height_px[low : low + n]
+        return np.asarray(np.median(part) - part)
+
+    first = {s.lead: up(s) for s in parts[0] if s.lead in LIMB_LEADS}
+    made = _limb_leads_from(first)
+    return [_common_share(up(s), made[s.lead]) for part in parts[1:] for s in part if s.lead in made]
+
+
+def _span_px(slot: Slot, readings: list[StripReading]) -> tuple[int, int]:
+    reading = readings[slot.row]
+    low, high = (int(np.clip(reading.x_px(x), 0, len(reading.height_px))) for x in (slot.start_mm + 1, slot.end_mm - 1))
+    return low, high
 
 
 def _activity(reading: StripReading, start_mm: float, end_mm: float) -> F64:
@@ -114,15 +142,18 @@ def name_limb_leads(slots: list[Slot], readings: list[StripReading]) -> list[Slo
 
 def _made_of(known: dict[str, StripReading], slot: Slot) -> dict[str, F64]:
     """Return the heights that each limb lead must have over a slot, from at least two known ones."""
-    if len(known) < 2:
-        return {}
-    rows = LIMB_FROM_I_II[[LIMB_LEADS.index(lead) for lead in known]]
+    n = min((len(reading.height_px) for reading in known.values()), default=0)
+    up = {lead: np.median(r.height_px[:n]) - r.height_px[:n] for lead, r in known.items()}
+    return {lead: -height for lead, height in _limb_leads_from(up).items()}
+
+
+def _limb_leads_from(known: dict[str, F64]) -> dict[str, F64]:
+    """Return all six limb leads from at least two independent ones; none if there are fewer."""
+    rows = LIMB_FROM_I_II[[LIMB_LEADS.index(lead) for lead in known]] if known else np.zeros((0, 2))
     if np.linalg.matrix_rank(rows) < 2:
         return {}
-    n = min(len(reading.height_px) for reading in known.values())
-    up = np.stack([np.median(r.height_px[:n]) - r.height_px[:n] for r in known.values()])
-    both = np.linalg.lstsq(rows, up, rcond=None)[0]
-    return {lead: -(LIMB_FROM_I_II[k] @ both) for k, lead in enumerate(LIMB_LEADS)}
+    both = np.linalg.lstsq(rows, np.stack(list(known.values())), rcond=None)[0]
+    return {lead: LIMB_FROM_I_II[k] @ both for k, lead in enumerate(LIMB_LEADS)}
 
 
 def _likeness(a: StripReading, b: StripReading, slot: Slot) -> float:
@@ -134,8 +165,12 @@ def _likeness_to(a: StripReading, height_px: F64, slot: Slot) -> float:
     """Return which share of the variance of a reading over a slot's span is in the other heights too."""
     low, high = (int(v) for v in (a.x_px(slot.start_mm) + 8, a.x_px(slot.end_mm) - 8))
     both = slice(max(0, low), min(high, len(a.height_px), len(height_px)))
-    x, y = a.height_px[both], height_px[both]
-    if len(x) < 120 or x.std() < 1e-3 or y.std() < 1e-3:
+    return _common_share(a.height_px[both], height_px[both])
+
+
+def _common_share(x: F64, y: F64) -> float:
+    """Return which share of the variance two series have in common, allowing a small shift."""
+    if len(x) < MIN_SPAN_PX or x.std() < 1e-3 or y.std() < 1e-3:
         return 0.0
     n = len(x)
     misses = [np.var(x[max(0, k) : n + min(0, k)] - y[max(0, -k) : n + min(0, -k)]) for k in range(-6, 7, 2)]
