@@ -39,7 +39,8 @@ LOOK_AROUND_MM = tuple((x, y) for x in (-1.5, 0.0, 1.5) for y in (-0.7, 0.7))
 LOOK_CONFIDENCE = 0.45
 OUTPUT_HZ = 500.0
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
-BOUNDARY_SEARCH_MM = 3.0
+BOUNDARY_SEARCH_MM = 3.5
+LATE_MM = 2.0  # so much later than the pitch says a first lead was seen to begin: its beginning is faint
 MAX_BRIDGE_S = 0.06  # longer unreadable stretches stay missing
 LEAST_PRESENCE = 0.2
 
@@ -170,9 +171,16 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
             float(np.median([s.start_mm for s in slots if (s.columns, s.column) == (columns, k)]))
             for k in range(1, columns)
         ]
+        # where the seen ends do not fit the pitch, neither is believed alone
+        pitch_mm = expected[0] - float(np.median([s.start_mm for s in slots if (s.columns, s.column) == (columns, 0)]))
+        beyond_mm = float(np.median(stops[rows]) - np.median(starts[rows])) - columns * pitch_mm
+        if abs(beyond_mm) < BOUNDARY_SEARCH_MM * 2:
+            expected = [at + beyond_mm / 2 for at in expected]
         # all columns last equally long: what the borders have in common is believed, not what one of them says
         common = float(np.median([_border(at, [readings[r] for r in rows]) - at for at in expected]))
         borders |= {(columns, k): float(at + common) for k, at in enumerate(expected, 1)}
+        late_mm = starts[rows] - (borders[columns, 1] - pitch_mm)
+        starts[rows] -= np.where((late_mm > LATE_MM) & (late_mm < BOUNDARY_SEARCH_MM), late_mm, 0.0)
     out = []
     for s in slots:
         first = starts[s.row] if s.column == 0 else borders[s.columns, s.column]
