@@ -39,16 +39,18 @@ class ChecksView(QWidget):
             TWIN: self.tr("Two prints of one lead"), SCALE: self.tr("Pulse, printed scale and scale in use"),
         }  # fmt: skip
         grid = QGridLayout()
-        grid.setColumnStretch(2, 1)
+        grid.setColumnStretch(1, 1)
         grid.setHorizontalSpacing(10)
         for number, (key, name) in enumerate(names.items()):
             sign, text = QLabel(UNKNOWN), QLabel()
             sign.setAlignment(Qt.AlignmentFlag.AlignCenter)
             text.setWordWrap(True)
             text.setAccessibleName(name)
-            grid.addWidget(sign, number, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(QLabel(name), number, 1, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(text, number, 2)
+            title = QLabel(name)
+            title.setWordWrap(True)
+            grid.addWidget(sign, 2 * number, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(title, 2 * number, 1)
+            grid.addWidget(text, 2 * number + 1, 1)  # below its name: the dock is narrow
             self._signs[key], self._texts[key] = sign, text
         self._answer = QPushButton(self.tr("The scale in use is right"))
         self._answer.setAccessibleDescription(self.tr("Answers the conflict, so that the page can be exported"))
