@@ -37,6 +37,7 @@ LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
 COMMON_END_MM = 6.0  # rows that start or end this near to the others do so where the others do
 LOOK_AROUND_MM = tuple((x, y) for x in (-1.5, 0.0, 1.5) for y in (-0.7, 0.7))
 LOOK_CONFIDENCE = 0.45
+STANDARD_SECONDS, EXCESS_MM = (10.0, 5.0), 2.5
 OUTPUT_HZ = 500.0
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
 BOUNDARY_SEARCH_MM = 3.5
@@ -77,7 +78,7 @@ def read_traces(
     readings = read_beside_names(page, grid, readings, layout.names, before=names, runtime=runtime, flip=settings.flip)
     slots = name_limb_leads(name_rhythm_strips(refine_slots(layout, readings), readings), readings)
     doubts = name_doubts(slots, contradicted=layout.contradicted)
-    slots = [slot for slot in slots if slot.lead]
+    slots = within_standard([slot for slot in slots if slot.lead], mm_per_s=grid.scale.mm_per_s)
     if not slots:
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
     origin_mm = min(slot.start_mm for slot in slots)
@@ -189,6 +190,19 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
             first, last = s.start_mm, s.end_mm
         out.append(replace(s, start_mm=float(first), end_mm=float(last)))
     return out
+
+
+def within_standard(slots: list[Slot], *, mm_per_s: float) -> list[Slot]:
+    """Take what is a little too long for a standard record from its beginning: a pulse's foot looks like trace."""
+    if not slots:
+        return slots
+    first_mm = min(slot.start_mm for slot in slots)
+    length_mm = max(slot.end_mm for slot in slots) - first_mm
+    for seconds in STANDARD_SECONDS:
+        excess_mm = length_mm - seconds * mm_per_s
+        if 0 < excess_mm < EXCESS_MM:
+            return [replace(slot, start_mm=max(slot.start_mm, first_mm + excess_mm)) for slot in slots]
+    return slots
 
 
 def _border(expected_mm: float, readings: list[StripReading]) -> float:
