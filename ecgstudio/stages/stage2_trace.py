@@ -39,6 +39,7 @@ LOOK_AROUND_MM = tuple((x, y) for x in (-1.5, 0.0, 1.5) for y in (-0.7, 0.7))
 LOOK_CONFIDENCE = 0.45
 STANDARD_SECONDS, EXCESS_MM = (10.0, 5.0), 2.5
 OUTPUT_HZ = 500.0
+END_DOUBT_MM = 0.2  # how well the ends of leads are known
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
 BOUNDARY_SEARCH_MM = 3.5
 LATE_MM = 2.0  # so much later than the pitch says a first lead was seen to begin: its beginning is faint
@@ -224,10 +225,14 @@ def _border(expected_mm: float, readings: list[StripReading]) -> float:
 
 
 def lead_trace(slot: Slot, reading: StripReading, grid: GridFit, origin_mm: float) -> LeadTrace | None:
-    """Sample one lead evenly in time and express it in mV and in page pixels."""
+    """Sample one lead evenly in time and express it in mV and in page pixels.
+
+    A lead reaches as far as its ends may lie, at the value that was last seen.
+    """
     scale = grid.scale
-    t0_s = (slot.start_mm - origin_mm) / scale.mm_per_s
-    count = int(np.floor((slot.end_mm - slot.start_mm) / scale.mm_per_s * OUTPUT_HZ + 0.5))
+    start_mm, end_mm = max(slot.start_mm - END_DOUBT_MM, origin_mm), slot.end_mm + END_DOUBT_MM
+    t0_s = (start_mm - origin_mm) / scale.mm_per_s
+    count = int(np.floor((end_mm - start_mm) / scale.mm_per_s * OUTPUT_HZ + 0.5))
     if count < 25:
         return None
     t0_s = round(t0_s * OUTPUT_HZ) / OUTPUT_HZ

@@ -333,7 +333,8 @@ def test_help_and_version_import_nothing_heavy() -> None:
 # --- processes -----------------------------------------------------------------------------------------------
 
 INTERRUPTED = """
-import sys, threading
+import signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with SIGINT ignored
 from ecgstudio import api, cli
 from tests import fake_stages
 from ecgstudio.stages import stage1_grid

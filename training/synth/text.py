@@ -101,11 +101,12 @@ def _write_lead_name(writer: _Writer, lead: LeadTruth, style: PageStyle, font: s
 
 def _write_scale(writer: _Writer, style: PageStyle, rng: Rng, font: str | None) -> None:
     small = float(rng.uniform(1.5, 2.6))
-    y = {
-        "bottom": style.size_mm[1] - rng.uniform(2, 6),
-        "top": rng.uniform(4, 8),
-        "row": min(style.row_mm[-1] + rng.uniform(3, 16), style.size_mm[1] - 1),
-    }[style.scale_text]
+    if style.scale_text == "bottom":
+        y = style.size_mm[1] - rng.uniform(2, 6)
+    elif style.scale_text == "row":
+        y = min(style.row_mm[-1] + rng.uniform(3, 16), style.size_mm[1] - 1)
+    else:
+        y = rng.uniform(4, 8)
     x = float(rng.uniform(2, style.size_mm[0] * 0.5))
     speed, gain = int(style.mm_per_s), int(style.mm_per_mV[0])
     for text, name in ((speed_text(rng, speed), f"speed{speed}"), (gain_text(rng, gain), f"gain{gain}")):
