@@ -32,7 +32,6 @@ UNLIKELY = 0.005
 MANY_NAMES, SOME_NAMES = 4.5, 2.5  # sums of confidences of distinct lead names
 STROKES = frozenset({"I", "II", "III"})  # they look alike upside down, mirrored, and as any two lines
 STROKE_WORTH = 0.25
-QUARTER_TURNS = 4
 MIN_PAPER = 0.5
 MIN_LABEL_CELLS = 2
 MIN_LABEL_CONFIDENCE = 0.5
@@ -70,8 +69,6 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
             best = (score, pose, labels)
         if legible >= MANY_NAMES or (pose.confidence >= SURE_ORIENTATION and legible >= SOME_NAMES):
             break  # legible names prove the orientation
-        if tried + 1 >= QUARTER_TURNS and best[0] >= SOME_NAMES:
-            break  # hardly anybody hands in a mirrored page
         status.checkpoint(0.3 + 0.6 * (tried + 1) / len(poses), "trying to read it another way up")
     assert best is not None
     _, pose, labels = best
