@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.geometry import from_upright_pixels
 from ecgstudio.core.leads import KEYPOINT_NAMES, LEADS
-from ecgstudio.stages.names import NameCutter
+from ecgstudio.stages.names import STROKES, NameCutter
 from ecgstudio.stages.view import View, coarse_centres, upsampled
 from training.synth.sheet_map import DOWN, RIGHT, SheetMap
 from training.synth.truth import PageTruth, SheetTruth
@@ -315,7 +315,6 @@ WRONG_POSES = tuple(
     )
 )  # fmt: skip
 WRONG_POSE_SHARE = 0.6
-STROKES = frozenset({"I", "II", "III"})  # they look alike upside down and mirrored
 BLANKS_PER_PAGE = 18
 NEAR_MM = (3.0, 2.2)  # nearer than this to a name's centre is neither a name nor a blank
 

@@ -11,6 +11,7 @@ from ecgstudio.core.arrays import F64
 NAME_PX_PER_MM = 7.0
 NAME_SHAPE = (48, 96)
 SHRINK_FROM = 1.5
+STROKES = frozenset({"I", "II", "III"})  # names that look alike upside down, mirrored, and as any few lines
 
 
 class NameCutter:

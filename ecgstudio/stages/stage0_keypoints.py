@@ -15,7 +15,7 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS, MARKERS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import FloatMap, KeypointMaps, Runtime, StageError, Status
-from ecgstudio.stages.names import NameCutter, normalised_names
+from ecgstudio.stages.names import STROKES, NameCutter, normalised_names
 from ecgstudio.stages.settings import KeypointSettings
 from ecgstudio.stages.view import View, upright_view
 
@@ -30,7 +30,6 @@ SURE_ORIENTATION = 0.8
 ORIENTATION_PRIOR = (0.80, 0.06, 0.06, 0.06, 0.005, 0.005, 0.005, 0.005)
 UNLIKELY = 0.005
 MANY_NAMES, SOME_NAMES = 4.5, 2.5  # sums of confidences of distinct lead names
-STROKES = frozenset({"I", "II", "III"})  # they look alike upside down, mirrored, and as any two lines
 STROKE_WORTH = 0.25
 MIN_PAPER = 0.5
 MIN_LABEL_CELLS = 2

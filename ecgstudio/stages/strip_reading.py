@@ -60,9 +60,9 @@ def read_strips(
     """Read all rows; a row whose trace comes near the strip's edge is read again with a taller strip."""
     # one span for all, read again or not: strips are compared column by column
     span_mm = min(r.start_mm for r in rows) - STRIP_MARGIN_MM, max(r.end_mm for r in rows) + STRIP_MARGIN_MM
-    low, *taller = STRIP_HALVES_MM
-    readings = _read(page, grid, rows, span_mm=span_mm, half_mm=low, runtime=runtime, flip=flip, names=names)
-    for before, half_mm in pairwise((low, *taller)):
+    lowest_mm = STRIP_HALVES_MM[0]
+    readings = _read(page, grid, rows, span_mm=span_mm, half_mm=lowest_mm, runtime=runtime, flip=flip, names=names)
+    for before, half_mm in pairwise(STRIP_HALVES_MM):
         for i, reading in enumerate(readings):
             if reading.half_px == _half_px(before) and _reach_mm(reading) > before - NEAR_EDGE_MM:
                 (readings[i],) = _read(
@@ -137,7 +137,7 @@ def _beside_names(
     for i, row in enumerate(rows):
         touched = np.zeros(out.shape[2], bool)
         for name in names:
-            half_width_mm = NAME_HALF_MM + NAME_HALF_MM_PER_LETTER * len(name.lead)
+            half_width_mm = _half_width_mm(name)
             top = round((name.y_mm - NAME_HALF_HEIGHT_MM - row.y_mm) * STRIP_PX_PER_MM) + half_px
             bottom = round((name.y_mm + NAME_HALF_HEIGHT_MM - row.y_mm) * STRIP_PX_PER_MM) + half_px
             left, right = (round((name.x_mm + side * half_width_mm - x0_mm) * 2 * STRIP_PX_PER_MM) for side in (-1, 1))
@@ -183,8 +183,12 @@ def read_beside_names(
     return out
 
 
+def _half_width_mm(name: Label) -> float:
+    return NAME_HALF_MM + NAME_HALF_MM_PER_LETTER * len(name.lead)
+
+
 def _runs_through(reading: StripReading, name: Label) -> bool:
-    half_mm = NAME_HALF_MM + NAME_HALF_MM_PER_LETTER * len(name.lead)
+    half_mm = _half_width_mm(name)
     low, high = (int(np.clip(reading.x_px(name.x_mm + s * half_mm), 0, len(reading.height_px))) for s in (-1, 1))
     return bool((np.abs(_y_mm(reading)[low:high] - name.y_mm) < NAME_HALF_HEIGHT_MM).any())
 

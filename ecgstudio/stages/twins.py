@@ -52,12 +52,13 @@ def columns_are_simultaneous(slots: list[Slot], readings: list[StripReading]) ->
 
 def _made_of_first_column(parts: list[list[Slot]], readings: list[StripReading]) -> list[float]:
     """Return how much limb leads of later columns are like what those of the first column make them."""
-    n = min(_span_px(s, readings)[1] - _span_px(s, readings)[0] for part in parts for s in part)
+    spans = {s: _span_px(readings[s.row], s.start_mm, s.end_mm) for part in parts for s in part}
+    n = min(high - low for low, high in spans.values())
     if n < MIN_SPAN_PX:
         return []
 
     def up(slot: Slot) -> F64:
-        low = _span_px(slot, readings)[0]
+        low = spans[slot][0]
         part = readings[slot.row].height_px[low : low + n]
         return np.asarray(np.median(part) - part)
 
@@ -66,15 +67,15 @@ def _made_of_first_column(parts: list[list[Slot]], readings: list[StripReading])
     return [_common_share(up(s), made[s.lead]) for part in parts[1:] for s in part if s.lead in made]
 
 
-def _span_px(slot: Slot, readings: list[StripReading]) -> tuple[int, int]:
-    reading = readings[slot.row]
-    low, high = (int(np.clip(reading.x_px(x), 0, len(reading.height_px))) for x in (slot.start_mm + 1, slot.end_mm - 1))
+def _span_px(reading: StripReading, start_mm: float, end_mm: float) -> tuple[int, int]:
+    """Return the columns of a span, a millimetre inside its ends."""
+    low, high = (int(np.clip(reading.x_px(x), 0, len(reading.height_px))) for x in (start_mm + 1.0, end_mm - 1.0))
     return low, high
 
 
 def _activity(reading: StripReading, start_mm: float, end_mm: float) -> F64:
     """Return how fast a trace moves along a span: the beats stand out."""
-    low, high = (int(np.clip(reading.x_px(x), 0, len(reading.height_px))) for x in (start_mm + 1.0, end_mm - 1.0))
+    low, high = _span_px(reading, start_mm, end_mm)
     speed = np.abs(np.diff(reading.height_px[low:high]))
     if len(speed) < 50:
         return np.zeros(1)
@@ -102,7 +103,7 @@ def name_rhythm_strips(slots: list[Slot], readings: list[StripReading]) -> list[
     for i, slot in enumerate(slots):
         if slot.columns > 1 or not short:
             continue
-        likeness = {s.lead: _likeness(readings[slot.row], readings[s.row], s) for s in short}
+        likeness = {s.lead: _likeness(readings[slot.row], readings[s.row].height_px, s) for s in short}
         best, *others = sorted(likeness, key=lambda lead: -likeness[lead])
         if likeness[best] <= TWIN_LIKENESS:
             continue
@@ -127,7 +128,7 @@ def name_limb_leads(slots: list[Slot], readings: list[StripReading]) -> list[Slo
         known = {s.lead: readings[s.row] for s in together if s.lead in LIMB_LEADS}
         named = {s.lead for s in out if s.columns == slot.columns}
         likeness = {
-            lead: _likeness_to(readings[slot.row], made, slot)
+            lead: _likeness(readings[slot.row], made, slot)
             for lead, made in _made_of(known, slot).items() if lead not in named
         }  # fmt: skip
         best = max(likeness, key=lambda lead: likeness[lead], default="")
@@ -156,13 +157,8 @@ def _limb_leads_from(known: dict[str, F64]) -> dict[str, F64]:
     return {lead: LIMB_FROM_I_II[k] @ both for k, lead in enumerate(LIMB_LEADS)}
 
 
-def _likeness(a: StripReading, b: StripReading, slot: Slot) -> float:
-    """Return which share of the variance over a slot's span the two readings have in common (rows share one time)."""
-    return _likeness_to(a, b.height_px, slot)
-
-
-def _likeness_to(a: StripReading, height_px: F64, slot: Slot) -> float:
-    """Return which share of the variance of a reading over a slot's span is in the other heights too."""
+def _likeness(a: StripReading, height_px: F64, slot: Slot) -> float:
+    """Return which share of a reading's variance over a slot's span is in other heights too (rows share one time)."""
     low, high = (int(v) for v in (a.x_px(slot.start_mm) + 8, a.x_px(slot.end_mm) - 8))
     both = slice(max(0, low), min(high, len(a.height_px), len(height_px)))
     return _common_share(a.height_px[both], height_px[both])
