@@ -18,7 +18,7 @@ from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
 
 STRIP_HALVES_MM = (30.0, 40.0, 54.0)  # a strip is as tall as its trace needs: the network reads low ones best
 STRIP_MARGIN_MM = 12.0
-NEAR_EDGE_MM = 9.0  # apexes near a strip's edge are read low
+NEAR_EDGE_MM = 6.0  # apexes near a strip's edge are read low
 MIN_PRINTED = 0.4
 FLIP_AGREE_PX = 10.0
 NAME_PENALTY = np.float32(5.0)  # nats
