@@ -30,6 +30,8 @@ class TrainConfig:
     """"keypoint", "grid" or "trace"."""
     encoder: str = "compact"
     """"compact", "resnet18d", "resnet34" or "resnet34d"."""
+    channels: tuple[int, ...] = ()
+    """Widths of the compact encoder's levels, finest first; none given: the network's own default."""
     crops: tuple[CropPlan, ...] = ()
     """For the data set: which batches it makes."""
     flip_x: float = 0.5
@@ -68,7 +70,7 @@ class TrainConfig:
     """Stop after so many validations without a better one; 0 never stops."""
     tensorboard: bool = True
     start_from: str = ""
-    """A .safetensors checkpoint whose weights the run begins with."""
+    """A .safetensors checkpoint whose weights the run begins with; a narrower network is widened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,9 @@ class TraceTraining(TrainConfig):
     """Smooth-L1 between the expected and the true height, once ``height_from`` of the run has passed."""
     height_from: float = 0.4
     height_window_px: float = 20.0
+    steep_weight: float = 0.0
+    """How much more a column counts per row that its trace climbs in it: QRS complexes are most of the error."""
+    steepest_px: float = 16.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +186,8 @@ def _with_values(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     for name, value in values.items():
         if name not in known:
             raise ValueError(f"{type(config).__name__} has no setting {name!r}")
+        if name == "channels" and isinstance(value, list):
+            value = tuple(value)
         checked[name] = _crops(value) if name == "crops" else _matching(name, value, known[name])
     return replace(config, **checked)
 

@@ -43,6 +43,7 @@ from training.run_folder import (
     save_state,
     write_weights,
 )
+from training.widen import widen
 
 logger = logging.getLogger(__name__)
 
@@ -152,9 +153,10 @@ def train(
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     device = _device(config, world)
-    network = build_network(config.network, {"encoder": config.encoder})
+    shape = {"encoder": config.encoder} | ({"channels": config.channels} if config.channels else {})
+    network = build_network(config.network, shape)
     if config.start_from:
-        network.load_state_dict(read_network(Path(config.start_from)).state_dict())
+        widen(read_network(Path(config.start_from)), network)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval().requires_grad_(False)
     trained = Trained(network, average, _optimizer(network, config), Counters())

@@ -160,15 +160,17 @@ def trace_loss(outputs: TraceLogits, batch: Batch, config: TraceTraining, *, pro
     segmentation = functional.cross_entropy(
         outputs.segmentation.float(), batch["segmentation"], ignore_index=IGNORED_CLASS, reduction="sum"
     )
+    weight = 1.0 + config.steep_weight * slope.clamp(max=config.steepest_px)
     terms = {
-        "columns": _mean_where(divergence, known),
+        "columns": _mean_where(divergence, known, weight=weight),
         "presence": _masked_bce(outputs.presence, batch["presence"]),
         "boundary": _masked_bce(outputs.boundary, batch["boundary"], positive=config.boundary_positive),
         "segmentation": segmentation / (batch["segmentation"] != IGNORED_CLASS).sum().clamp(min=1),
     }
     if config.height_weight > 0 and progress >= config.height_from:
         expected = windowed_height(columns, around=centre, window_px=config.height_window_px)
-        terms["height"] = _mean_where(functional.smooth_l1_loss(expected, centre, reduction="none"), known)
+        error = functional.smooth_l1_loss(expected, centre, reduction="none")
+        terms["height"] = _mean_where(error, known, weight=weight)
     weights = {
         "columns": 1.0,
         "presence": config.presence_weight,
@@ -215,10 +217,11 @@ def _masked_bce(logits: Tensor, target: Tensor, *, positive: float = 1.0) -> Ten
     return _mean_where(entropy, target.isfinite())
 
 
-def _mean_where(values: Tensor, mask: Tensor) -> Tensor:
-    """Average the masked values; 0 when there are none (never NaN)."""
+def _mean_where(values: Tensor, mask: Tensor, *, weight: Tensor | None = None) -> Tensor:
+    """Average the masked values, with weights if any; 0 when there are none (never NaN)."""
     kept = mask.expand_as(values)
-    return values.masked_fill(~kept, 0.0).sum() / kept.sum().clamp(min=1)
+    weighted = kept.to(values.dtype) if weight is None else kept * weight
+    return (values.masked_fill(~kept, 0.0) * weighted).sum() / weighted.sum().clamp(min=1)
 
 
 def _with_total(terms: Terms, weights: Mapping[str, float]) -> Terms:

@@ -15,7 +15,7 @@ CABRERA_3X4 = (("aVL", "I", "aVR"), ("II", "aVF", "III"), ("V1", "V2", "V3"), ("
 
 LAYOUTS = {
     "3x4": 0.10, "3x4+1": 0.34, "3x4+2": 0.04, "3x4+3": 0.08, "6x2": 0.09, "6x2+1": 0.09,
-    "12x1": 0.14, "6x1": 0.05, "4x3": 0.03, "few": 0.04,
+    "12x1": 0.10, "12x1+1": 0.04, "6x1": 0.05, "4x3": 0.03, "few": 0.04,
 }  # fmt: skip
 """How often each layout is drawn; "few" is a strip of one to four leads."""
 
@@ -189,7 +189,7 @@ def random_style(rng: Rng, *, layout: str | None = None) -> PageStyle:
         pulse=pulse, pulse_gap_mm=float(rng.choice([0.0, rng.uniform(0.2, 2.5)], p=[0.6, 0.4])),
         pulse_flat_mm=float(rng.choice([0.0, rng.uniform(0.4, 1.6)], p=[0.4, 0.6])),
         label_place=place, label_dx_mm=float(rng.uniform(-0.5, 5.0)), label_dy_mm=float(dy),
-        label_height_mm=float(np.clip(rng.normal(2.9, 0.75), 1.5, 5.0)),
+        label_height_mm=float(np.clip(rng.normal(2.9, 0.75) * (1.5 if rng.random() < 0.15 else 1.0), 1.5, 5.5)),
         label_case=pick(rng, {"normal": 0.86, "upper": 0.11, "lower": 0.03}),
         labels_missing=1.0 if rng.random() < 0.03 else (0.12 if rng.random() < 0.08 else 0.0),
         grid=grid, grid_origin_mm=(float(rng.uniform(-5, 0)), float(rng.uniform(-5, 0))),

@@ -19,6 +19,7 @@ Pixels = NDArray[np.uint8]
 
 INK = 255
 STROKE_FONT = 0.08  # share of pages in the stroke font of an old plotter
+NOTES = 0.12  # share of pages with phrases printed over the traces
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "C:/Windows/Fonts", "/Library/Fonts")
 UNSUITABLE = (
     "math", "symbol", "emoji", "icon", "dingbat", "cmex", "cmsy", "cmmi", "nonuni", "sizesym", "display", "stixsiz",
@@ -85,6 +86,8 @@ def write_texts(
     if style.header:
         face = font if not available or rng.random() < 0.7 else str(rng.choice(available))
         _write_header(writer, style, rng, face)
+    if rng.random() < NOTES:
+        _write_notes(writer, style, rng, font)
     return writer.mask, writer.labels
 
 
@@ -100,7 +103,7 @@ def _write_lead_name(writer: _Writer, lead: LeadTruth, style: PageStyle, font: s
 
 
 def _write_scale(writer: _Writer, style: PageStyle, rng: Rng, font: str | None) -> None:
-    small = float(rng.uniform(1.5, 2.6))
+    small = float(rng.uniform(1.5, 3.4))
     if style.scale_text == "bottom":
         y = style.size_mm[1] - rng.uniform(2, 6)
     elif style.scale_text == "row":
@@ -113,6 +116,14 @@ def _write_scale(writer: _Writer, style: PageStyle, rng: Rng, font: str | None) 
         x = writer.write(text, at_mm=(x, y), height_mm=small, font=font, name=name) + rng.uniform(2, 12)
     if rng.random() < 0.5:
         writer.write(nonsense(rng), at_mm=(x, y), height_mm=small, font=font)
+
+
+def _write_notes(writer: _Writer, style: PageStyle, rng: Rng, font: str | None) -> None:
+    """Print phrases over the traces: filters, measurements, names of doctors."""
+    for _ in range(int(rng.integers(1, 5))):
+        x = style.left_mm + rng.uniform(0, 0.9) * style.width_mm
+        y = rng.uniform(style.row_mm[0] - 8, style.row_mm[-1] + 12)
+        writer.write(nonsense(rng), at_mm=(x, y), height_mm=float(rng.uniform(1.5, 4.0)), font=font)
 
 
 def _write_header(writer: _Writer, style: PageStyle, rng: Rng, font: str | None) -> None:

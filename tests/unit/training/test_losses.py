@@ -72,6 +72,18 @@ def test_heights_that_are_unknown_or_off_the_strip_do_not_count(height: float) -
     assert float(columns.grad.abs().sum()) == 0
 
 
+def test_steep_columns_may_count_more() -> None:
+    batch = trace_batch()
+    batch["slope"][:, ::2] = 8.0
+    answer = trace_answer(21.3)._replace(columns=trace_answer(21.3).columns.clone())
+    flat = trace_loss(answer, batch, TraceTraining(sigma_per_slope=0.0), progress=0.0)["columns"]
+    answer.columns[:, :, ::2] = trace_answer(20.3).columns[:, :, ::2]  # right where it is steep, wrong elsewhere
+    even = trace_loss(answer, batch, TraceTraining(sigma_per_slope=0.0), progress=0.0)["columns"]
+    steep = trace_loss(answer, batch, TraceTraining(sigma_per_slope=0.0, steep_weight=0.25), progress=0.0)["columns"]
+    assert float(even) == pytest.approx(float(flat) / 2, rel=1e-4)
+    assert float(steep) == pytest.approx(float(flat) / 4, rel=1e-4)  # a steep column counts three times
+
+
 def test_the_height_term_comes_late() -> None:
     config = TraceTraining(height_weight=0.1, height_from=0.5)
     early = trace_loss(trace_answer(22.3), trace_batch(), config, progress=0.4)

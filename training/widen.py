@@ -1,0 +1,42 @@
+"""Starting a wider network from a narrower one's weights, answer for answer the same at first.
+
+Net2Net (Chen, Goodfellow, Shlens 2016), by the simplest of its ways: old channels keep their weights and take nothing
+from the new ones, which begin random. Training then finds a use for them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def widen(narrow: nn.Module, wide: nn.Module) -> None:
+    """Give `wide` the weights of `narrow`, whose layers are the same or have fewer channels.
+
+    Raises:
+        ValueError: the networks differ in more than width, or in the number of finest channels, which are
+            concatenated to others, so that old and new ones would mix.
+    """
+    old, new = narrow.state_dict(), wide.state_dict()
+    if old.keys() != new.keys():
+        raise ValueError("only networks of the same layers can be widened")
+    for name, values in new.items():
+        values.copy_(_grown(name, old[name], values))
+
+
+def _grown(name: str, old: Tensor, new: Tensor) -> Tensor:
+    if old.shape == new.shape:
+        return old
+    fits = old.dim() == new.dim() and all(a <= b for a, b in zip(old.shape, new.shape, strict=True))
+    if not fits or old.shape[2:] != new.shape[2:]:
+        raise ValueError(f"{name}: {tuple(old.shape)} does not widen to {tuple(new.shape)}")
+    if old.dim() == 3:
+        raise ValueError(f"{name}: the finest features can't be widened")
+    grown = new.clone()
+    if old.dim() > 1:
+        grown[: old.shape[0], old.shape[1] :] = 0.0
+        grown[: old.shape[0], : old.shape[1]] = old
+    else:
+        grown[: old.shape[0]] = old
+    return grown
