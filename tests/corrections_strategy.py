@@ -48,6 +48,7 @@ keypoint_edits = st.builds(
     orientation=st.none() | st.integers(0, 7),
     px_per_mm=st.none() | positive,
     angle_rad=st.none() | finite,
+    corners=st.none() | st.tuples(xy, xy, xy, xy),
 )
 grid_edits = st.builds(
     GridEdit,

@@ -79,12 +79,17 @@ class KeypointMove:
 
 @dataclass(frozen=True, slots=True)
 class KeypointEdit:
-    """Corrections of stage 0. None keeps the machine's answer; all three are needed where it has none."""
+    """Corrections of stage 0. None keeps the machine's answer; where it has none, all but the corners are needed.
+
+    `corners` are those of a flat rectangle of the paper (the sheet, or the grid's frame): stage 1 looks for the grid in
+    the perspective that they tell.
+    """
 
     moves: tuple[KeypointMove, ...] = ()
     orientation: int | None = None
     px_per_mm: float | None = None
     angle_rad: float | None = None
+    corners: tuple[XY, XY, XY, XY] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,6 +201,7 @@ def apply_keypoints(auto: Keypoints | None, edit: KeypointEdit | None) -> Keypoi
         px_per_mm=edit.px_per_mm or auto.px_per_mm,
         angle_rad=auto.angle_rad if edit.angle_rad is None else edit.angle_rad,
         mirrored=orientation >= 4,
+        corners=auto.corners if edit.corners is None else np.array(edit.corners, np.float64),
     )
 
 

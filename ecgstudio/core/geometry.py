@@ -62,6 +62,32 @@ def apply_homography(homography: F64, xy: Floats) -> F64:
     return np.asarray(np.where(safe, mapped[..., :2] / np.where(safe, depth, 1.0), np.nan))
 
 
+def perspective_reach(to_page: F64, size: tuple[float, float], *, page_wh: tuple[int, int], margin: float) -> F64:
+    """Return how much of a flat sheet to look at: its low and high corner [2, 2], in the units of `size`.
+
+    `to_page` maps the sheet onto the page; a rectangle of `size` from (0, 0) is known to lie on it. The answer holds
+    that rectangle and what of the page lies round it, up to `margin` times its sides: further out the perspective runs
+    away.
+    """
+    full, sheet = np.array(size, np.float64), np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float64)
+    seen = apply_homography(np.asarray(np.linalg.inv(to_page)), sheet * np.array(page_wh, np.float64) - 0.5)
+    depth = _depth(to_page, np.concatenate([np.nan_to_num(seen), full[None] / 2]))
+    known = np.isfinite(seen).all(axis=1) & (depth[:-1] * depth[-1] > 0)  # a corner beyond the horizon is nowhere
+    low, high = np.min(seen, axis=0), np.max(seen, axis=0)
+    if not known.all():
+        low, high = -np.inf * np.ones(2), np.inf * np.ones(2)
+    while True:
+        reach = np.stack([np.clip(low, -margin * full, 0), np.clip(high, full, full + margin * full)])
+        corners = reach[0] + sheet * (reach[1] - reach[0])
+        if margin < 0.01 or np.all(_depth(to_page, corners) / _depth(to_page, full[None] / 2) > 0.25):
+            return reach
+        margin /= 2
+
+
+def _depth(homography: F64, xy: F64) -> F64:
+    return np.asarray(xy @ homography[2, :2] + homography[2, 2])
+
+
 def resize_xy(xy: Floats, factor: float | tuple[float, float]) -> F64:
     """Follow points through a resize of the image by a factor, or by (x factor, y factor); pixel centres."""
     return np.asarray((np.asarray(xy, np.float64) + 0.5) * np.asarray(factor, np.float64) - 0.5)

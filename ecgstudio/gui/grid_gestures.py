@@ -10,7 +10,7 @@ import numpy as np
 
 from ecgstudio.core.arrays import F64, Floats
 from ecgstudio.core.corrections import GridEdit
-from ecgstudio.core.geometry import apply_homography, fit_homography
+from ecgstudio.core.geometry import apply_homography, fit_homography, perspective_reach
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.gui.gestures import (
     GRAB_PX,
@@ -127,11 +127,7 @@ def lattice_of_corners(edit: GridEdit | None, *, corners: F64, size_mm: XY, page
     width, height = size_mm
     rectangle = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
     to_page = fit_homography(rectangle, corners)
-    sheet = np.array([[0, 0], [page_size[0], 0], [page_size[0], page_size[1]], [0, page_size[1]]], np.float64)
-    mm = apply_homography(_inverse(to_page), sheet)
-    margin = np.array(size_mm) / 2
-    mm = np.clip(np.where(np.isfinite(mm), mm, 0), -margin, np.array(size_mm) + margin)
-    x_mm, y_mm = _cover(np.concatenate([mm, rectangle]))
+    x_mm, y_mm = _cover(perspective_reach(to_page, size_mm, page_wh=page_size, margin=0.5))
     nodes = apply_homography(to_page, np.stack(np.meshgrid(x_mm, y_mm), axis=-1))
     return _with_scale(edit, nodes)
 

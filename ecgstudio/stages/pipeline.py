@@ -15,7 +15,7 @@ from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
-from ecgstudio.stages import assemble, quality, stage0_keypoints, stage1_grid, stage2_trace
+from ecgstudio.stages import assemble, perspective, quality, stage0_keypoints, stage2_trace
 from ecgstudio.stages.contract import (
     Failed,
     Key,
@@ -126,7 +126,7 @@ def advance(
     grid = _outcome(
         key(Stage.GRID, settings.grid, keypoints),
         analysis.grid,
-        lambda: stage1_grid.fit_grid(
+        lambda: perspective.fit_grid(
             page,
             _answer(Stage.GRID, keypoints),
             runtime=runtime,
