@@ -1,7 +1,8 @@
 """A caliper: two feet set on a lead, and what lies between them in milliseconds, beats per minute or millivolt."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,14 @@ from ecgstudio.core.leads import LEAD_INDEX
 CaliperKind = Literal["time", "amplitude"]
 
 MAX_MARCH = 200
+
+
+class Part(StrEnum):
+    """What of a caliper is held."""
+
+    FIRST = "first foot"
+    SECOND = "second foot"
+    WHOLE = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +69,24 @@ class Caliper:
     def feet_s(self) -> F64:
         """Moments [count + 1] of all feet of a march, in the order of time, the first foot first."""
         return min(self.t0_s, self.t1_s) + self.interval_s * np.arange(self.count + 1, dtype=np.float64)
+
+    def moved(self, part: Part, *, by_s: float, by_mv: float) -> "Caliper":
+        """Move a foot, or all of it; the feet of a time caliper have no voltage of their own."""
+        first, second = part is not Part.SECOND, part is not Part.FIRST
+        if self.kind == "time":
+            level = by_mv if part is Part.WHOLE else 0.0
+            return replace(
+                self, t0_s=self.t0_s + by_s * first, t1_s=self.t1_s + by_s * second,
+                mv0=self.mv0 + level, mv1=self.mv1 + level,
+            )  # fmt: skip
+        along = by_s if part is Part.WHOLE else 0.0
+        return replace(
+            self, t0_s=self.t0_s + along, t1_s=self.t1_s + along,
+            mv0=self.mv0 + by_mv * first, mv1=self.mv1 + by_mv * second,
+        )  # fmt: skip
+
+    def marched(self, by: int) -> "Caliper":
+        """March more or fewer times; an amplitude does not march."""
+        if self.kind == "amplitude":
+            return self
+        return replace(self, count=min(MAX_MARCH, max(1, self.count + by)))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from PySide6.QtCore import QCoreApplication, QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
-from ecgstudio.core.caliper import MAX_MARCH, Caliper
+from ecgstudio.core.caliper import Caliper, Part
 from ecgstudio.gui.ecg_paper import PaperFrame, paint_tag
 from ecgstudio.gui.strip_layout import Strip, StripLayout
 from ecgstudio.gui.theme import Theme
@@ -28,14 +28,6 @@ class CaliperTool(StrEnum):
     NONE = "none"
     TIME = "time"
     AMPLITUDE = "amplitude"
-
-
-class Part(StrEnum):
-    """What of a caliper is held."""
-
-    FIRST = "first foot"
-    SECOND = "second foot"
-    WHOLE = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,33 +67,6 @@ def new_caliper(tool: CaliperTool, start: Spot, end: Spot) -> Caliper:
         half = AMPLITUDE_WIDTH_S / 2
         return Caliper("amplitude", lead, start.t_s - half, start.t_s + half, start.mv, end.mv)
     return Caliper("time", lead, start.t_s, end.t_s, start.mv)
-
-
-def moved(caliper: Caliper, part: Part, *, by_s: float, by_mv: float) -> Caliper:
-    """Move a foot of a caliper, or all of it."""
-    if caliper.kind == "time":
-        first, second = part is not Part.SECOND, part is not Part.FIRST
-        return replace(
-            caliper,
-            t0_s=caliper.t0_s + by_s * first,
-            t1_s=caliper.t1_s + by_s * second,
-            mv0=caliper.mv0 + (by_mv if part is Part.WHOLE else 0.0),
-        )
-    along = by_s if part is Part.WHOLE else 0.0
-    return replace(
-        caliper,
-        t0_s=caliper.t0_s + along,
-        t1_s=caliper.t1_s + along,
-        mv0=caliper.mv0 + (by_mv if part is not Part.SECOND else 0.0),
-        mv1=caliper.mv1 + (by_mv if part is not Part.FIRST else 0.0),
-    )
-
-
-def marched(caliper: Caliper, by: int) -> Caliper:
-    """March more or fewer times; an amplitude does not march."""
-    if caliper.kind == "amplitude":
-        return caliper
-    return replace(caliper, count=min(MAX_MARCH, max(1, caliper.count + by)))
 
 
 def homes(caliper: Caliper, layout: StripLayout) -> tuple[Strip, ...]:

@@ -18,6 +18,7 @@ from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.gui.camera import Camera
+from ecgstudio.gui.hit_test import Kind
 
 XY = tuple[float, float]
 
@@ -49,7 +50,7 @@ class Scene:
     grid_edit: GridEdit | None = None
     traces: DigitizedEcg | None = None
     trace_edit: TraceEdit | None = None
-    corners: F64 | None = None
+    calipers: tuple[Caliper, ...] = ()
     snap: bool = True
 
     def reach(self, screen_px: float) -> float:
@@ -87,27 +88,36 @@ class Preview:
     grid: GridFit | None = None
     traces: DigitizedEcg | None = None
     corners: F64 | None = None
+    calipers: tuple[Caliper, ...] | None = None
     marks: tuple[Mark, ...] = ()
     focus: XY | None = None
 
 
 NO_PREVIEW = Preview()
 
-Edit = KeypointEdit | GridEdit | TraceEdit | Caliper
+
+@dataclass(frozen=True, slots=True)
+class CaliperSet:
+    """All calipers that stand on the page; what is measured is no correction."""
+
+    calipers: tuple[Caliper, ...]
+
+
+Edit = KeypointEdit | GridEdit | TraceEdit | CaliperSet
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Done:
     """A finished gesture: the whole edit of its stage, and a text for the undo list in which {0} is `subject`.
 
-    `select` is the place of what should be selected afterwards, `corners` where the page's corners were put.
+    `select` is the place of what should be selected afterwards; of which `kind` it is, if nothing was selected before.
     """
 
     edit: Edit
     text: str
     subject: str = ""
     select: XY | None = None
-    corners: F64 | None = None
+    kind: Kind | None = None
 
 
 class Asker(Protocol):

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from ecgstudio.gui import grid_gestures, keypoint_gestures, trace_gestures
+from ecgstudio.gui import caliper_gestures, grid_gestures, keypoint_gestures, trace_gestures
 from ecgstudio.gui.gestures import (
     GRAB_PX,
     LINE_GRAB_PX,
@@ -43,9 +43,9 @@ BEGIN: Final[Mapping[Tool, Begin]] = {
     Tool.RELABEL: trace_gestures.begin_relabel,
     Tool.SPLIT: trace_gestures.begin_split,
     Tool.MERGE: trace_gestures.begin_merge,
-    Tool.CALIPER: trace_gestures.begin_caliper,
+    Tool.CALIPER: caliper_gestures.begin_caliper,
 }
-"""How each tool takes hold; PAN takes nothing."""
+"""How each tool takes hold; PAN takes calipers only."""
 
 _TRACE_TOOLS: Final = (Tool.ERASE, Tool.SHIFT, Tool.RELABEL, Tool.SPLIT, Tool.MERGE)
 
@@ -64,15 +64,18 @@ def look(tool: Tool, scene: Scene, xy: XY) -> Hit | None:
         case Tool.KEYPOINT:
             return hit_keypoint(scene.keypoints, xy, reach_px=scene.reach(GRAB_PX))
         case Tool.CORNERS:
-            corners = scene.corners
-            if corners is None:
-                corners = keypoint_gestures.page_corners(scene.size, scene.keypoints)
+            corners = keypoint_gestures.sheet_corners(scene)
             return hit_point(Kind.CORNER, corners, xy, reach_px=scene.reach(2 * GRAB_PX))
         case Tool.NODE:
             return hit_node(scene.grid, xy, reach_px=scene.reach(GRAB_PX))
         case Tool.LINE:
             return hit_line(scene.grid, xy, reach_px=scene.reach(LINE_GRAB_PX))
+        case Tool.CALIPER:
+            return caliper_gestures.hit_caliper(scene, xy, reach_px=scene.reach(GRAB_PX))
         case Tool.PAN:
+            caliper = caliper_gestures.hit_caliper(scene, xy, reach_px=scene.reach(LINE_GRAB_PX))
+            if caliper is not None:
+                return caliper
             hit = hit_trace(scene.traces, xy, reach_px=scene.reach(LINE_GRAB_PX))
             return hit or hit_keypoint(scene.keypoints, xy, reach_px=scene.reach(GRAB_PX))
         case _ if tool in _TRACE_TOOLS:
@@ -111,6 +114,8 @@ class Hand:
         self.selected = Selected(self.hovered.kind, self.hovered.xy) if self.hovered is not None else None
         begin = BEGIN.get(self.tool)
         self.gesture = begin(scene, pointer) if begin is not None else None
+        if begin is None and self.hovered is not None and self.hovered.kind is Kind.CALIPER:
+            self.gesture = caliper_gestures.begin_caliper(scene, pointer)
 
     def move(self, scene: Scene, pointer: Pointer) -> None:
         """Go on with the gesture, or say what would be taken."""
@@ -149,8 +154,9 @@ class Hand:
             return None
         self.gesture = None  # before asking: the question must not find a gesture that goes on
         done = gesture.result(ask)
-        if done is not None and done.select is not None and self.selected is not None:
-            self.selected = Selected(self.selected.kind, done.select)
+        if done is not None and done.select is not None:
+            kind = self.selected.kind if self.selected is not None else done.kind
+            self.selected = Selected(kind, done.select) if kind is not None else None
         return done
 
     def found(self, scene: Scene) -> Hit | None:
@@ -168,8 +174,13 @@ class Hand:
             self.selected = Selected(self.selected.kind, done.select or to)
         return done
 
+    def march(self, scene: Scene, by: int) -> Done | None:
+        """Let the caliper that is selected march more or fewer times."""
+        hit = find(scene, self.selected)
+        return caliper_gestures.marched(scene, hit, by) if hit is not None and hit.kind is Kind.CALIPER else None
+
     def delete(self, scene: Scene) -> Done | None:
-        """Delete the keypoint or the trace that is selected."""
+        """Delete the keypoint, the trace or the caliper that is selected."""
         hit = find(scene, self.selected)
         if hit is None:
             return None
@@ -194,15 +205,17 @@ def find(scene: Scene, selected: Selected | None) -> Hit | None:
             return hit if hit is not None and hit.kind is selected.kind else None
         case Kind.TRACE:
             return hit_trace(scene.traces, selected.xy, reach_px=near)
+        case Kind.CALIPER:
+            return caliper_gestures.hit_caliper(scene, selected.xy, reach_px=near)
         case Kind.CORNER:
-            corners = scene.corners
-            if corners is None:
-                corners = keypoint_gestures.page_corners(scene.size, scene.keypoints)
+            corners = keypoint_gestures.sheet_corners(scene)
             return hit_point(Kind.CORNER, corners, selected.xy, reach_px=near)
 
 
 def delete_hit(scene: Scene, hit: Hit) -> Done | None:
-    """Return the correction that deletes a keypoint or a trace; nothing else can be deleted."""
+    """Return what is left without a keypoint, a trace or a caliper; nothing else can be deleted."""
+    if hit.kind is Kind.CALIPER:
+        return caliper_gestures.without(scene, hit)
     if hit.kind is Kind.KEYPOINT and scene.keypoints is not None:
         edit = keypoint_gestures.delete_keypoint(scene.keypoints, scene.keypoint_edit, index=hit.index)
         return Done(edit, "Delete {0}", scene.keypoints.names[hit.index])
@@ -235,8 +248,7 @@ def _nudged(scene: Scene, selected: Selected, by: np.ndarray, to: XY) -> Done | 
             lead = scene.traces.traces[hit.index].lead
             return Done(trace_edit, "Nudge {0}", lead, select=selected.xy) if trace_edit is not None else None
         case Kind.CORNER:
-            corners = scene.corners
-            if corners is None:
-                corners = keypoint_gestures.page_corners(scene.size, scene.keypoints)
-            drag = keypoint_gestures.DragCorner(scene, corners, hit.index, to)
-            return Done(drag.edit(), "Nudge a page corner", select=to, corners=drag.placed)
+            drag = keypoint_gestures.DragCorner(scene, keypoint_gestures.sheet_corners(scene), hit.index)
+            return drag.carried(to).finished("Nudge a page corner")
+        case Kind.CALIPER:
+            return caliper_gestures.nudged(scene, hit, by_px=by)

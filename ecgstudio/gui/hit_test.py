@@ -1,4 +1,4 @@
-"""What lies under the pointer: keypoints, nodes, grid lines, traces and corners, by place. Numpy only."""
+"""What lies under the pointer: keypoints, nodes, grid lines, traces, corners, calipers, by place. Numpy only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from ecgstudio.core.arrays import F64
+from ecgstudio.core.caliper import Part
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.core.keypoints import Keypoints
@@ -24,13 +25,15 @@ class Kind(StrEnum):
     COLUMN = "column"
     TRACE = "trace"
     CORNER = "corner"
+    CALIPER = "caliper"
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """Something within reach: which, its place nearest to the pointer, and how far away that is in page px.
 
-    `index` counts keypoints, rows, columns, traces or corners, or row-major nodes; `sample` is a trace's sample.
+    `index` counts keypoints, rows, columns, traces, corners or calipers, or row-major nodes; `sample` is a trace's
+    sample, `part` what of a caliper it is.
     """
 
     kind: Kind
@@ -38,6 +41,7 @@ class Hit:
     xy: XY
     away_px: float
     sample: int = 0
+    part: Part = Part.WHOLE
 
 
 def hit_point(kind: Kind, places: F64, xy: XY, *, reach_px: float) -> Hit | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.corrections import KeypointEdit, KeypointMove
-from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.grid import GridFit
+from ecgstudio.core.keypoints import Keypoints, check_corners
 from ecgstudio.core.leads import KEYPOINT_NAMES, LEADS
 from ecgstudio.gui.gestures import (
     GRAB_PX,
@@ -29,6 +32,7 @@ from ecgstudio.gui.hit_test import hit_keypoint
 
 NEARLY_STILL_PX = 2.0  # a press that moves less on the screen is a click
 COARSE_TURN = math.radians(5)
+LEAST_SHEET_MM: Final = 40.0
 
 
 # --- single corrections, merged into the edit that is there ---------------------------------------------------------
@@ -80,6 +84,9 @@ def set_angle(
     base = math.pi if mirrored else 0.0
     turns = round((base - angle_rad) / (math.pi / 2)) % 4
     edit = replace(edit or KeypointEdit(), orientation=turns + 4 * mirrored, angle_rad=wrapped(angle_rad))
+    if edit.corners is not None:
+        ring = _turned_ring(np.array(edit.corners), angle_rad=angle_rad, mirrored=mirrored)
+        edit = replace(edit, corners=_as_corners(ring))
     if value is None and edit.px_per_mm is None:
         edit = replace(edit, px_per_mm=max(size) / USUAL_SHEET_MM)
     return edit
@@ -140,6 +147,47 @@ def page_corners(size: tuple[int, int], value: Keypoints | None) -> F64:
     middle = (np.array(size) - 1) / 2
     signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
     return np.array([middle + x * half[0] * across + y * half[1] * down for x, y in signs])
+
+
+def sheet_corners(scene: Scene) -> F64:
+    """Return the corners [4, 2] that a hand can take, in the order of the upright sheet.
+
+    Those that a human placed; or those of the largest flat rectangle that the grid says is in the picture; or the
+    picture's own.
+    """
+    if scene.keypoints is not None and scene.keypoints.corners is not None:
+        return scene.keypoints.corners
+    found = None if scene.grid is None else _flat_rectangle(scene.grid, scene.size)
+    return page_corners(scene.size, scene.keypoints) if found is None else found
+
+
+@lru_cache(maxsize=4)  # asked for at every movement of the pointer
+def _flat_rectangle(grid: GridFit, size: tuple[int, int]) -> F64 | None:
+    x, y = size[0] - 0.5, size[1] - 0.5
+    mm = grid.to_mm(np.array([[-0.5, -0.5], [x, -0.5], [x, y], [-0.5, y]]))
+    if not np.isfinite(mm).all():
+        return None
+    _, (left, top), (right, bottom), _ = np.sort(mm, axis=0)  # the two inner ones of four along each axis
+    if min(right - left, bottom - top) < LEAST_SHEET_MM:
+        return None
+    try:
+        return check_corners(grid.to_page(np.array([[left, top], [right, top], [right, bottom], [left, bottom]])))
+    except ValueError:
+        return None
+
+
+def _turned_ring(corners: F64, *, angle_rad: float, mirrored: bool) -> F64:
+    """Begin the ring of corners at another one, so that they lie as the angle says to the nearest quarter."""
+    (across, down) = corners[1] - corners[0], corners[3] - corners[0]
+    if (across[0] * down[1] < across[1] * down[0]) != mirrored:
+        corners = corners[[1, 0, 3, 2]]
+    rings = [np.roll(corners, turn, axis=0) for turn in range(4)]
+    return min(rings, key=lambda ring: abs(wrapped(angle_of_corners(ring, mirrored=mirrored) - angle_rad)))
+
+
+def _as_corners(ring: F64) -> tuple[XY, XY, XY, XY]:
+    first, second, third, fourth = map(as_xy, ring)
+    return first, second, third, fourth
 
 
 def angle_of_corners(corners: F64, *, mirrored: bool) -> float:
@@ -266,43 +314,55 @@ class DragRotate(Gesture):
 
 def begin_corners(scene: Scene, pointer: Pointer) -> Gesture | None:
     """Take the corner of the sheet under the pointer."""
-    corners = page_corners(scene.size, scene.keypoints) if scene.corners is None else scene.corners
+    corners = sheet_corners(scene)
     away = np.hypot(*(corners - pointer.xy).T)
     index = int(np.argmin(away))
-    return DragCorner(scene, corners, index, pointer.xy) if away[index] <= scene.reach(2 * GRAB_PX) else None
+    return DragCorner(scene, corners, index) if away[index] <= scene.reach(2 * GRAB_PX) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DragCorner(Gesture):
-    """Carry a corner of the sheet to where it is printed; the sheet's direction follows from all four sides."""
+    """Carry a corner of the sheet to where it is printed: direction and perspective follow from all four.
+
+    A corner stops where the sheet would fold over.
+    """
 
     corners: F64 = field(repr=False)
     index: int
-    at_xy: XY
+    changed: bool = False
 
     def moved(self, pointer: Pointer) -> DragCorner:
         """Follow the pointer."""
-        return replace(self, at_xy=pointer.xy)
+        return self.carried(pointer.xy)
+
+    def carried(self, to_xy: XY) -> DragCorner:
+        """Put the corner at a place, if that can be one of its places."""
+        corners = self.corners.copy()
+        corners[self.index] = to_xy
+        try:
+            return replace(self, corners=check_corners(corners), changed=True)
+        except ValueError:
+            return self
 
     @property
-    def placed(self) -> F64:
-        """The corners [4, 2] as they are now."""
-        corners = self.corners.copy()
-        corners[self.index] = self.at_xy
-        return corners
+    def at_xy(self) -> XY:
+        """Where the corner is now."""
+        return as_xy(self.corners[self.index])
 
     def preview(self) -> Preview:
-        """Show the sheet's outline."""
-        return Preview(corners=self.placed, focus=self.at_xy)
-
-    def edit(self) -> KeypointEdit:
-        """Return the edit with the sheet's angle from its corners."""
-        mirrored = pose(self.scene.keypoints)[1]
-        angle = angle_of_corners(self.placed, mirrored=mirrored)
-        return set_angle(
-            self.scene.keypoints, self.scene.keypoint_edit, angle_rad=angle, mirrored=mirrored, size=self.scene.size
-        )
+        """Show the sheet's outline, and lines that should run along the printed ones."""
+        return Preview(corners=self.corners, focus=self.at_xy)
 
     def result(self, ask: Asker) -> Done | None:
-        """Set the sheet's angle from its corners."""
-        return Done(self.edit(), "Drag a page corner", select=self.at_xy, corners=self.placed)
+        """Set the sheet's corners, and its angle from them."""
+        return self.finished("Drag a page corner")
+
+    def finished(self, text: str) -> Done | None:
+        """Return the correction; None if no corner was moved."""
+        if not self.changed:
+            return None
+        scene, mirrored = self.scene, pose(self.scene.keypoints)[1]
+        angle = angle_of_corners(self.corners, mirrored=mirrored)
+        edit = set_angle(scene.keypoints, scene.keypoint_edit, angle_rad=angle, mirrored=mirrored, size=scene.size)
+        edit = replace(edit, corners=_as_corners(self.corners))
+        return Done(edit, text, select=self.at_xy)

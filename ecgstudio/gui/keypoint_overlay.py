@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPen
 
 from ecgstudio.core.arrays import F64
+from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEAD_INDEX
 from ecgstudio.gui.camera import Camera
@@ -19,6 +20,7 @@ BOX_MM: Final = (6.5, 4.6)
 LEAST_BOX_PX: Final = (20.0, 14.0)
 UNSURE_BELOW: Final = 0.5
 TAG_HEIGHT_PX: Final = 24.0
+SHEET_PARTS: Final = 8  # lines across the sheet while its corners are placed
 MARKER_TEXTS: Final = {
     "pulse": "1 mV", "speed25": "25 mm/s", "speed50": "50 mm/s", "gain5": "5 mm/mV", "gain10": "10 mm/mV",
     "gain20": "20 mm/mV",
@@ -65,9 +67,16 @@ def paint_keypoints(
 
 
 def paint_corners(painter: QPainter, corners: F64, camera: Camera, theme: Theme, *, hovered: int | None) -> None:
-    """Draw the outline of the sheet and a handle on each corner."""
+    """Draw the outline of the sheet, lines in its perspective to hold against the printed ones, and the handles."""
     places = camera.to_screen(corners)
     painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(colour_of(theme, "handle_edge", alpha=0.45), 1.0))
+    unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
+    flat = fit_homography(unit, places)
+    for share in np.arange(1, SHEET_PARTS) / SHEET_PARTS:
+        for ends in ([[share, 0], [share, 1]], [[0, share], [1, share]]):
+            (x0, y0), (x1, y1) = apply_homography(flat, np.array(ends, np.float64))
+            painter.drawLine(QPointF(x0, y0), QPointF(x1, y1))
     painter.setPen(QPen(colour_of(theme, "handle_edge"), 2.0, Qt.PenStyle.DashLine))
     painter.drawPolygon(polygon(places))
     for index, place in enumerate(places):

@@ -12,15 +12,16 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.caliper import Caliper
 from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.grid import GridFit
+from ecgstudio.gui.caliper_gestures import drawn
+from ecgstudio.gui.calipers import caliper_text
 from ecgstudio.gui.camera import Camera
+from ecgstudio.gui.hit_test import Hit
 from ecgstudio.gui.overlays import colour_of, paint_handle, paint_tag
 from ecgstudio.gui.theme import Theme
-from ecgstudio.gui.trace_frame import frame_of, trace_of_lead
+from ecgstudio.gui.trace_frame import trace_of_lead
 
 XY = tuple[float, float]
 
-FOOT_MM: Final = 9.0  # a time caliper's foot reaches this far above and below its bar
-ARM_MM: Final = 4.0
 CURSOR_MM: Final = 8.0
 
 
@@ -45,44 +46,28 @@ def paint_cursor(painter: QPainter, xy: XY, camera: Camera, theme: Theme, *, px_
 
 
 def paint_calipers(
-    painter: QPainter, calipers: tuple[Caliper, ...], ecg: DigitizedEcg, grid: GridFit, camera: Camera, theme: Theme
-) -> None:
-    """Draw the calipers where their leads are printed, with what they measure."""
-    for caliper in calipers:
-        lines = caliper_lines(caliper, ecg, grid)
-        if not lines:
-            continue
-        painter.setPen(QPen(colour_of(theme, "caliper"), 1.6, Qt.PenStyle.SolidLine))
-        for line in lines:
-            (x0, y0), (x1, y1) = camera.to_screen(line)
-            painter.drawLine(QPointF(x0, y0), QPointF(x1, y1))
-        paint_tag(painter, camera.to_screen(lines[-1].mean(axis=0)), caliper_text(caliper), theme, role="caliper")
+    painter: QPainter, calipers: tuple[Caliper, ...], ecg: DigitizedEcg, grid: GridFit, camera: Camera, theme: Theme,
+    *, chosen: Hit | None = None, hovered: Hit | None = None,
+) -> None:  # fmt: skip
+    """Draw the calipers where their leads are printed, with what they measure; the one that is taken is stronger."""
+    for index, caliper in enumerate(calipers):
+        taken = [hit for hit in (chosen, hovered) if hit is not None and hit.index == index]
+        for lines in drawn(caliper, ecg, grid):
+            pen = QPen(colour_of(theme, "caliper"), 2.4 if taken else 1.6, Qt.PenStyle.SolidLine)
+            painter.setPen(pen)
+            for line in (lines.first, lines.second, lines.bar):
+                _paint_stretch(painter, camera.to_screen(line))
+            pen.setStyle(Qt.PenStyle.DashLine)
+            painter.setPen(pen)
+            for line in lines.march:
+                _paint_stretch(painter, camera.to_screen(line))
+            if lines.march:
+                _paint_stretch(painter, camera.to_screen(np.stack([lines.bar[1], lines.march[-1].mean(axis=0)])))
+            paint_tag(painter, camera.to_screen(lines.bar.mean(axis=0)), caliper_text(caliper), theme, role="caliper")
+        for hit in taken:
+            paint_handle(painter, camera.to_screen(hit.xy), theme, role="active" if hit is chosen else "caliper")
 
 
-def caliper_lines(caliper: Caliper, ecg: DigitizedEcg, grid: GridFit) -> list[F64]:
-    """Return a caliper's feet and, last, its bar as lines [2, 2] in page pixels; none if its lead is not there."""
-    trace = trace_of_lead(ecg, caliper.lead, caliper.t0_s)
-    if trace is None:
-        return []
-    frame, scale = frame_of(trace, grid), grid.scale
-    if caliper.kind == "time":
-        half = FOOT_MM / scale.mm_per_mV
-        feet = [
-            frame.place(np.full(2, t_s), np.array([caliper.mv0 - half, caliper.mv0 + half]), grid)
-            for t_s in caliper.feet_s
-        ]
-        bar = frame.place(caliper.feet_s[[0, -1]], np.full(2, caliper.mv0), grid)
-        return [*feet, bar]
-    half = ARM_MM / scale.mm_per_s
-    t_s = np.array([min(caliper.t0_s, caliper.t1_s) - half, max(caliper.t0_s, caliper.t1_s) + half])
-    feet = [frame.place(t_s, np.full(2, mv), grid) for mv in (caliper.mv0, caliper.mv1)]
-    bar = frame.place(np.full(2, t_s.mean()), np.array([caliper.mv0, caliper.mv1]), grid)
-    return [*feet, bar]
-
-
-def caliper_text(caliper: Caliper) -> str:
-    """Return what a caliper measures, with units."""
-    if caliper.kind == "amplitude":
-        return f"{caliper.amplitude_mv:+.2f} mV"
-    rate = caliper.rate_per_min
-    return f"{1000 * caliper.interval_s:.0f} ms" + (f" · {rate:.0f}/min" if 20 <= rate <= 300 else "")
+def _paint_stretch(painter: QPainter, line: F64) -> None:
+    (x0, y0), (x1, y1) = line
+    painter.drawLine(QPointF(x0, y0), QPointF(x1, y1))

@@ -29,6 +29,8 @@ ARROWS: Final = {
     Qt.Key.Key_Left: (-1.0, 0.0), Qt.Key.Key_Right: (1.0, 0.0), Qt.Key.Key_Up: (0.0, -1.0), Qt.Key.Key_Down: (0.0, 1.0),
 }  # fmt: skip
 
+MARCH: Final = {Qt.Key.Key_Plus: 1, Qt.Key.Key_Minus: -1}
+
 CURSORS: Final = {
     Tool.PAN: Qt.CursorShape.ArrowCursor, Tool.ROTATE: Qt.CursorShape.OpenHandCursor,
     Tool.CORNERS: Qt.CursorShape.ArrowCursor, Tool.KEYPOINT: Qt.CursorShape.ArrowCursor,
@@ -120,7 +122,7 @@ class PageInput:
             self._pan_from = event.position()
         else:
             view.hand.press(view.scene(), self._pointer(event))
-            if view.hand.tool is Tool.PAN:
+            if view.hand.tool is Tool.PAN and view.hand.gesture is None:
                 self._pan_from = event.position()
         self.show_cursor_shape()
         view.update()
@@ -239,7 +241,9 @@ class PageInput:
             return key in (Qt.Key.Key_Escape, Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Backspace)
         if key == Qt.Key.Key_Escape:
             return hand.selected is not None
-        return hand.selected is not None and (key in ARROWS or key == Qt.Key.Key_Delete)
+        if hand.selected is None:
+            return False
+        return key in ARROWS or key == Qt.Key.Key_Delete or (key in MARCH and hand.selected.kind is Kind.CALIPER)
 
     def _act(self, key: Qt.Key, *, coarse: bool) -> bool:
         view, hand = self._view, self._view.hand
@@ -251,6 +255,8 @@ class PageInput:
             hand.shorten()
         elif key == Qt.Key.Key_Delete:
             view.commit(hand.delete(view.scene()))
+        elif key in MARCH:
+            view.commit(hand.march(view.scene(), MARCH[key]))
         else:
             step = COARSE_NUDGE if coarse else 1.0
             x, y = ARROWS[key]

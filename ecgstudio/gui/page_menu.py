@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 
 from ecgstudio.core.corrections import TraceRelabel, TraceSplit
 from ecgstudio.core.leads import KEYPOINT_NAMES, LEADS
+from ecgstudio.gui import caliper_gestures
 from ecgstudio.gui.gestures import XY, Done, Scene, as_xy
 from ecgstudio.gui.hand import delete_hit
 from ecgstudio.gui.hit_test import Hit, Kind
@@ -30,6 +31,9 @@ def page_menu(parent: QWidget, scene: Scene, hit: Hit | None, xy: XY, *, commit:
     """
     menu = QMenu(parent)
     menu.setAccessibleName(_tr("What can be done here"))
+    if hit is not None and hit.kind is Kind.CALIPER:
+        _caliper_entries(menu, scene, hit, commit)
+        return menu
     if hit is not None and hit.kind is Kind.KEYPOINT and scene.keypoints is not None:
         _keypoint_entries(menu, scene, hit, commit)
     elif hit is not None and hit.kind is Kind.TRACE and scene.traces is not None:
@@ -68,6 +72,14 @@ def _trace_entries(menu: QMenu, scene: Scene, hit: Hit, commit: Commit) -> None:
     gone = delete_hit(scene, hit)
     if gone is not None:
         _entry(menu, _tr("Delete this trace of {0}").format(trace.lead), gone, commit)
+
+
+def _caliper_entries(menu: QMenu, scene: Scene, hit: Hit, commit: Commit) -> None:
+    for text, by in ((_tr("March once more"), 1), (_tr("March once less"), -1)):
+        done = caliper_gestures.marched(scene, hit, by)
+        if done is not None:
+            _entry(menu, text, done, commit)
+    _entry(menu, _tr("Delete this caliper"), caliper_gestures.without(scene, hit), commit)
 
 
 def _entry(menu: QMenu, text: str, done: Done, commit: Commit, *, checked: bool = False) -> None:

@@ -19,7 +19,7 @@ from ecgstudio.gui.gestures import Preview, Scene
 from ecgstudio.gui.grid_overlay import paint_grid_hover, paint_nodes
 from ecgstudio.gui.hand import Hand
 from ecgstudio.gui.hit_test import Hit, Kind
-from ecgstudio.gui.keypoint_gestures import page_corners, pose
+from ecgstudio.gui.keypoint_gestures import pose, sheet_corners
 from ecgstudio.gui.magnifier import paint_magnifier
 from ecgstudio.gui.overlays import Image, paint_handle, paint_marks, paint_ring
 from ecgstudio.gui.page_picture import PagePicture
@@ -133,8 +133,7 @@ class PagePainter:
                 named=not names_traces,
             )  # fmt: skip
         if tool is Tool.CORNERS:
-            corners = preview.corners if preview.corners is not None else scene.corners
-            corners = page_corners(scene.size, shown.keypoints) if corners is None else corners
+            corners = preview.corners if preview.corners is not None else sheet_corners(scene)
             keypoint_overlay.paint_corners(painter, corners, camera, theme, hovered=_index(hovered, Kind.CORNER))
         if tool is Tool.ROTATE:
             keypoint_overlay.paint_level(painter, camera, theme)
@@ -146,7 +145,10 @@ class PagePainter:
         if hovered is not None and hovered.kind is Kind.TRACE and tool is Tool.PAN:
             paint_handle(painter, camera.to_screen(hovered.xy), theme, role="active", size=0.8)
         if shown.calipers and shown.traces is not None and shown.grid is not None:
-            linked_marks.paint_calipers(painter, shown.calipers, shown.traces, shown.grid, camera, theme)
+            chosen, over = (hit if hit and hit.kind is Kind.CALIPER else None for hit in (selected, hovered))
+            linked_marks.paint_calipers(
+                painter, shown.calipers, shown.traces, shown.grid, camera, theme, chosen=chosen, hovered=over
+            )
         if shown.cursor is not None:
             linked_marks.paint_cursor(painter, shown.cursor, camera, theme, px_per_mm=scene.px_per_mm)
         paint_marks(painter, preview.marks, camera, theme)
@@ -167,7 +169,9 @@ def _drawn(content: Content, camera: Camera, ratio: float) -> Image:
 
 def _with_preview(shown: Shown, preview: Preview) -> Shown:
     changes = {
-        name: getattr(preview, name) for name in ("keypoints", "grid", "traces") if getattr(preview, name) is not None
+        name: getattr(preview, name)
+        for name in ("keypoints", "grid", "traces", "calipers")
+        if getattr(preview, name) is not None
     }
     return replace(shown, **changes) if changes else shown
 

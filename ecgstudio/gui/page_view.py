@@ -16,7 +16,6 @@ from PySide6.QtCore import QCoreApplication, QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QMenu, QWidget
 
-from ecgstudio.core.arrays import F64
 from ecgstudio.core.caliper import Caliper
 from ecgstudio.core.corrections import GridEdit, KeypointEdit, TraceEdit
 from ecgstudio.core.ecg import DigitizedEcg
@@ -28,7 +27,7 @@ from ecgstudio.gui import keypoint_gestures
 from ecgstudio.gui.asking import Questions
 from ecgstudio.gui.camera import Camera
 from ecgstudio.gui.composition import residual_picture
-from ecgstudio.gui.gestures import Asker, Done, Pointer, Scene
+from ecgstudio.gui.gestures import Asker, CaliperSet, Done, Pointer, Scene
 from ecgstudio.gui.hand import Hand, Selected
 from ecgstudio.gui.hit_test import Kind
 from ecgstudio.gui.keypoint_overlay import shown_name
@@ -73,7 +72,6 @@ class PageView(QWidget):
         self._shown = Shown(theme=theme_for(False))
         self._camera = Camera()
         self._fitted, self._awaiting = True, False
-        self._corners: F64 | None = None
         self._keypoint_edit: KeypointEdit | None = None
         self._grid_edit: GridEdit | None = None
         self._trace_edit: TraceEdit | None = None
@@ -151,7 +149,6 @@ class PageView(QWidget):
     def set_tool(self, tool: Tool) -> None:
         """Take another tool; a gesture that is under way is dropped."""
         self.hand.take(Tool(tool))
-        self._corners = None
         self._input.show_cursor_shape()
         self.update()
 
@@ -231,8 +228,6 @@ class PageView(QWidget):
         self.update()
         if done is None:
             return
-        if done.corners is not None:
-            self._corners = done.corners
         text = QCoreApplication.translate("Gestures", done.text).format(shown_name(done.subject))
         match done.edit:
             case KeypointEdit():
@@ -241,8 +236,9 @@ class PageView(QWidget):
                 self.gridEdited.emit(done.edit, text)
             case TraceEdit():
                 self.tracesEdited.emit(done.edit, text)
-            case Caliper():
-                self.calipersChanged.emit((*self._shown.calipers, done.edit))
+            case CaliperSet():
+                self.set_calipers(done.edit.calipers)
+                self.calipersChanged.emit(done.edit.calipers)
 
     def choose(self, selected: Selected | None) -> None:
         """Tell which lead the selected name or trace is of."""
@@ -272,7 +268,7 @@ class PageView(QWidget):
             grid_edit=self._grid_edit,
             traces=shown.traces,
             trace_edit=self._trace_edit,
-            corners=self._corners,
+            calipers=shown.calipers,
             snap=self.snap,
         )
 
@@ -309,7 +305,7 @@ class PageView(QWidget):
 
     def _forget(self, *, keep_camera: bool) -> None:
         self.hand.take(self.hand.tool)
-        self._corners = self._keypoint_edit = self._grid_edit = self._trace_edit = None
+        self._keypoint_edit = self._grid_edit = self._trace_edit = None
         self._show(keypoints=None, grid=None, traces=None, residual=None, cursor=None, calipers=())
         if not keep_camera:
             self._fitted = True

@@ -19,16 +19,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
-from ecgstudio.core.caliper import Caliper
+from ecgstudio.core.caliper import Caliper, Part
 from ecgstudio.gui.calipers import (
     LEAST_DRAG_PX,
     CaliperTool,
     Grip,
-    Part,
     Spot,
     grip_at,
-    marched,
-    moved,
     new_caliper,
     paint_caliper,
 )
@@ -242,7 +239,7 @@ class SignalCanvas(QAbstractScrollArea):
         elif self._held is not None:
             by_s, by_mv = (at.x() - start.x()) / self._frame.px_per_s, (start.y() - at.y()) / self._frame.px_per_mv
             self._replace(
-                self._held.index, moved(self._calipers[self._held.index], self._held.part, by_s=by_s, by_mv=by_mv)
+                self._held.index, self._calipers[self._held.index].moved(self._held.part, by_s=by_s, by_mv=by_mv)
             )
             self._pressed = (at, begun)
         elif self._tool is not CaliperTool.NONE and (at - start).manhattanLength() >= LEAST_DRAG_PX:
@@ -290,9 +287,9 @@ class SignalCanvas(QAbstractScrollArea):
             step = LARGE_STEP_PX if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else SMALL_STEP_PX
             across, down = ARROWS[Qt.Key(key)]
             by_s, by_mv = across * step / self._frame.px_per_s, -down * step / self._frame.px_per_mv
-            self._replace(index, moved(caliper, self._active.part, by_s=by_s, by_mv=by_mv))
+            self._replace(index, caliper.moved(self._active.part, by_s=by_s, by_mv=by_mv))
         elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Minus):
-            self._replace(index, marched(caliper, 1 if key == Qt.Key.Key_Plus else -1))
+            self._replace(index, caliper.marched(1 if key == Qt.Key.Key_Plus else -1))
         elif key == Qt.Key.Key_Space:
             parts = list(Part)
             self._active = Grip(index, parts[(parts.index(self._active.part) + 1) % len(parts)])

@@ -1,4 +1,4 @@
-"""Corrections of stage 2 by hand: erase, redraw, shift, relabel, split, merge, delete; and calipers. No Qt."""
+"""Corrections of stage 2 by hand: erase, redraw, shift, relabel, split, merge, delete. No Qt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from ecgstudio.core.arrays import F64
-from ecgstudio.core.caliper import Caliper
 from ecgstudio.core.corrections import (
     TraceAdd,
     TraceChange,
@@ -37,7 +36,6 @@ TRACE_GRAB_PX: Final = 16.0
 STROKE_STEP_PX: Final = 1.5
 NEARLY_STILL_PX: Final = 2.0
 SPLINE_STEP_MM: Final = 0.2
-LEAST_CALIPER_PX: Final = 4.0
 
 
 def _trace_under(scene: Scene, pointer: Pointer) -> Hit | None:
@@ -337,50 +335,3 @@ class MergeTraces(Gesture):
         return Done(
             with_change(self.scene.trace_edit, change), "Merge two traces of {0}", first.lead, select=self.hit.xy
         )
-
-
-def begin_caliper(scene: Scene, pointer: Pointer) -> Gesture | None:
-    """Set the first foot of a caliper on the nearest trace."""
-    if scene.grid is None:
-        return None
-    index = trace_at(scene.traces, pointer.xy, grid=scene.grid)
-    return None if index is None else DragCaliper(scene, index, pointer, pointer)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DragCaliper(Gesture):
-    """Span a caliper: along the paper for time, upright for voltage."""
-
-    index: int
-    start: Pointer
-    now: Pointer
-
-    def moved(self, pointer: Pointer) -> DragCaliper:
-        """Follow the pointer."""
-        return replace(self, now=pointer)
-
-    def caliper(self) -> Caliper | None:
-        """Return the caliper as it is now; None while its feet stand together."""
-        if math.dist(self.start.screen, self.now.screen) < LEAST_CALIPER_PX:
-            return None
-        assert self.scene.traces is not None
-        assert self.scene.grid is not None
-        trace, grid = self.scene.traces.traces[self.index], self.scene.grid
-        frame = frame_of(trace, grid)
-        t0_s, mv0 = frame.read(np.array(self.start.xy), grid)
-        t1_s, mv1 = frame.read(np.array(self.now.xy), grid)
-        if not all(map(math.isfinite, (t0_s, mv0, t1_s, mv1))):
-            return None
-        level = abs(t1_s - t0_s) * grid.scale.mm_per_s >= abs(mv1 - mv0) * grid.scale.mm_per_mV
-        if level:
-            return Caliper("time", trace.lead, t0_s, t1_s, mv0, mv0)
-        return Caliper("amplitude", trace.lead, t0_s, t0_s, mv0, mv1)
-
-    def preview(self) -> Preview:
-        """Show the span."""
-        return Preview(marks=(Mark("line", points(self.start.xy, self.now.xy), role="caliper"),), focus=self.now.xy)
-
-    def result(self, ask: Asker) -> Done | None:
-        """Set the caliper."""
-        caliper = self.caliper()
-        return None if caliper is None else Done(caliper, "Set a caliper")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ecgstudio.core.corrections import KeypointEdit, KeypointMove, apply_keypoints
-from ecgstudio.core.geometry import to_upright_pixels
+from ecgstudio.core.geometry import apply_homography, fit_homography, to_upright_pixels
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LAYOUTS
 from ecgstudio.gui.gestures import Done
@@ -20,11 +20,12 @@ from ecgstudio.gui.keypoint_gestures import (
     move_keypoint,
     page_corners,
     rename_keypoint,
+    sheet_corners,
     turned,
 )
 from ecgstudio.gui.template import place_template
 from ecgstudio.gui.tools import Tool
-from tests.gui.gesture_scene import SIZE, Answers, at, keypoints, scene
+from tests.gui.gesture_scene import SIZE, Answers, at, grid, keypoints, scene
 
 
 def drag(
@@ -130,12 +131,43 @@ def test_corners_of_a_sheet_tell_its_angle(angle: float, mirrored: bool) -> None
 def test_dragging_both_right_corners_down_turns_the_sheet_and_keeps_the_corners() -> None:
     first = drag(Tool.CORNERS, (800, 0), (800, 40))
     value = apply_keypoints(keypoints(), first.edit)
-    second = drag(
-        Tool.CORNERS, (800, 480), (800, 520), keypoints=value, keypoint_edit=first.edit, corners=first.corners
+    second = drag(Tool.CORNERS, (800, 480), (800, 520), keypoints=value, keypoint_edit=first.edit)
+    assert second.edit.corners[1] == pytest.approx((800, 40), abs=1.0)
+    assert second.edit.corners[2] == pytest.approx((800, 520), abs=1.0)
+    assert 0.02 < second.edit.angle_rad <= math.atan2(40, 800) + 2e-3
+
+
+def test_corners_stand_where_the_grid_says_that_the_paper_is_flat() -> None:
+    onto = fit_homography(
+        np.array([[0, 0], [200, 0], [200, 120], [0, 120]]), np.array([[60, 20], [760, 60], [800, 470], [10, 440]])
     )
-    assert second.corners[1].tolist() == [800, 40]
-    assert second.corners[2].tolist() == [800, 520]
-    assert 0.02 < second.edit.angle_rad <= math.atan2(40, 800) + 1e-3
+    x, y = np.meshgrid(np.arange(0, 201, 5), np.arange(0, 121, 5))
+    aslant = replace(grid(), nodes=apply_homography(onto, np.stack([x, y], axis=-1)))
+    corners = sheet_corners(scene(grid=aslant))
+    mm = aslant.to_mm(corners)
+    assert mm[0] == pytest.approx([mm[3, 0], mm[1, 1]], abs=1e-3)  # a rectangle of the paper
+    assert mm[2] == pytest.approx([mm[1, 0], mm[3, 1]], abs=1e-3)
+    assert ((corners > -1) & (corners < SIZE)).all()
+
+
+def test_a_corner_stops_where_the_sheet_would_fold_over() -> None:
+    done = drag(Tool.CORNERS, (800, 0), (790, 10))
+    assert done is not None
+    value = apply_keypoints(keypoints(), done.edit)
+    assert drag(Tool.CORNERS, (790, 10), (100, 470), keypoints=value, keypoint_edit=done.edit) is None
+
+
+@pytest.mark.parametrize("change", ["turned", "mirrored"])
+def test_corners_go_with_a_page_that_is_turned_or_mirrored(change: str) -> None:
+    edit = replace(KeypointEdit(), corners=((10.0, 20.0), (790.0, 30.0), (780.0, 460.0), (20.0, 470.0)))
+    value = apply_keypoints(keypoints(), edit)
+    if change == "turned":
+        after = turned(value, edit, by_rad=math.pi / 2, size=SIZE)  # the sheet's top left is where bottom left was
+        assert after.corners == (edit.corners[3], *edit.corners[:3])
+    else:
+        after = flipped(value, edit, size=SIZE)
+        assert after.corners == tuple(edit.corners[i] for i in (1, 0, 3, 2))
+    assert apply_keypoints(keypoints(), after).corners is not None
 
 
 def names_of(layout: str, **jitter: float) -> Keypoints:

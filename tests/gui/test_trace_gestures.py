@@ -1,4 +1,4 @@
-"""Stage 2 by hand: erase, redraw, shift, relabel, split, merge, delete, add; calipers; what the hand nudges."""
+"""Stage 2 by hand: erase, redraw, shift, relabel, split, merge, delete, add; what the hand nudges."""
 
 import numpy as np
 import pytest
@@ -164,15 +164,6 @@ def test_two_traces_are_merged_by_a_drag_or_by_two_clicks(by_drag: bool) -> None
     assert len(joined) == 3
     assert joined[0].lead == "I"
     assert len(joined[0].mv) == 620
-
-
-def test_a_drag_along_a_trace_is_a_time_caliper_and_one_upright_an_amplitude_caliper() -> None:
-    time = stroke(Tool.CALIPER, [(130, 138), (230, 141)]).edit
-    assert (time.kind, time.lead) == ("time", "I")
-    assert (time.t0_s, time.t1_s) == (pytest.approx(0.5), pytest.approx(1.5))
-    height = stroke(Tool.CALIPER, [(130, 140), (131, 100)]).edit
-    assert height.kind == "amplitude"
-    assert height.amplitude_mv == pytest.approx(1.0)
 
 
 def test_a_traces_frame_knows_time_and_voltage_of_every_sample() -> None:
