@@ -22,6 +22,7 @@ from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.session import PageEntry
 from ecgstudio.stages.contract import Failed, Outcome, Runtime, StageError, content_digest
 from ecgstudio.stages.pipeline import ORDER, Analysis, advance
+from ecgstudio.stages.reread import ReadingMemo
 from ecgstudio.stages.settings import PipelineSettings
 
 T = TypeVar("T")
@@ -54,10 +55,13 @@ class Answer:
     corrections: Corrections
 
 
-def analyse(request: AnalyseRequest, runtime: Runtime, cache: OutcomeCache | None, status: JobStatus) -> Answer:
+def analyse(
+    request: AnalyseRequest, runtime: Runtime, cache: OutcomeCache | None, memo: ReadingMemo, status: JobStatus
+) -> Answer:
     """Bring an analysis up to date, handing over every stage as soon as it is there.
 
-    What an earlier session has computed is taken from the cache, and what is new is kept there.
+    What an earlier session has computed is taken from the cache, and what is new is kept there; `memo` holds how strips
+    were read, for when only some of them are touched.
     """
     page = request.page if request.page is not None else load_page(request.entry, status)
     analysis = kept = request.analysis
@@ -73,6 +77,7 @@ def analyse(request: AnalyseRequest, runtime: Runtime, cache: OutcomeCache | Non
             runtime=runtime,
             settings=request.settings,
             status=status,
+            memo=memo,
         )
         if getattr(analysis, stage.value) is not before and stage is not ORDER[-1]:
             status.partial(Answer(analysis, request.corrections))
@@ -136,6 +141,7 @@ class Computer(QObject):
         super().__init__(parent)
         self._runner, self._load_runtime, self._cache = runner, load_runtime, cache
         self._runtime: Runtime | None = None
+        self._memo = ReadingMemo()
         self._waiting: dict[PageId, tuple[AnalyseRequest, bool]] = {}
         self._pages: dict[JobKey, PageId] = {}
         runner.progressed.connect(self._hear_progress)
@@ -163,7 +169,7 @@ class Computer(QObject):
         if self._runtime is None:
             self._waiting[page] = (request, urgent)
             return
-        runtime, cache = self._runtime, self._cache
+        runtime, cache, memo = self._runtime, self._cache, self._memo
         if urgent:
             for key in [key for key, other in self._pages.items() if other != page]:
                 self._runner.cancel(key)
@@ -171,7 +177,7 @@ class Computer(QObject):
         self._pages[key] = page
         job = Job(
             key,
-            lambda status: analyse(request, runtime, cache, status),
+            lambda status: analyse(request, runtime, cache, memo, status),
             lambda answer: self.answered.emit(page, answer, True),
             lambda sentence: self.failed.emit(page, sentence),
             lambda answer: self.answered.emit(page, answer, False),

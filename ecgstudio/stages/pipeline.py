@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from ecgstudio.core.corrections import Corrections, apply_grid, apply_keypoints, apply_traces
+from ecgstudio.core.corrections import Corrections, GridEdit, apply_grid, apply_keypoints, apply_traces
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
@@ -27,6 +27,7 @@ from ecgstudio.stages.contract import (
     content_digest,
 )
 from ecgstudio.stages.quality import QualityReport
+from ecgstudio.stages.reread import ReadingMemo
 from ecgstudio.stages.settings import PipelineSettings
 
 T = TypeVar("T")
@@ -84,24 +85,28 @@ def advance(
     runtime: Runtime,
     settings: PipelineSettings,
     status: Status,
+    memo: ReadingMemo | None = None,
 ) -> Analysis:
     """Bring a page's analysis up to a stage, reusing every automatic answer whose key still holds.
 
     A stage that cannot answer leaves a `Failed` and the stages that wait for it leave theirs; a human who supplies
     the answer lets the chain go on. Only stages that compute report to `status`. Outcomes beyond `upto`
-    are left as they are: their keys tell whether they hold.
+    are left as they are: their keys tell whether they hold. `memo` makes a corrected grid cheaper, never different.
 
     Raises:
         Cancelled: `status` asked for it; `analysis` is unchanged.
     """
 
-    def key(stage: Stage, choices: object, *upstream: Outcome[object], networks: bool = True) -> Key:
+    def key(
+        stage: Stage, choices: object, *upstream: Outcome[object], networks: bool = True, more: object = None
+    ) -> Key:
+        digests = [outcome.digest for outcome in upstream]
         return Key(
             stage=stage.value,
             page=str(page.id),
             weights=runtime.weights_hash if networks else "",
             settings=content_digest(choices),
-            upstream=content_digest([outcome.digest for outcome in upstream]),
+            upstream=content_digest(digests if more is None else [*digests, content_digest(more)]),
         )
 
     def begin(stage: Stage) -> PartStatus:
@@ -140,8 +145,9 @@ def advance(
     if upto is Stage.GRID:
         return analysis
 
+    uncorrected = _grid_before_moves(grid, corrections.grid)
     traces = _outcome(
-        key(Stage.TRACES, settings.traces, keypoints, grid),
+        key(Stage.TRACES, settings.traces, keypoints, grid, more=uncorrected),
         analysis.traces,
         lambda: stage2_trace.read_traces(
             page,
@@ -150,6 +156,8 @@ def advance(
             runtime=runtime,
             settings=settings.traces,
             status=begin(Stage.TRACES),
+            uncorrected=uncorrected,
+            memo=memo,
         ),
         edit=corrections.traces,
         apply=lambda auto: apply_traces(auto, corrections.traces, grid=_answer(Stage.TRACES, grid)),
@@ -181,6 +189,13 @@ def advance(
         ),
     )
     return replace(analysis, quality=report)
+
+
+def _grid_before_moves(outcome: Outcome[GridFit], edit: GridEdit | None) -> GridFit | None:
+    """Return the automatic grid of which a human moved nodes; None if nobody did, or the lattice is a human's."""
+    if edit is None or edit.nodes is not None or isinstance(outcome.auto, Failed):
+        return None
+    return outcome.auto
 
 
 def _answer(stage: Stage, outcome: Outcome[T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +14,14 @@ from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEAD_INDEX, LEADS
 from ecgstudio.core.page import Page
-from ecgstudio.stages.contract import Runtime, StageError, Status
+from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
 from ecgstudio.stages.decode import resample_heights
 from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
+from ecgstudio.stages.reread import PageReading, ReadingMemo, RowAgain, read_moved_rows
 from ecgstudio.stages.settings import TraceSettings
 from ecgstudio.stages.strip_reading import (
     STRIP_MARGIN_MM,
@@ -48,11 +50,47 @@ LEAST_PRESENCE = 0.2
 
 
 def read_traces(
-    page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime, settings: TraceSettings, status: Status
+    page: Page,
+    keypoints: Keypoints,
+    grid: GridFit,
+    *,
+    runtime: Runtime,
+    settings: TraceSettings,
+    status: Status,
+    uncorrected: GridFit | None = None,
+    memo: ReadingMemo | None = None,
 ) -> DigitizedEcg:
     """Find the rows, name the leads and read every trace.
 
-    Raises StageError if there is no strip or no nameable lead on the page.
+    `uncorrected` is the automatic grid of which a human moved some nodes: leads that were not moved by that are as they
+    are read on it. `memo` spares reading again what was read before. Raises StageError if there is no strip or no
+    nameable lead on the page.
+    """
+    memo = memo if memo is not None else ReadingMemo()
+
+    def reading_on(lattice: GridFit) -> PageReading:
+        key = content_digest([str(page.id), keypoints, lattice.nodes, runtime.weights_hash, settings])
+        return memo.recall(
+            key, lambda: read_page(page, keypoints, lattice, runtime=runtime, settings=settings, status=status)
+        )
+
+    if uncorrected is not None:
+        try:
+            found = reading_on(uncorrected)
+            again = read_moved_rows(page, found, uncorrected, grid, runtime=runtime, settings=settings, memo=memo)
+        except StageError:  # perhaps a human moved the nodes because of that
+            again = None
+        if again is not None:
+            return _traces_of(found, replace(uncorrected, scale=grid.scale), again=again)
+    return _traces_of(reading_on(grid), grid)
+
+
+def read_page(
+    page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime, settings: TraceSettings, status: Status
+) -> PageReading:
+    """Read all strips of a page and name their leads; what a millimetre means does not matter yet.
+
+    Raises StageError as read_traces does.
     """
     rows, edges = find_strips(page, grid, runtime=runtime)
     status.checkpoint(0.3, "strips found")
@@ -78,18 +116,37 @@ def read_traces(
         layout = solve([reading.row for reading in readings], [*labels, *overlooked])
     readings = read_beside_names(page, grid, readings, layout.names, before=names, runtime=runtime, flip=settings.flip)
     slots = name_limb_leads(name_rhythm_strips(refine_slots(layout, readings), readings), readings)
-    doubts = name_doubts(slots, contradicted=layout.contradicted)
-    slots = within_standard([slot for slot in slots if slot.lead], mm_per_s=grid.scale.mm_per_s)
-    if not slots:
+    if not any(slot.lead for slot in slots):
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
-    origin_mm = min(slot.start_mm for slot in slots)
-    together = columns_are_simultaneous(slots, readings)
+    doubts = name_doubts(slots, contradicted=layout.contradicted)
+    return PageReading(layout, tuple(readings), tuple(slots), doubts, names)
+
+
+def _traces_of(found: PageReading, grid: GridFit, *, again: Mapping[int, RowAgain] | None = None) -> DigitizedEcg:
+    """Turn what was read on a grid into traces; leads that were read again follow their new grid, the others stay."""
+    named = within_standard([slot for slot in found.slots if slot.lead], mm_per_s=grid.scale.mm_per_s)
+    origin_mm = min(slot.start_mm for slot in named)
+    together = columns_are_simultaneous(named, list(found.readings))
+    drawn = [(slot, found.readings[slot.row], grid) for slot in named]
+    if again:
+        moved = {number: row for row in again.values() for number in row.slots}
+        fresh = refine_slots(
+            found.layout, [again[i].reading if i in again else each for i, each in enumerate(found.readings)]
+        )
+        for number, row in moved.items():
+            slot = replace(named[number], start_mm=fresh[number].start_mm, end_mm=fresh[number].end_mm)
+            drawn[number] = slot, row.reading, row.grid
+        first = {i for i, slot in enumerate(named) if slot.start_mm < origin_mm + COMMON_END_MM}
+        if first <= moved.keys():  # nothing holds the beginning of time where it was
+            trimmed = within_standard([slot for slot, _, _ in drawn], mm_per_s=grid.scale.mm_per_s)
+            drawn = [(slot, reading, lattice) for slot, (_, reading, lattice) in zip(trimmed, drawn, strict=True)]
+            origin_mm = min(slot.start_mm for slot in trimmed)
     traces = [
-        lead_trace(slot, readings[slot.row], grid, slot.start_mm if together and slot.columns > 1 else origin_mm)
-        for slot in slots
+        lead_trace(slot, reading, lattice, slot.start_mm if together and slot.columns > 1 else origin_mm)
+        for slot, reading, lattice in drawn
     ]
-    found = tuple(t for t in traces if t is not None and np.isfinite(t.mv).any())
-    return DigitizedEcg(found, layout.name, doubts)
+    read = tuple(t for t in traces if t is not None and np.isfinite(t.mv).any())
+    return DigitizedEcg(read, found.layout.name, found.doubts)
 
 
 def find_strips(page: Page, grid: GridFit, *, runtime: Runtime) -> tuple[tuple[Row, ...], NDArray[np.float32]]:
