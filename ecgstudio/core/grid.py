@@ -47,6 +47,7 @@ class GridFit:
     scale: PaperScale
     confidence: float
     _coefficients: F64 = field(init=False, repr=False)
+    _px_per_mm: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         nodes = frozen_array(self.nodes, dtype=np.float64, shape=(None, None, 2), name="nodes")
@@ -59,6 +60,9 @@ class GridFit:
         coefficients.flags.writeable = False
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "_coefficients", coefficients)
+        across = np.hypot(*np.moveaxis(np.diff(nodes, axis=1), -1, 0)).ravel()
+        down = np.hypot(*np.moveaxis(np.diff(nodes, axis=0), -1, 0)).ravel()
+        object.__setattr__(self, "_px_per_mm", float(np.median(np.concatenate([across, down])) / GRID_PITCH_MM))
 
     @property
     def size_mm(self) -> tuple[float, float]:
@@ -69,9 +73,7 @@ class GridFit:
     @property
     def px_per_mm(self) -> float:
         """Median length of a paper millimetre in page pixels."""
-        across = np.hypot(*np.moveaxis(np.diff(self.nodes, axis=1), -1, 0)).ravel()
-        down = np.hypot(*np.moveaxis(np.diff(self.nodes, axis=0), -1, 0)).ravel()
-        return float(np.median(np.concatenate([across, down])) / GRID_PITCH_MM)
+        return self._px_per_mm
 
     def to_page(self, mm: Floats) -> F64:
         """Map paper points [..., 2] in mm to page pixels."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.grid import GridFit
 from ecgstudio.gui.camera import Camera
+from ecgstudio.gui.canvas import Canvas, Image, bgra
 from ecgstudio.gui.grid_overlay import draw_grid
-from ecgstudio.gui.overlays import Image, blend, rgb
-from ecgstudio.gui.page_picture import PagePicture
+from ecgstudio.gui.page_picture import PagePicture, device_size
 from ecgstudio.gui.theme import Theme
 from ecgstudio.gui.tools import Layer
 from ecgstudio.gui.trace_overlay import draw_traces
@@ -41,30 +41,36 @@ def residual_picture(mask: NDArray[np.bool_], size: tuple[int, int]) -> PagePict
     return PagePicture.of_preview(np.asarray(mask, np.uint8) * np.uint8(255), size)
 
 
-def compose_paper(content: Content, camera: Camera, *, ratio: float) -> Image:
-    """Return the page's own pixels as the camera sees them, u8[h, w, 3]."""
-    ground = rgb(content.theme.desk)
+def compose_paper(content: Content, canvas: Canvas, camera: Camera, *, ratio: float) -> None:
+    """Paint the page's own pixels as the camera sees them."""
     if content.picture is None:
-        height, width = (max(1, round(side * ratio)) for side in camera.size[::-1])
-        return np.full((height, width, 3), ground, np.uint8)
-    return content.picture.render(camera, ratio=ratio, ground=ground)
+        canvas.fill(content.theme.desk)
+    else:
+        content.picture.paint(canvas, camera, ratio=ratio, ground=content.theme.desk)
 
 
-def compose(paper: Image, content: Content, camera: Camera, *, ratio: float) -> Image:
-    """Return the paper with the layers that are drawn by the thousand: residual, grid and traces."""
-    picture, theme = paper, content.theme
+def compose(content: Content, canvas: Canvas, camera: Camera, *, ratio: float) -> None:
+    """Draw into the paper the layers that are drawn by the thousand: residual, grid and traces."""
+    theme = content.theme
     if content.residual is not None and Layer.RESIDUAL in content.layers:
-        picture = _with_residual(picture, content.residual, camera, ratio=ratio, theme=theme)
+        _tint_residual(canvas, content.residual, camera, ratio=ratio, theme=theme)
     if content.grid is not None and Layer.GRID in content.layers:
-        picture = draw_grid(picture, content.grid, camera, ratio=ratio, theme=theme)
+        draw_grid(canvas, content.grid, camera, ratio=ratio, theme=theme)
         if content.picture is not None:
-            _clear_desk(picture, content.picture.size, camera, ratio=ratio, theme=theme)
+            _clear_desk(canvas.picture, content.picture.size, camera, ratio=ratio, theme=theme)
     if content.traces is not None and Layer.TRACES in content.layers:
-        picture = draw_traces(
-            picture, content.traces, camera, ratio=ratio, theme=theme, chosen=content.chosen,
+        draw_traces(
+            canvas, content.traces, camera, ratio=ratio, theme=theme, chosen=content.chosen,
             uncertain=Layer.UNCERTAIN in content.layers,
         )  # fmt: skip
-    return picture
+
+
+def composed(content: Content, camera: Camera, *, ratio: float) -> Image:
+    """Return a small part of what is seen, such as a lens or the rim that comes into view, in memory of its own."""
+    canvas = Canvas(*device_size(camera, ratio))
+    compose_paper(content, canvas, camera, ratio=ratio)
+    compose(content, canvas, camera, ratio=ratio)
+    return canvas.picture
 
 
 def _clear_desk(picture: Image, size: tuple[int, int], camera: Camera, *, ratio: float, theme: Theme) -> None:
@@ -74,12 +80,14 @@ def _clear_desk(picture: Image, size: tuple[int, int], camera: Camera, *, ratio:
     height, width = picture.shape[:2]
     view = np.array([[-1, -1], [width, -1], [width, height], [-1, height]])
     corners = [view.astype(np.int32), np.round(np.clip(sheet, -1e5, 1e5)).astype(np.int32)]
-    cv2.fillPoly(picture, corners, rgb(theme.desk))  # of two polygons it fills what is in one of them only
+    cv2.fillPoly(picture, corners, bgra(theme.desk))  # of two polygons it fills what is in one of them only
 
 
-def _with_residual(picture: Image, residual: PagePicture, camera: Camera, *, ratio: float, theme: Theme) -> Image:
-    seen = residual.render(camera, ratio=ratio / 2, ground=(0, 0, 0))  # blots, not letters: half the pixels will do
-    seen = cv2.resize(seen, (picture.shape[1], picture.shape[0]), interpolation=cv2.INTER_LINEAR)
-    layer = picture.copy()
-    layer[cv2.dilate(seen, np.ones((3, 3), np.uint8)) > RESIDUAL_FROM] = rgb(theme.residual)
-    return blend(picture, layer, opacity=RESIDUAL_OPACITY)
+def _tint_residual(canvas: Canvas, residual: PagePicture, camera: Camera, *, ratio: float, theme: Theme) -> None:
+    seen = residual.mask(camera, ratio=ratio / 2)  # blots, not letters: half the pixels will do
+    blots = cv2.dilate(seen, np.ones((3, 3), np.uint8))
+    if not (blots > RESIDUAL_FROM).any():
+        return
+    blots = cv2.resize(blots, canvas.size, dst=canvas.scratch(*canvas.size[::-1]), interpolation=cv2.INTER_LINEAR)
+    cv2.threshold(blots, RESIDUAL_FROM, 255, cv2.THRESH_BINARY, dst=blots)
+    canvas.tint(blots, theme.residual, opacity=RESIDUAL_OPACITY)

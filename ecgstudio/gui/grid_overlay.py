@@ -11,58 +11,66 @@ from PySide6.QtGui import QPainter, QPixmap
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.gui.camera import Camera
+from ecgstudio.gui.canvas import Canvas
 from ecgstudio.gui.hit_test import Hit, Kind
-from ecgstudio.gui.overlays import Image, blend, draw_lines, paint_handle, paint_line
+from ecgstudio.gui.overlays import draw_lines, on_screen, paint_handle, paint_line
 from ecgstudio.gui.theme import Theme
 
 MAJOR_OPACITY, MINOR_OPACITY = 0.48, 0.26
 NODES_FROM_PX: Final = 26.0  # between two nodes on the screen, or they would hide the page
 MINOR_FROM_PX: Final = 7.0  # from this many screen pixels per millimetre on
-BEND_MM: Final = 2.5  # a line is drawn as straight between places this far apart
+BEND_MM, BEND_PX = 2.5, 30.0  # a line is drawn as straight between places this far apart, whichever is more
 MOST_LINES: Final = 700
+NEXT_NODE: Final = 1.5  # pitches: a bent cell is no square
 STAMP_PX: Final = 9
 
 
-def draw_grid(picture: Image, grid: GridFit, camera: Camera, *, ratio: float, theme: Theme) -> Image:
-    """Return the picture with the grid's lines blended in, as far as they can be seen."""
+def draw_grid(canvas: Canvas, grid: GridFit, camera: Camera, *, ratio: float, theme: Theme) -> None:
+    """Blend the grid's lines in, as far as they can be seen."""
     box = visible_mm(grid, camera)
     if box is None:
-        return picture
+        return
     fine = [(1.0, MINOR_OPACITY)] if camera.zoom * grid.px_per_mm >= MINOR_FROM_PX else []
     for pitch, opacity in (*fine, (GRID_PITCH_MM, MAJOR_OPACITY)):
-        lines = grid_lines(grid, box, pitch_mm=pitch)
+        lines = grid_lines(grid, box, pitch_mm=pitch, bend_mm=max(BEND_MM, BEND_PX / (camera.zoom * grid.px_per_mm)))
         if len(lines) > MOST_LINES:
             continue
-        layer = picture.copy()
-        on_screen = (camera.to_screen(line) * ratio for line in lines)
         smooth = pitch == GRID_PITCH_MM  # the pale fine lines hide their steps, and smooth ones take ten times as long
-        draw_lines(layer, on_screen, colour=theme.grid, width=max(1, int(ratio)), smooth=smooth)
-        picture = blend(picture, layer, opacity=opacity)
-    return picture
+        places = on_screen(lines, camera, ratio=ratio)
+        draw_lines(canvas.sheet(), places, colour=theme.grid, width=max(1, int(ratio)), smooth=smooth)
+        canvas.lay_sheet(opacity=opacity)
 
 
 def visible_mm(grid: GridFit, camera: Camera) -> tuple[float, float, float, float] | None:
     """Return the part of the lattice that can be seen as left, top, right, bottom in mm; None if it cannot be seen."""
-    width, height = camera.size
-    x, y = np.meshgrid(np.linspace(0, width, 5), np.linspace(0, height, 5))
-    mm = grid.to_mm(camera.to_page(np.stack([x.ravel(), y.ravel()], axis=1)))
-    mm = mm[np.isfinite(mm).all(axis=1)]
-    if not len(mm):
-        return 0.0, 0.0, *grid.size_mm
-    low = np.maximum(mm.min(axis=0) - GRID_PITCH_MM, 0)
-    high = np.minimum(mm.max(axis=0) + GRID_PITCH_MM, grid.size_mm)
-    if (high <= low).any():
+    reach = NEXT_NODE * GRID_PITCH_MM * grid.px_per_mm  # between nodes there may be none in sight
+    left, top, right, bottom = camera.visible_box()
+    x, y = grid.nodes[..., 0], grid.nodes[..., 1]
+    seen = (x >= left - reach) & (x <= right + reach) & (y >= top - reach) & (y <= bottom + reach)
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    if not rows.size:
         return None
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+    width, height = grid.size_mm
+    return (
+        float(max(columns[0] - 1, 0) * GRID_PITCH_MM),
+        float(max(rows[0] - 1, 0) * GRID_PITCH_MM),
+        float(min((columns[-1] + 1) * GRID_PITCH_MM, width)),
+        float(min((rows[-1] + 1) * GRID_PITCH_MM, height)),
+    )
 
 
-def grid_lines(grid: GridFit, box_mm: tuple[float, float, float, float], *, pitch_mm: float) -> list[F64]:
-    """Return the lines within a box of the lattice as polylines in page pixels, level ones first."""
+def grid_lines(
+    grid: GridFit, box_mm: tuple[float, float, float, float], *, pitch_mm: float, bend_mm: float
+) -> list[F64]:
+    """Return the lines within a box of the lattice as polylines in page pixels, level ones first.
+
+    They are straight over about `bend_mm`.
+    """
     left, top, right, bottom = box_mm
     x_mm = np.arange(np.ceil(left / pitch_mm), np.floor(right / pitch_mm) + 1) * pitch_mm
     y_mm = np.arange(np.ceil(top / pitch_mm), np.floor(bottom / pitch_mm) + 1) * pitch_mm
-    along_x = np.linspace(left, right, max(2, int((right - left) / BEND_MM) + 1))
-    along_y = np.linspace(top, bottom, max(2, int((bottom - top) / BEND_MM) + 1))
+    along_x = np.linspace(left, right, max(2, int((right - left) / bend_mm) + 1))
+    along_y = np.linspace(top, bottom, max(2, int((bottom - top) / bend_mm) + 1))
     across = grid.lattice_to_page(along_x, y_mm)
     down = grid.lattice_to_page(x_mm, along_y).transpose(1, 0, 2)
     return [*across, *down]

@@ -9,7 +9,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QImage, QPainter, QPainterPath, QPen
 
 from ecgstudio.gui.camera import Camera
-from ecgstudio.gui.overlays import Image, colour_of
+from ecgstudio.gui.canvas import Image
+from ecgstudio.gui.overlays import colour_of
 from ecgstudio.gui.theme import Theme
 
 XY = tuple[float, float]
@@ -39,7 +40,7 @@ def paint_magnifier(
     """Draw the lens over the view; `compose` gives the page as a camera sees it."""
     left, top = lens_place(camera, focus)
     pixels = compose(lens_camera(camera, focus))
-    image = QImage(pixels.data, pixels.shape[1], pixels.shape[0], pixels.strides[0], QImage.Format.Format_RGB888)
+    image = QImage(pixels.data, pixels.shape[1], pixels.shape[0], pixels.strides[0], QImage.Format.Format_RGB32)
     frame = QRectF(left, top, LENS_PX, LENS_PX)
     shape = QPainterPath()
     shape.addRoundedRect(frame, 8.0, 8.0)

@@ -6,7 +6,7 @@ Qt strokes the traces of one page in 170 ms, OpenCV in 10.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, 
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.gui.camera import Camera
+from ecgstudio.gui.canvas import Image, bgra
 from ecgstudio.gui.gestures import Mark
 from ecgstudio.gui.theme import Theme
 from ecgstudio.gui.tools import ALL_LAYERS, Layer, Tool
@@ -24,20 +25,19 @@ __all__ = [
     "ALL_LAYERS",
     "Layer",
     "Tool",
-    "blend",
     "colour_of",
     "draw_lines",
+    "on_screen",
     "paint_handle",
     "paint_line",
     "paint_marks",
     "paint_ring",
     "paint_tag",
     "polygon",
-    "rgb",
     "runs",
 ]
 
-Image = NDArray[np.uint8]
+Number = TypeVar("Number", np.float64, np.int32)
 
 SUBPIXEL_BITS: Final = 4
 HAIRLINES: Final = tuple(np.array(offset, np.int32) for offset in ((0, -8), (7, 4), (-7, 4)))  # sixteenths of a px
@@ -47,30 +47,35 @@ TAG_POINTS: Final = 9.0
 BAND_PX: Final = 12.0
 
 
-def rgb(colour: str) -> tuple[int, int, int]:
-    """Return "#rrggbb" as red, green and blue."""
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+def on_screen(lines: Sequence[F64], camera: Camera, *, ratio: float) -> list[F64]:
+    """Map polylines [N, 2] from page pixels to device pixels, all at once: a page has thousands of short ones."""
+    if not lines:
+        return []
+    matrix = camera.matrix
+    shift = np.array(camera.size) / 2 - matrix @ camera.centre
+    view = ratio * np.column_stack([matrix, shift])
+    return _split(cv2.transform(np.concatenate(lines)[None], view)[0], lines)
 
 
 def draw_lines(picture: Image, lines: Iterable[F64], *, colour: str, width: int = 1, smooth: bool = True) -> None:
     """Draw polylines [N, 2], in device pixels whose first has its middle at 0.5, into a picture."""
-    fixed = [_fixed(line) for line in lines if len(line) > 1]
+    drawn = [line for line in lines if len(line) > 1]
+    if not drawn:
+        return
+    inside = np.clip(np.concatenate(drawn) - 0.5, -FAR_OUTSIDE_PX, FAR_OUTSIDE_PX)
+    fixed = np.rint(inside * (1 << SUBPIXEL_BITS)).astype(np.int32)
     kind = cv2.LINE_AA if smooth else cv2.LINE_8
     if width == 2 and smooth:  # three hairlines side by side: OpenCV takes five times as long for one of 2 px
         for offset in HAIRLINES:
-            cv2.polylines(picture, [line + offset for line in fixed], False, rgb(colour), 1, kind, SUBPIXEL_BITS)
+            cv2.polylines(picture, _split(fixed + offset, drawn), False, bgra(colour), 1, kind, SUBPIXEL_BITS)
     else:
-        cv2.polylines(picture, fixed, False, rgb(colour), width, kind, SUBPIXEL_BITS)
+        cv2.polylines(picture, _split(fixed, drawn), False, bgra(colour), width, kind, SUBPIXEL_BITS)
 
 
-def _fixed(line: F64) -> NDArray[np.int32]:
-    inside = np.clip(line - 0.5, -FAR_OUTSIDE_PX, FAR_OUTSIDE_PX)
-    return np.round(inside * (1 << SUBPIXEL_BITS)).astype(np.int32)
-
-
-def blend(below: Image, above: Image, *, opacity: float) -> Image:
-    """Lay a picture over another one."""
-    return np.asarray(cv2.addWeighted(above, opacity, below, 1 - opacity, 0), np.uint8)
+def _split(points: NDArray[Number], like: Sequence[F64]) -> list[NDArray[Number]]:
+    """Cut points [N, 2] into pieces as long as those of another list."""
+    ends: list[int] = np.cumsum([len(line) for line in like]).tolist()
+    return [points[end - len(line) : end] for end, line in zip(ends, like, strict=True)]
 
 
 def runs(wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:

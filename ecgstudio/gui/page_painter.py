@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QWidget
 
@@ -14,16 +15,17 @@ from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.gui import keypoint_overlay, linked_marks
 from ecgstudio.gui.camera import Camera
-from ecgstudio.gui.composition import Content, compose, compose_paper
+from ecgstudio.gui.canvas import Canvas, Image
+from ecgstudio.gui.composition import Content, compose, compose_paper, composed
 from ecgstudio.gui.gestures import Preview, Scene
 from ecgstudio.gui.grid_overlay import paint_grid_hover, paint_nodes
 from ecgstudio.gui.hand import Hand
 from ecgstudio.gui.hit_test import Hit, Kind
 from ecgstudio.gui.keypoint_gestures import pose, sheet_corners
 from ecgstudio.gui.magnifier import paint_magnifier
-from ecgstudio.gui.overlays import Image, paint_handle, paint_marks, paint_ring
-from ecgstudio.gui.page_picture import PagePicture
-from ecgstudio.gui.scrolling import scrolled, whole_shift
+from ecgstudio.gui.overlays import paint_handle, paint_marks, paint_ring
+from ecgstudio.gui.page_picture import PagePicture, device_size
+from ecgstudio.gui.scrolling import scroll, whole_shift
 from ecgstudio.gui.theme import Theme
 from ecgstudio.gui.tools import ALL_LAYERS, Layer, Tool
 from ecgstudio.gui.trace_overlay import paint_names
@@ -61,18 +63,19 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
+    """What a picture was made of."""
+
     key: tuple[object, ...]
     camera: Camera
-    pixels: Image
 
 
 class PagePainter:
-    """Keeps the picture of the last paint, which is most of the work."""
+    """Keeps the picture of the last paint, which is most of the work, and its paper without the layers."""
 
     def __init__(self) -> None:
-        self._paper: _Kept | None = None
-        self._base: _Kept | None = None
-        self._image = QImage()
+        self._canvas, self._paper = Canvas(1, 1), Canvas(1, 1)
+        self._drawn: _Kept | None = None
+        self._paper_drawn: _Kept | None = None
 
     def paint(self, widget: QWidget, shown: Shown, scene: Scene, hand: Hand, *, magnifying: bool) -> None:
         """Paint the widget."""
@@ -94,26 +97,34 @@ class PagePainter:
 
     def _picture(self, shown: Shown, camera: Camera, *, ratio: float) -> QImage:
         """Return the composed picture; while one pans, only what comes into view is drawn anew."""
+        size = device_size(camera, ratio)
+        if self._canvas.size != size:
+            self._canvas, self._paper = Canvas(*size), Canvas(*size)
+            self._drawn = self._paper_drawn = None
         content = shown.content()
-        paper_key = (shown.picture, ratio, shown.theme)
-        key = (*paper_key, shown.grid, shown.traces, shown.residual, shown.layers, shown.lead)
-        base = self._base
-        if base is None or base.key != key or base.camera != camera:
-            shift = None if base is None or base.key != key else whole_shift(base.camera, camera, ratio=ratio)
-            if base is not None and shift is not None:
-                pixels = scrolled(
-                    base.pixels, shift, camera, ratio=ratio, draw=lambda part: _drawn(content, part, ratio)
-                )
+        paper = _Kept((shown.picture, ratio, shown.theme), camera)
+        new = _Kept((*paper.key, shown.grid, shown.traces, shown.residual, shown.layers, shown.lead), camera)
+        old, self._drawn = self._drawn, None  # an error below must not leave half a picture behind as a whole one
+        if old is None or old.key != new.key or old.camera != camera:
+            shift = None if old is None or old.key != new.key else whole_shift(old.camera, camera, ratio=ratio)
+            if shift is not None:
+                scroll(self._canvas, shift, camera, ratio=ratio, draw=lambda part: composed(content, part, ratio=ratio))
             else:
-                if self._paper is None or self._paper.key != paper_key or self._paper.camera != camera:
-                    self._paper = _Kept(paper_key, camera, compose_paper(content, camera, ratio=ratio))
-                pixels = compose(self._paper.pixels, content, camera, ratio=ratio)
-            self._base = base = _Kept(key, camera, pixels)
-            height, width = pixels.shape[:2]
-            image = QImage(pixels.data, width, height, pixels.strides[0], QImage.Format.Format_RGB888)
-            self._image = image.convertToFormat(QImage.Format.Format_RGB32)  # a copy: it outlives the array
-            self._image.setDevicePixelRatio(ratio)
-        return self._image
+                self._draw_paper(content, paper, ratio)
+                np.copyto(self._canvas.picture, self._paper.picture)
+                compose(content, self._canvas, camera, ratio=ratio)
+        self._drawn = new
+        pixels = self._canvas.picture
+        image = QImage(pixels.data, *size, pixels.strides[0], QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(ratio)
+        return image
+
+    def _draw_paper(self, content: Content, paper: _Kept, ratio: float) -> None:
+        """Sample the page, unless only the layers above it have changed."""
+        old, self._paper_drawn = self._paper_drawn, None
+        if old is None or old.key != paper.key or old.camera != paper.camera:
+            compose_paper(content, self._paper, paper.camera, ratio=ratio)
+        self._paper_drawn = paper
 
     def _paint_marks(
         self, painter: QPainter, shown: Shown, camera: Camera, scene: Scene, hand: Hand, preview: Preview
@@ -157,14 +168,10 @@ class PagePainter:
         ratio = painter.device().devicePixelRatioF()
 
         def seen(lens: Camera) -> Image:
-            return _drawn(replace(shown.content(), layers=shown.layers - {Layer.RESIDUAL}), lens, ratio)
+            return composed(replace(shown.content(), layers=shown.layers - {Layer.RESIDUAL}), lens, ratio=ratio)
 
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         paint_magnifier(painter, camera, focus, shown.theme, compose=seen)
-
-
-def _drawn(content: Content, camera: Camera, ratio: float) -> Image:
-    return compose(compose_paper(content, camera, ratio=ratio), content, camera, ratio=ratio)
 
 
 def _with_preview(shown: Shown, preview: Preview) -> Shown:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ecgstudio.gui.camera import Camera
-from ecgstudio.gui.overlays import Image
+from ecgstudio.gui.canvas import Canvas, Image
 
 WHOLE = 1e-3  # device px: a picture that lies off by less is the same
 
@@ -29,13 +29,14 @@ def whole_shift(before: Camera, after: Camera, *, ratio: float) -> tuple[int, in
     return shift if abs(shift[0]) < width and abs(shift[1]) < height else None
 
 
-def scrolled(
-    pixels: Image, shift: tuple[int, int], camera: Camera, *, ratio: float, draw: Callable[[Camera], Image]
-) -> Image:
-    """Return the picture [h, w, 3] after a shift; `draw` gives what a camera sees of the strips that come into view."""
+def scroll(
+    canvas: Canvas, shift: tuple[int, int], camera: Camera, *, ratio: float, draw: Callable[[Camera], Image]
+) -> None:
+    """Move the picture by a shift; `draw` gives what a camera sees of the strips that come into view."""
     dx, dy = shift
+    pixels = canvas.turn_over()
+    out = canvas.picture
     height, width = pixels.shape[:2]
-    out = np.empty_like(pixels)
     to_y, to_x = _overlap(dy, height), _overlap(dx, width)
     from_y, from_x = _overlap(-dy, height), _overlap(-dx, width)
     out[to_y, to_x] = pixels[from_y, from_x]
@@ -47,7 +48,6 @@ def scrolled(
     for left, top, across, down in strips:
         part = draw(part_camera(camera, left=left / ratio, top=top / ratio, size=(across / ratio, down / ratio)))
         out[top : top + down, left : left + across] = part[:down, :across]
-    return out
 
 
 def part_camera(camera: Camera, *, left: float, top: float, size: tuple[float, float]) -> Camera:

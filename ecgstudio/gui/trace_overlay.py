@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -13,7 +13,8 @@ from PySide6.QtGui import QPainter
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.gui.camera import Camera
-from ecgstudio.gui.overlays import Image, blend, draw_lines, paint_tag, runs
+from ecgstudio.gui.canvas import Canvas
+from ecgstudio.gui.overlays import draw_lines, on_screen, paint_tag, runs
 from ecgstudio.gui.theme import Theme
 
 OPACITY: Final = 0.6
@@ -26,31 +27,34 @@ TAG_DROP_PX: Final = 30.0
 
 
 def draw_traces(
-    picture: Image, ecg: DigitizedEcg, camera: Camera, *, ratio: float, theme: Theme, chosen: Collection[int] = (),
+    canvas: Canvas, ecg: DigitizedEcg, camera: Camera, *, ratio: float, theme: Theme, chosen: Collection[int] = (),
     uncertain: bool = True,
-) -> Image:  # fmt: skip
-    """Return the picture with the traces blended in; the chosen ones are wider and opaque."""
-    layer = picture.copy()
-    seen = [
-        (index, trace, stretches_of(trace), camera.to_screen(trace.xy) * ratio)
-        for index, trace in enumerate(ecg.traces)
-        if _in_sight(trace, camera)
-    ]
-    for _, _, stretches, line in seen if uncertain else ():
-        bands = [thinned(line[max(0, a - 1) : b + 1]) for a, b in stretches.uncertain]
-        draw_lines(layer, bands, colour=theme.uncertain, width=round(UNCERTAIN_PX * ratio), smooth=False)
-    for index, trace, stretches, line in seen:
-        if index not in chosen:
-            parts = [thinned(line[a:b]) for a, b in stretches.read]
-            draw_lines(layer, parts, colour=theme.lead(trace.lead), width=round(WIDTH_PX * ratio))
-    picture = blend(picture, layer, opacity=OPACITY)
-    for index, trace, stretches, line in seen:
-        hatched = [part for a, b in stretches.floors for part in hatching(line[[a, b]], ratio=ratio)]
-        draw_lines(picture, hatched, colour=theme.missing, width=max(1, round(ratio)))
-        if index in chosen:
-            parts = [thinned(line[a:b]) for a, b in stretches.read]
-            draw_lines(picture, parts, colour=theme.lead(trace.lead), width=round(CHOSEN_WIDTH_PX * ratio))
-    return picture
+) -> None:  # fmt: skip
+    """Blend the traces in; the chosen ones are wider and opaque."""
+    layer = canvas.sheet()
+    seen = [(index, trace) for index, trace in enumerate(ecg.traces) if _in_sight(trace, camera)]
+    px_per_px = camera.zoom * ratio  # device pixels per page pixel
+    bands = [line for _, trace in seen for line in uncertain_lines(trace, _step(trace, px_per_px))] if uncertain else []
+    draw_lines(layer, on_screen(bands, camera, ratio=ratio), colour=theme.uncertain,
+               width=round(UNCERTAIN_PX * ratio), smooth=False)  # fmt: skip
+    for colour, lines in _by_hue([trace for index, trace in seen if index not in chosen], px_per_px, theme):
+        draw_lines(layer, on_screen(lines, camera, ratio=ratio), colour=colour, width=round(WIDTH_PX * ratio))
+    canvas.lay_sheet(opacity=OPACITY)
+    floors = [trace.xy[[a, b]] for _, trace in seen for a, b in stretches_of(trace).floors]
+    hatched = [part for floor in on_screen(floors, camera, ratio=ratio) for part in hatching(floor, ratio=ratio)]
+    draw_lines(canvas.picture, hatched, colour=theme.missing, width=max(1, round(ratio)))
+    for colour, lines in _by_hue([trace for index, trace in seen if index in chosen], px_per_px, theme):
+        draw_lines(
+            canvas.picture, on_screen(lines, camera, ratio=ratio), colour=colour, width=round(CHOSEN_WIDTH_PX * ratio)
+        )
+
+
+def _by_hue(traces: Sequence[LeadTrace], px_per_px: float, theme: Theme) -> list[tuple[str, list[F64]]]:
+    """Collect what was read of the traces of one colour, in page pixels."""
+    hues: dict[str, list[F64]] = {}
+    for trace in traces:
+        hues.setdefault(theme.lead(trace.lead), []).extend(read_lines(trace, _step(trace, px_per_px)))
+    return list(hues.items())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,13 +62,15 @@ class Stretches:
     """What of a trace is drawn how: first and behind-last samples of what was read and of what is uncertain.
 
     `floors` are the samples between which the floor of a gap lies: the last one before it and the first one after it.
-    `box` is left, top, right and bottom in page pixels; None if no sample has a place.
+    `box` is left, top, right and bottom in page pixels; None if no sample has a place. `head` are some places [N, 2]
+    at its beginning.
     """
 
     read: tuple[tuple[int, int], ...]
     uncertain: tuple[tuple[int, int], ...]
     floors: tuple[tuple[int, int], ...]
     box: tuple[float, float, float, float] | None
+    head: F64
 
 
 @lru_cache(maxsize=64)  # a page has about 13 traces; while one pans they are the same in every frame
@@ -81,16 +87,36 @@ def stretches_of(trace: LeadTrace) -> Stretches:
     if placed.any():
         (left, top), (right, bottom) = trace.xy[placed].min(axis=0), trace.xy[placed].max(axis=0)
         box = float(left), float(top), float(right), float(bottom)
-    return Stretches(tuple(runs(read)), tuple(unsure), tuple(floors), box)
+    at = np.flatnonzero(placed)
+    head = trace.xy[at[: max(1, len(at) // 25) : 5]]
+    return Stretches(tuple(runs(read)), tuple(unsure), tuple(floors), box, head)
 
 
-def thinned(line: F64) -> F64:
+def _step(trace: LeadTrace, px_per_px: float) -> int:
+    """Return how many samples may share a device pixel, as a power of two: few zooms need lines of their own."""
+    box = stretches_of(trace).box
+    if box is None:
+        return 1
+    extent = float(np.hypot(box[2] - box[0], box[3] - box[1])) * px_per_px
+    per_px = len(trace.mv) / max(SAMPLES_PER_PX * extent, 1.0)
+    return 1 << max(0, int(per_px).bit_length() - 1)
+
+
+@lru_cache(maxsize=128)
+def read_lines(trace: LeadTrace, step: int) -> tuple[F64, ...]:
+    """Return the stretches that were read as polylines in page pixels, thinned by a step."""
+    return tuple(thinned(trace.xy[a:b], step) for a, b in stretches_of(trace).read)
+
+
+@lru_cache(maxsize=128)
+def uncertain_lines(trace: LeadTrace, step: int) -> tuple[F64, ...]:
+    """Return the stretches that were read with doubt, with a sample on either side, thinned by a step."""
+    return tuple(thinned(trace.xy[max(0, a - 1) : b + 1], step) for a, b in stretches_of(trace).uncertain)
+
+
+def thinned(line: F64, step: int) -> F64:
     """Keep the highest and the lowest of the samples that share a pixel: the picture is the same, the work is not."""
-    if len(line) < 4:
-        return line
-    extent = float(np.hypot(*(line[-1] - line[0])))
-    step = int(len(line) / (SAMPLES_PER_PX * max(extent, 1.0)))
-    if step < 2:
+    if step < 2 or len(line) < 4 * step:
         return line
     step *= 2
     count = len(line) // step
@@ -117,9 +143,9 @@ def hatching(floor: F64, *, ratio: float) -> list[F64]:
 def paint_names(painter: QPainter, ecg: DigitizedEcg, camera: Camera, theme: Theme, *, chosen: Collection[int]) -> None:
     """Write each trace's lead at its left end; the chosen ones have a mark before it."""
     for index, trace in enumerate(ecg.traces):
-        placed = np.flatnonzero(np.isfinite(trace.xy).all(axis=1))
-        if placed.size:
-            head = camera.to_screen(trace.xy[placed[: max(1, len(placed) // 25) : 5]])
+        head = stretches_of(trace).head
+        if len(head):
+            head = camera.to_screen(head)
             place = np.array([head[0, 0] - 6, head[:, 1].max() + TAG_DROP_PX])  # names are printed above traces
             text = f"▸ {trace.lead}" if index in chosen else trace.lead
             paint_tag(painter, place, text, theme, role=trace.lead)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ecgstudio.gui.camera import Camera
+from ecgstudio.gui.canvas import Canvas
 from ecgstudio.gui.page_picture import PagePicture
-from ecgstudio.gui.scrolling import scrolled, whole_shift
+from ecgstudio.gui.scrolling import scroll, whole_shift
 
 TURNED = Camera((800, 600), (400.0, 300.0), 1.7, 0.4, False)
 
@@ -44,6 +45,13 @@ def test_a_fitted_page_lies_wholly_in_the_view() -> None:
     assert (corners <= camera.size).all()
 
 
+def painted(picture: PagePicture, camera: Camera, *, ground: str = "#000000") -> np.ndarray:
+    """Return what the camera sees as red, green and blue."""
+    canvas = Canvas(*camera.size)
+    picture.paint(canvas, camera, ratio=1.0, ground=ground)
+    return canvas.picture[..., 2::-1]
+
+
 def page(width: int = 400, height: int = 300) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
@@ -51,13 +59,13 @@ def page(width: int = 400, height: int = 300) -> np.ndarray:
 def test_at_zoom_1_the_picture_is_the_page_pixel_for_pixel() -> None:
     pixels = page()
     camera = Camera((400, 300), (199.5, 149.5), 1.0)
-    assert np.array_equal(PagePicture.of_page(pixels).render(camera, ratio=1.0, ground=(0, 0, 0)), pixels)
+    assert np.array_equal(painted(PagePicture.of_page(pixels), camera), pixels)
 
 
 def test_a_turned_page_is_turned_in_the_picture() -> None:
     pixels = page()
     camera = Camera((300, 400), (199.5, 149.5), 1.0, math.pi / 2)
-    seen = PagePicture.of_page(pixels).render(camera, ratio=1.0, ground=(0, 0, 0))
+    seen = painted(PagePicture.of_page(pixels), camera)
     assert np.abs(seen.astype(int) - np.rot90(pixels)).max() <= 1
 
 
@@ -65,7 +73,7 @@ def test_a_page_from_afar_is_averaged_not_decimated() -> None:
     pixels = np.zeros((512, 512, 3), np.uint8)
     pixels[:, ::2] = 200
     camera = Camera((60, 60), (255.5, 255.5), 0.1)
-    seen = PagePicture.of_page(pixels).render(camera, ratio=1.0, ground=(0, 0, 0))
+    seen = painted(PagePicture.of_page(pixels), camera)
     assert np.abs(seen[20:40, 20:40].astype(int) - 100).max() <= 3
 
 
@@ -78,7 +86,7 @@ def test_a_small_preview_lies_where_the_page_will_lie() -> None:
     pixels = np.repeat(np.repeat(page(50, 40), 8, axis=0), 8, axis=1)
     small = PagePicture.of_preview(pixels[::8, ::8].copy(), (400, 320))
     camera = Camera((400, 320), (199.5, 159.5), 1.0)
-    seen = small.render(camera, ratio=1.0, ground=(0, 0, 0))
+    seen = painted(small, camera)
     assert np.array_equal(seen[4::8, 4::8], pixels[4::8, 4::8])
 
 
@@ -89,11 +97,15 @@ def test_a_scrolled_picture_is_the_picture_drawn_anew(shift: tuple[int, int]) ->
     after = before.panned(shift)
 
     def draw(camera: Camera) -> np.ndarray:
-        return picture.render(camera, ratio=1.0, ground=(9, 9, 9))
+        part = Canvas(*camera.size)
+        picture.paint(part, camera, ratio=1.0, ground="#090909")
+        return part.picture
 
     assert whole_shift(before, after, ratio=1.0) == shift
-    moved = scrolled(draw(before), shift, after, ratio=1.0, draw=draw)
-    off = np.abs(moved.astype(int) - draw(after))
+    canvas = Canvas(*before.size)
+    picture.paint(canvas, before, ratio=1.0, ground="#090909")
+    scroll(canvas, shift, after, ratio=1.0, draw=draw)
+    off = np.abs(canvas.picture.astype(int) - draw(after))
     assert np.mean(off > 8) < 0.001  # OpenCV rounds positions to 1/32 px, which differs between parts of a picture
 
 
