@@ -12,9 +12,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ from ecgstudio.core.page import Page, PageId
 from ecgstudio.errors import UserError
 from ecgstudio.io.export import export_page
 from ecgstudio.io.images import iter_pages, page_stem
-from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Failed, Runtime, Status
+from ecgstudio.session import PageState, as_seen
+from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Failed, Runtime, Status, content_digest
 from ecgstudio.stages.overlay import encode_png, render_overlay
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage, advance
 from ecgstudio.stages.quality import QualityReport, Verdict
@@ -37,6 +38,7 @@ __all__ = [
     "ExportBlocked",
     "PageResult",
     "digitize",
+    "digitize_corrected",
     "digitize_page",
     "export_result",
     "load_runtime",
@@ -175,6 +177,38 @@ def digitize_page(
     )
 
 
+def digitize_corrected(
+    page: Page,
+    state: PageState,
+    *,
+    stem: str,
+    runtime: Runtime,
+    settings: PipelineSettings = DEFAULT_SETTINGS,
+    known: Analysis = EMPTY_ANALYSIS,
+    status: Status = NULL_STATUS,
+) -> PageResult:
+    """Take a page of a project through the pipeline as its corrections say.
+
+    Of `known` only what the networks said is used: over which answer a correction was made, the project knows. Raises
+    as `digitize_page` does.
+    """
+
+    def digitized(analysis: Analysis) -> PageResult:
+        return digitize_page(
+            page,
+            stem=stem,
+            runtime=runtime,
+            settings=settings,
+            corrections=state.corrections,
+            analysis=analysis,
+            status=status,
+        )
+
+    result = digitized(_automatic(known))
+    analysis, _ = as_seen(result.analysis, state)
+    return result if analysis is result.analysis else digitized(analysis)
+
+
 def export_result(
     result: PageResult,
     page: Page,
@@ -201,6 +235,21 @@ def export_result(
     report = {name: value for name, value in result.report.items() if name != "timings_s"}  # no two runs take as long
     overlay = encode_png(render_overlay(page, result.analysis)) if "overlay" in formats else None
     return export_page(result.stem, folder, result.record, report, overlay, formats=formats, overwrite=overwrite)
+
+
+def _automatic(analysis: Analysis) -> Analysis:
+    outcomes: dict[str, Any] = {
+        stage.value: replace(
+            outcome,
+            edit=None,
+            value=outcome.auto,
+            digest=content_digest(outcome.auto),
+            edited_over="",
+            needs_review=False,
+        )
+        for stage, outcome in analysis.outcomes()
+    }
+    return replace(EMPTY_ANALYSIS, **outcomes)
 
 
 def page_from_array(pixels: NDArray[np.uint8], *, source: str = "page", dpi: float | None = None) -> Page:

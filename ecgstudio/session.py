@@ -40,7 +40,7 @@ from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage
 from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.triage import EDITED_STAGES, edit_of, open_conflicts, settings_of, stage_states, urgency
 
-__all__ = ["AuditRecord", "Change", "ChangeKind", "PageEntry", "Session", "os_user"]
+__all__ = ["AuditRecord", "Change", "ChangeKind", "PageEntry", "PageState", "Session", "as_seen", "os_user"]
 
 Clock = Callable[[], datetime]
 
@@ -80,6 +80,27 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def as_seen(analysis: Analysis, page: PageState) -> tuple[Analysis, PageState]:
+    """Judge every correction over the answer that its human saw: over another one it needs review.
+
+    What was seen may have been seen in an earlier session; the page remembers it where nobody knew yet.
+    """
+    for stage in EDITED_STAGES:
+        outcome = getattr(analysis, stage.value)
+        if outcome is None or outcome.edit is None:
+            continue
+        edit, seen = content_digest(outcome.edit), page.edited_over.get(stage.value)
+        if edit != content_digest(edit_of(page.corrections, stage)):
+            continue  # computed for corrections that were changed meanwhile
+        if seen is None or seen.edit != edit:
+            page = _seen(page, stage, EditedOver(edit, outcome.edited_over))
+        elif seen.answer != outcome.edited_over:
+            needs_review = seen.answer != content_digest(outcome.auto)
+            outcome = replace(outcome, edited_over=seen.answer, needs_review=needs_review)
+            analysis = replace(analysis, **{stage.value: outcome})
+    return analysis, page
+
+
 class Session:
     """The model behind a project: entries, corrections, settings, analyses and the audit log.
 
@@ -97,7 +118,7 @@ class Session:
         self._judged: dict[PageId, _Judged] = {}
         self._audit: list[AuditRecord] = []
         self._weights = ""
-        self._opened = False  # whether `path` holds what this session began with
+        self._there: tuple[str, int] | None = None  # id and revision of what `path` held when we last looked
         self._revision = self._saved_revision = self._autosaved_revision = 0
 
     # --- what is known ---------------------------------------------------------------------------------------
@@ -138,6 +159,10 @@ class Session:
     def entry(self, page: PageId) -> PageEntry:
         """Return a page's entry. Raises KeyError for a page that is not in the session, as all methods do."""
         return self._pages[page].entry
+
+    def page_state(self, page: PageId) -> PageState:
+        """Return all that is saved of a page."""
+        return self._pages[page]
 
     def corrections(self, page: PageId) -> Corrections:
         """Return what humans said about a page."""
@@ -218,8 +243,9 @@ class Session:
             for stage in EDITED_STAGES
             if content_digest(edit_of(state.corrections, stage)) != content_digest(edit_of(corrections, stage))
         ]
-        kept = {stage: over for stage, over in state.edited_over.items() if stage not in changed}
-        self._pages[page] = replace(state, corrections=corrections, edited_over=kept)
+        over = {stage: seen for stage, seen in state.edited_over.items() if stage not in changed}
+        over |= self._in_view(page, changed, corrections)
+        self._pages[page] = replace(state, corrections=corrections, edited_over=over)
         before, after = difference(encode(state.corrections), encode(corrections))
         self._log(text, page=page, before=before, after=after)
         first = ORDER.index(changed[0]) if changed else len(ORDER)
@@ -240,7 +266,7 @@ class Session:
             return Change(ChangeKind.ANALYSIS, page)
         now = replace(outcome, edited_over=content_digest(outcome.auto), needs_review=False)
         self._analyses[page] = replace(self._analyses[page], **{stage.value: now})
-        self._remember(page, stage, EditedOver(content_digest(now.edit), now.edited_over))
+        self._pages[page] = _seen(self._pages[page], stage, EditedOver(content_digest(now.edit), now.edited_over))
         self._log(text, page=page)
         return Change(ChangeKind.ANALYSIS, page, frozenset((stage,)))
 
@@ -251,20 +277,8 @@ class Session:
         """
         if page not in self._pages:
             return Change(ChangeKind.ANALYSIS, page)
-        for stage in EDITED_STAGES:
-            outcome = getattr(analysis, stage.value)
-            if outcome is None or outcome.edit is None:
-                continue
-            edit, seen = content_digest(outcome.edit), self._pages[page].edited_over.get(stage.value)
-            if edit != content_digest(edit_of(self.corrections(page), stage)):
-                continue  # computed for corrections that were changed meanwhile
-            if seen is None or seen.edit != edit:
-                self._remember(page, stage, EditedOver(edit, outcome.edited_over))
-            elif seen.answer != outcome.edited_over:
-                needs_review = seen.answer != content_digest(outcome.auto)
-                outcome = replace(outcome, edited_over=seen.answer, needs_review=needs_review)
-                analysis = replace(analysis, **{stage.value: outcome})
         before = self.analysis(page)
+        analysis, self._pages[page] = as_seen(analysis, self._pages[page])
         self._analyses[page] = analysis
         if analysis.keypoints is not None:
             self._weights = analysis.keypoints.key.weights
@@ -309,13 +323,13 @@ class Session:
         if target is None:
             raise ValueError("a project that was never saved needs a path")
         target, before = target.absolute(), self.path
-        there = saved_revision(target) if target == before and self._opened else None
-        if there is not None and there != (self._id, self._saved_revision):
+        there = saved_revision(target) if target == before else None
+        if there is not None and there != self._there:
             raise ProjectChangedError(
                 f"{target.name} was saved by another program since it was opened here; save under another name."
             )
         write_project(target, self.state())
-        self.path, self._saved_revision, self._opened = target, self._revision, True
+        self.path, self._saved_revision, self._there = target, self._revision, (self._id, self._revision)
         if before != target:
             discard_autosaves(before, project_id=self._id)
         with contextlib.suppress(OutputError):
@@ -365,7 +379,7 @@ class Session:
             raise ProjectError(f"{error} The last good copy of it can be opened instead: {copy}.", copy=copy) from error
         session = cls(user=user, clock=clock)
         session._take(state)
-        session.path, session._opened = path.absolute(), True
+        session.path, session._there = path.absolute(), (state.id, state.revision)
         session._saved_revision = session._autosaved_revision = state.revision
         return session
 
@@ -379,6 +393,7 @@ class Session:
         session = cls(user=user, clock=clock)
         session._take(autosave.state)
         session.path = autosave.project
+        session._there = saved_revision(autosave.project) if autosave.project is not None else None
         session._log(f"recovered from {copy.name}")
         return session
 
@@ -392,6 +407,19 @@ class Session:
         at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
         self._audit.append(AuditRecord(at, self.user, text, page, before or {}, after or {}, self._weights))
 
-    def _remember(self, page: PageId, stage: Stage, over: EditedOver) -> None:
-        state = self._pages[page]
-        self._pages[page] = replace(state, edited_over={**state.edited_over, stage.value: over})
+    def _in_view(self, page: PageId, stages: Iterable[Stage], corrections: Corrections) -> dict[str, EditedOver]:
+        """Say over which answers these corrections are made; nothing of stages whose answer is still to come."""
+        analysis, states = self.analysis(page), self.stage_states(page)
+        known = {
+            stage: getattr(analysis, stage.value)
+            for stage in stages
+            if states[stage] is not State.COMPUTING and edit_of(corrections, stage) is not None
+        }
+        return {
+            stage.value: EditedOver(content_digest(edit_of(corrections, stage)), content_digest(outcome.auto))
+            for stage, outcome in known.items()
+        }
+
+
+def _seen(page: PageState, stage: Stage, over: EditedOver) -> PageState:
+    return replace(page, edited_over={**page.edited_over, stage.value: over})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from ecgstudio import api
 from ecgstudio.commands.console import PageStatus, Progress
@@ -20,8 +21,8 @@ from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.io.export import StemRegister, check_absent, output_paths
 from ecgstudio.io.scans import ChangedScanError, MissingScanError, find_scans, read_scan
 from ecgstudio.session import PageEntry, Session
-from ecgstudio.stages.contract import Cancelled, Runtime, Status, content_digest
-from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis
+from ecgstudio.stages.contract import Cancelled, Runtime, Status
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS
 
 logger = logging.getLogger(__name__)
 
@@ -88,15 +89,22 @@ def _export(
         try:
             review = session.corrections(entry.id).review
             if review is not None and review.verdict == "rejected":
+                progress.done += 1
                 yield _line(entry, stem, "rejected", f"rejected by {review.by}, not exported")
                 continue
             if not request.overwrite:
                 check_absent(output_paths(stem, request.folder, request.formats))
             page = _read(entry, request, at=places.get(entry))
-            if runtime is None:
-                runtime = api.load_runtime(request.device)
-                _compare_weights(session, runtime, err=err)
-            status = PageStatus(progress, stem)
+        except UserError as error:
+            logger.debug("%s is not exported", stem, exc_info=True)
+            progress.done += 1
+            yield _line(entry, stem, "failed", str(error))
+            continue
+        if runtime is None:
+            runtime = api.load_runtime(request.device)
+            _compare_weights(session, runtime, err=err)
+        status = PageStatus(progress, stem)
+        try:
             line = _export_page(session, entry, page, request, stem=stem, runtime=runtime, status=status, cache=cache)
         except UserError as error:
             logger.debug("%s is not exported", stem, exc_info=True)
@@ -118,29 +126,21 @@ def _export_page(
     cache: OutcomeCache | None,
 ) -> ExportLine:
     """Bring one page up to date and write it. Raises UserError, with a sentence why it is not written."""
-    known = _automatic(cache.load_analysis(entry.id)) if cache is not None else EMPTY_ANALYSIS
-    corrections = session.corrections(entry.id)
-
-    def digitize(analysis: Analysis) -> api.PageResult:
-        return api.digitize_page(
+    state = session.page_state(entry.id)
+    try:
+        result = api.digitize_corrected(
             page,
+            state,
             stem=stem,
             runtime=runtime,
             settings=session.settings,
-            corrections=corrections,
-            analysis=analysis,
+            known=cache.load_analysis(entry.id) if cache is not None else EMPTY_ANALYSIS,
             status=status,
         )
-
-    result = digitize(known)
-    session.set_analysis(entry.id, result.analysis)
-    if session.analysis(entry.id) is not result.analysis:  # a correction was made over another automatic answer
-        result = digitize(session.analysis(entry.id))
-    try:
         api.export_result(
             result,
             page,
-            corrections=corrections,
+            corrections=state.corrections,
             folder=request.folder,
             formats=request.formats,
             overwrite=request.overwrite,
@@ -156,7 +156,7 @@ def _export_page(
 
 def _find_missing(session: Session, request: ExportRequest) -> dict[PageEntry, Path]:
     """Look for scans that are not where they were, beside the project and in the folders given."""
-    missing = [entry for entry in session.entries if not entry.source.is_file()]
+    missing = [entry for entry in session.entries if not os.path.isfile(entry.source)]
     if not missing:
         return {}
     found = find_scans(missing, [*request.scans, request.project.absolute().parent])
@@ -174,22 +174,6 @@ def _read(entry: PageEntry, request: ExportRequest, *, at: Path | None) -> Page:
         if entry.id not in found:
             raise
         return read_scan(entry, at=found[entry.id])
-
-
-def _automatic(analysis: Analysis) -> Analysis:
-    """Keep only what the networks said: which correction was made over which answer, the project knows."""
-    outcomes: dict[str, Any] = {
-        stage.value: replace(
-            outcome,
-            edit=None,
-            value=outcome.auto,
-            digest=content_digest(outcome.auto),
-            edited_over="",
-            needs_review=False,
-        )
-        for stage, outcome in analysis.outcomes()
-    }
-    return replace(EMPTY_ANALYSIS, **outcomes)
 
 
 def _compare_weights(session: Session, runtime: Runtime, *, err: TextIO) -> None:

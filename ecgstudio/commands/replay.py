@@ -19,4 +19,4 @@ def run(request: ExportRequest, *, out: TextIO, err: TextIO) -> bool:
 
 def default_folder(project: Path) -> Path:
     """Return the folder beside a project into which it is replayed if the user names none."""
-    return project.absolute().with_name(f"{project.stem}-replay")
+    return project.absolute().parent / f"{project.stem or 'project'}-replay"

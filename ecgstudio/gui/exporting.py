@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ecgstudio.api import digitize_page, export_result
-from ecgstudio.core.corrections import Corrections
+from ecgstudio.api import digitize_corrected, export_result
 from ecgstudio.core.page import PageId
 from ecgstudio.errors import UserError
 from ecgstudio.gui.jobs import JobStatus
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.io.export import output_paths
 from ecgstudio.io.scans import read_scan
-from ecgstudio.session import PageEntry, Session
+from ecgstudio.session import PageEntry, PageState, Session
 from ecgstudio.stages.contract import Runtime
 from ecgstudio.stages.pipeline import Analysis
 from ecgstudio.stages.settings import PipelineSettings
@@ -48,9 +48,13 @@ class ExportPlan:
 class ExportItem:
     """A page to be written, with all that is known about it."""
 
-    entry: PageEntry
-    corrections: Corrections
+    state: PageState
     analysis: Analysis
+
+    @property
+    def entry(self) -> PageEntry:
+        """Which page it is."""
+        return self.state.entry
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +94,7 @@ def plan_export(session: Session, pages: Sequence[PageId], *, folder: Path, form
         else:
             kept.append(page)
             targets += output_paths(entry.name, folder, formats) if formats else []
-    existing = tuple(path for path in targets if path.exists())
+    existing = tuple(path for path in targets if os.path.lexists(path))
     return ExportPlan(tuple(targets), existing, tuple(blocked), tuple(left_out), tuple(kept))
 
 
@@ -98,7 +102,7 @@ def export_request(
     session: Session, pages: Sequence[PageId], *, folder: Path, formats: Sequence[str], overwrite: bool
 ) -> ExportRequest:
     """Capture all that an export of these pages needs."""
-    items = tuple(ExportItem(session.entry(p), session.corrections(p), session.analysis(p)) for p in pages)
+    items = tuple(ExportItem(session.page_state(p), session.analysis(p)) for p in pages)
     return ExportRequest(items, folder, tuple(formats), overwrite, session.settings)
 
 
@@ -122,19 +126,19 @@ def _export_one(
     analysis = item.analysis
     if cache is not None and analysis.keypoints is None:
         analysis = cache.load_analysis(page.id)
-    result = digitize_page(
+    result = digitize_corrected(
         page,
+        item.state,
         stem=item.entry.name,
         runtime=runtime,
         settings=request.settings,
-        corrections=item.corrections,
-        analysis=analysis,
+        known=analysis,
         status=_Quiet(status),
     )
     return export_result(
         result,
         page,
-        corrections=item.corrections,
+        corrections=item.state.corrections,
         folder=request.folder,
         formats=request.formats,
         overwrite=request.overwrite,

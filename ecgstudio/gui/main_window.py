@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -339,7 +340,7 @@ class MainWindow(Frame):
         elif key == "compute/device":
             self.computer.restart(self._runtime_loader())
         elif key == "files/recent":
-            self.fill_recent([path for path in self.preferences.recent if path.exists()], self._open_path)
+            self.fill_recent([path for path in self.preferences.recent if os.path.exists(path)], self._open_path)
 
     def _follow_system(self) -> None:
         chosen = self.preferences.text("view/theme")

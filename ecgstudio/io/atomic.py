@@ -51,8 +51,8 @@ class FileGroup:
 
     def add(self, path: str | os.PathLike[str], content: bytes) -> None:
         """Stage a file; it appears at the end of the group. Raises OutputError if it cannot be written."""
-        target = Path(os.path.realpath(path))
-        with _named(target):
+        with _named(Path(path)):
+            target = Path(os.path.realpath(path))
             if target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "is a folder")
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,3 +161,5 @@ def _named(target: Path) -> Iterator[None]:
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or "of an unknown error")
         raise OutputError(f"{target} cannot be written: {reason}.") from error
+    except ValueError as error:  # a NUL in the name
+        raise OutputError("The name of the file is not valid.") from error

@@ -1,18 +1,28 @@
 """Copies of a project that survive a crash: beside its file, or in the user's own folder if that cannot be written to.
 
-A copy stays after the project was saved: if the project's file is ever damaged, it is the last good one.
+A copy stays after the project was saved: if the project's file is ever damaged, it is the last good one. Of programs
+that work on the same project at the same time each has a copy of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from ecgstudio.errors import OutputError
-from ecgstudio.io.project import ProjectError, ProjectState, read_autosave, read_project, write_project
+from ecgstudio.io.process import runs_elsewhere, this_process
+from ecgstudio.io.project import (
+    AutosaveHead,
+    ProjectError,
+    ProjectState,
+    autosave_head,
+    read_autosave,
+    read_project,
+    write_project,
+)
 from ecgstudio.paths import state_folder
 
 SUFFIX: Final = ".autosave"
@@ -23,39 +33,47 @@ def write_autosave(state: ProjectState, project: Path | None) -> Path:
 
     Raises OutputError if it can be written neither beside the project nor in the user's own folder.
     """
-    elsewhere = _own_folder() / f"{state.id}{SUFFIX}"
-    if project is not None:
-        try:
-            write_project(_beside(project), state, autosave_of=project, process=os.getpid())
-        except OutputError:
-            pass
-        else:
+    process = this_process()
+    if project is not None and not _is_taken(_beside(project)):
+        with contextlib.suppress(OutputError):
+            write_project(_beside(project), state, autosave_of=project, process=process)
             return _beside(project)
-    write_project(elsewhere, state, autosave_of=project, process=os.getpid())
+    elsewhere = _own_folder() / f"{state.id}{SUFFIX}"
+    if _is_taken(elsewhere):
+        elsewhere = _own_folder() / f"{state.id}-{process.number}{SUFFIX}"
+    write_project(elsewhere, state, autosave_of=project, process=process)
     return elsewhere
 
 
 def newer_autosave(project: Path) -> Path | None:
-    """Return the copy that holds changes which the project's file does not: the program ended without saving them."""
+    """Return the copy that holds changes which the project's file does not: the program ended without saving them.
+
+    The copy of a program that still runs is its own business (see `is_open_elsewhere`).
+    """
     try:
         saved = read_project(project)
     except ProjectError:
         return None
-    copy = last_good_copy(project, project_id=saved.id)
-    return copy if copy is not None and read_autosave(copy).state.revision > saved.revision else None
+    for copy, head in _newest_first(project):
+        if head.id == saved.id and head.revision > saved.revision and not runs_elsewhere(head.process):
+            with contextlib.suppress(ProjectError):
+                read_autosave(copy)
+                return copy
+    return None
 
 
-def last_good_copy(project: Path, *, project_id: str | None = None) -> Path | None:
+def is_open_elsewhere(project: Path) -> bool:
+    """Tell whether another program on this computer is known to work on a project now."""
+    return any(runs_elsewhere(head.process) for _, head in _newest_first(project))
+
+
+def last_good_copy(project: Path) -> Path | None:
     """Return the newest copy of a project that can be opened, whatever became of the project's own file."""
-    wanted = Path(os.path.abspath(project))
-    best: tuple[int, Path] | None = None
-    for copy in [_beside(project), *_own_copies()]:
+    for copy, _ in _newest_first(project):
         with contextlib.suppress(ProjectError):
-            autosave = read_autosave(copy)
-            mine = autosave.project == wanted or copy == _beside(project)
-            if mine and project_id in (None, autosave.state.id) and (not best or autosave.state.revision > best[0]):
-                best = autosave.state.revision, copy
-    return best[1] if best is not None else None
+            read_autosave(copy)
+            return copy
+    return None
 
 
 def unsaved_projects() -> tuple[Path, ...]:
@@ -63,20 +81,42 @@ def unsaved_projects() -> tuple[Path, ...]:
     found = []
     for copy in _own_copies():
         with contextlib.suppress(ProjectError, OSError):
-            autosave = read_autosave(copy)
-            if autosave.project is None and autosave.state.revision and not _runs(autosave.process):
-                found.append((copy.stat().st_mtime, copy))
+            head = autosave_head(copy)
+            if head is None or head.project is not None or not head.revision or runs_elsewhere(head.process):
+                continue
+            read_autosave(copy)
+            found.append((copy.stat().st_mtime, copy))
     return tuple(copy for _, copy in sorted(found, reverse=True))
 
 
 def discard_autosaves(project: Path | None, *, project_id: str) -> None:
-    """Forget all copies of a project: its changes are not wanted, or were saved under another name."""
-    copies = [_own_folder() / f"{project_id}{SUFFIX}"]
+    """Forget all copies of a project but those of other programs: its changes are not wanted, or were saved."""
+    copies = list(_own_copies(f"{project_id}*"))
     if project is not None:
         copies.append(_beside(project))
     for copy in copies:
-        with contextlib.suppress(OSError):
-            copy.unlink(missing_ok=True)
+        if not _is_taken(copy):
+            with contextlib.suppress(OSError):
+                copy.unlink(missing_ok=True)
+
+
+def is_autosave(path: Path) -> bool:
+    """Tell by its name whether a file is such a copy."""
+    return path.name.endswith(SUFFIX)
+
+
+def _newest_first(project: Path) -> list[tuple[Path, AutosaveHead]]:
+    """Return the copies of a project, by their first lines."""
+    wanted, beside = Path(os.path.abspath(project)), _beside(project)
+    heads = [(copy, autosave_head(copy)) for copy in [beside, *_own_copies()]]
+    mine = [(copy, head) for copy, head in heads if head and (copy == beside or head.project == wanted)]
+    return sorted(mine, key=lambda each: each[1].revision, reverse=True)
+
+
+def _is_taken(copy: Path) -> bool:
+    """Tell whether another program that runs keeps its changes there."""
+    head = autosave_head(copy)
+    return head is not None and runs_elsewhere(head.process)
 
 
 def _beside(project: Path) -> Path:
@@ -87,21 +127,6 @@ def _own_folder() -> Path:
     return state_folder() / "autosave"
 
 
-def _own_copies() -> list[Path]:
-    try:
-        return sorted(_own_folder().glob(f"*{SUFFIX}"))
-    except OSError:
-        return []
-
-
-def _runs(process: int | None) -> bool:
-    """Tell whether another program works on a copy; where the system cannot say, none does."""
-    if process is None or process == os.getpid() or sys.platform == "win32":  # os.kill would end it on Windows
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # it runs, but not for us
-        return True
-    return True
+def _own_copies(pattern: str = "*") -> Iterator[Path]:
+    with contextlib.suppress(OSError):
+        yield from sorted(_own_folder().glob(f"{pattern}{SUFFIX}"))

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -94,7 +95,7 @@ def output_paths(stem: str, folder: Path, formats: Sequence[str]) -> list[Path]:
 def check_absent(paths: Iterable[Path]) -> None:
     """Raise UserError naming the first of the files that exists."""
     for path in paths:
-        if path.exists() or path.is_symlink():
+        if os.path.lexists(path):
             raise OutputError(f"{path} exists already; choose another folder or allow overwriting.")
 
 

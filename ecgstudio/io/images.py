@@ -78,16 +78,16 @@ def expand_inputs(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: dict[str, Path] = {}
     for given in inputs:
         path = Path(given)
-        if path.is_dir():
+        if os.path.isdir(path):  # os.path's own say no where Path's raise: a name too long, a folder closed to us
             files = _walk(path)
-        elif not path.exists() and glob.has_magic(str(given)):
+        elif not os.path.exists(path) and glob.has_magic(str(given)):
             matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]
-            files = [file for match in matches for file in (_walk(match) if match.is_dir() else [match])]
+            files = [file for match in matches for file in (_walk(match) if os.path.isdir(match) else [match])]
             files = [file for file in files if _is_page_file(file)]
         else:
             files = [path]
         for file in files or [path]:
-            found.setdefault(os.path.realpath(file), file)
+            found.setdefault(_real(file), file)
     return list(found.values())
 
 
@@ -108,9 +108,17 @@ def _walk(folder: Path) -> list[Path]:
     return files
 
 
+def _real(path: Path) -> str:
+    """Return what tells a file from others, whatever links lead to it; of an impossible name the name itself."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return str(path)
+
+
 def _is_page_file(path: Path) -> bool:
     """Tell by name whether a file holds pages; DICOM files often have no suffix or a number as one."""
-    if path.name.startswith(".") or path.name.endswith(OVERLAY_SUFFIX) or not path.is_file():
+    if path.name.startswith(".") or path.name.endswith(OVERLAY_SUFFIX) or not os.path.isfile(path):
         return False
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:

@@ -6,6 +6,7 @@ written whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -22,13 +23,14 @@ from ecgstudio.errors import InputError, OutputError
 from ecgstudio.io.atomic import write_bytes
 from ecgstudio.io.audit import AuditRecord
 from ecgstudio.io.codec import decode, encode
+from ecgstudio.io.process import Process, process_from_json, process_to_json
 from ecgstudio.stages.settings import PipelineSettings
 
 FORMAT: Final = "ecgstudio-project"
 VERSION: Final = 1
 SUFFIX: Final = ".ecgproj"
 MAX_PROJECT_BYTES: Final = 1 << 30
-_HEAD_BYTES: Final = 2000
+_HEAD_BYTES: Final = 16_000
 
 Document = dict[str, Any]
 
@@ -99,16 +101,25 @@ class ProjectState:
 
 
 @dataclass(frozen=True, slots=True)
+class AutosaveHead:
+    """The first lines of a copy of a project: of which file (None: it was never saved), and who wrote it."""
+
+    id: str
+    revision: int
+    project: Path | None
+    process: Process | None
+
+
+@dataclass(frozen=True, slots=True)
 class Autosave:
-    """A copy of a project: of which file (None: it was never saved), and the number of the process that wrote it."""
+    """A copy of a project, and of which file it is one (None: the project was never saved)."""
 
     state: ProjectState
     project: Path | None
-    process: int | None
 
 
 def write_project(
-    path: Path, state: ProjectState, *, autosave_of: Path | None = None, process: int | None = None
+    path: Path, state: ProjectState, *, autosave_of: Path | None = None, process: Process | None = None
 ) -> None:
     """Write a project file whole or not at all; an autosave says of which project it is, and who wrote it.
 
@@ -120,13 +131,12 @@ def write_project(
         "written_by": f"ECG Studio {__version__}",
         "id": state.id,
         "revision": state.revision,
-        "weights": state.weights,
-        "settings": encode(state.settings),
     }
     if autosave_of is not None:
         head["autosave_of"] = os.path.abspath(autosave_of)
     if process is not None:
-        head["process"] = process
+        head["process"] = process_to_json(process)
+    head |= {"weights": state.weights, "settings": encode(state.settings)}
     folder = Path(os.path.abspath(autosave_of if autosave_of is not None else path)).parent
     lines = [f"{json.dumps(key)}: {_json(value)}" for key, value in head.items()]
     lines.append(_array("pages", [_page_line(page, folder) for page in state.pages]))
@@ -148,12 +158,28 @@ def read_project(path: Path) -> ProjectState:
 def read_autosave(path: Path) -> Autosave:
     """Read a copy that an autosave wrote. Raises ProjectError as read_project does."""
     state, document = _read(path)
-    project, process = document.get("autosave_of"), document.get("process")
-    return Autosave(
-        state=state,
-        project=Path(project) if isinstance(project, str) else None,
-        process=process if isinstance(process, int) else None,
-    )
+    project = document.get("autosave_of")
+    return Autosave(state=state, project=Path(project) if isinstance(project, str) else None)
+
+
+def autosave_head(path: Path) -> AutosaveHead | None:
+    """Say what a copy is one of, by a look at its first lines; None if it is none."""
+    head: Document = {}
+    try:
+        with path.open("rb") as stream:
+            for line in stream.read(_HEAD_BYTES).split(b"\n")[1:-1]:
+                if line.startswith(b'"pages"'):
+                    break
+                head |= json.loads("{" + line.decode("utf-8", "surrogatepass").removesuffix(",") + "}")
+        project = head.get("autosave_of")
+        return AutosaveHead(
+            id=_text(head["id"]),
+            revision=_whole(head["revision"]),
+            project=Path(project) if isinstance(project, str) else None,
+            process=process_from_json(head.get("process")),
+        )
+    except (OSError, RecursionError, *BROKEN):
+        return None
 
 
 def _read(path: Path) -> tuple[ProjectState, Document]:
@@ -244,7 +270,7 @@ def _state(document: Document, folder: Path) -> ProjectState:
         raise ValueError("a page is listed twice")
     return ProjectState(
         id=_text(document["id"]),
-        revision=int(document["revision"]),
+        revision=_whole(document["revision"]),
         pages=pages,
         settings=_of(PipelineSettings, decode(document["settings"])),
         audit=tuple(_audit(line) for line in document["audit"]),
@@ -258,8 +284,8 @@ def _page(line: Document, folder: Path) -> PageState:
         id=_page_id(line["page"]),
         source=_found(line, folder),
         name=_text(line["name"]),
-        size_px=None if size is None else (int(size[0]), int(size[1])),
-        file_bytes=None if line.get("file_bytes") is None else int(line["file_bytes"]),
+        size_px=None if size is None else (_whole(size[0]), _whole(size[1])),
+        file_bytes=None if line.get("file_bytes") is None else _whole(line["file_bytes"]),
     )
     edited_over = {
         _text(stage): EditedOver(_text(over["edit"]), _text(over["answer"]))
@@ -269,12 +295,16 @@ def _page(line: Document, folder: Path) -> PageState:
 
 
 def _found(line: Document, folder: Path) -> Path:
-    """Say where the page's file lies: where it lay beside the project, else where it was last seen."""
-    last = Path(_text(line["source"]))
+    """Say where the page's file lies: where it lay beside the project, else where it was last seen.
+
+    Another file of that name mostly has another size: then the one that was last seen counts, if it is still there.
+    """
+    last, size = Path(_text(line["source"])), line.get("file_bytes")
     if isinstance(relative := line.get("relative"), str):
         beside = Path(os.path.abspath(folder / relative))
-        if beside.is_file():
-            return beside
+        with contextlib.suppress(OSError, ValueError):  # a name too long, a folder closed to us: it is not there
+            if beside.is_file() and (size in (None, beside.stat().st_size) or not os.path.isfile(last)):
+                return beside
     return last
 
 
@@ -291,11 +321,17 @@ def _audit(line: Document) -> AuditRecord:
 
 
 def _page_id(value: Document) -> PageId:
-    return PageId(_text(value["sha256"]), int(value["index"]))
+    return PageId(_text(value["sha256"]), _whole(value["index"]))
 
 
 def _text(value: object) -> str:
     return _of(str, value)
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise TypeError(f"{value!r:.40} where a whole number is needed")
+    return value
 
 
 def _of(kind: type[T], value: object) -> T:

@@ -40,7 +40,7 @@ def read_scan(entry: PageEntry, *, at: Path | None = None) -> Page:
         InputError: the file cannot be read.
     """
     path = at or entry.source
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise MissingScanError(f"The scan of {entry.name} is missing: it was last seen as {path}.")
     try:
         page = read_page(path, entry.id.index)
@@ -67,7 +67,7 @@ def find_scans(
         wanted.setdefault(entry.id.sha256, []).append(entry)
     names = {entry.source.name.casefold() for same in wanted.values() for entry in same}
     sizes = {entry.file_bytes for same in wanted.values() for entry in same}
-    files = [file for file in expand_inputs(f for f in folders if Path(f).is_dir()) if file.is_file()]
+    files = [file for file in expand_inputs(f for f in folders if os.path.exists(f)) if os.path.isfile(file)]
     files.sort(key=lambda file: file.name.casefold() not in names)
     found: dict[PageId, Path] = {}
     for done, file in enumerate(files):

@@ -26,6 +26,7 @@ from ecgstudio.core.ecg import EcgRecord
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import PageId
+from ecgstudio.errors import UserError
 from ecgstudio.io.scans import page_entries
 from ecgstudio.session import Session
 from ecgstudio.stages import stage1_grid
@@ -358,6 +359,30 @@ def test_a_project_that_cannot_be_opened_is_one_sentence(
     assert words in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["export", "replay"])
+def test_networks_that_cannot_be_loaded_are_one_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def missing(*_: object) -> None:
+        raise UserError("The network weights are missing.")
+
+    scans = [draw(tmp_path / f"{name}.png", shade=255 - n) for n, name in enumerate("abc")]
+    file = project(tmp_path / "p.ecgproj", *((scan, NO_CORRECTIONS) for scan in scans))
+    monkeypatch.setattr(api, "load_runtime", missing)
+    code, out, err = run(command, file, "-o", tmp_path / "out")
+    assert (code, out, err) == (1, "", "ecgstudio: The network weights are missing.\n")
+
+
+def test_scans_and_folders_under_impossible_names_are_missing(run: Run, tmp_path: Path) -> None:
+    file = project(tmp_path / "p" / "p.ecgproj", (draw(tmp_path / "a.png"), NO_CORRECTIONS))
+    document = json.loads(file.read_text())
+    document["pages"][0] |= {"source": "/" + "x" * 300, "relative": "y" * 5000}
+    file.write_text(json.dumps(document))
+    code, out, _ = run("export", file, "-o", tmp_path / "out", "--scans", "z" * 300)
+    assert code == 1
+    assert "scan of a is missing" in out
 
 
 def test_an_output_folder_that_is_a_file_is_one_sentence(run: Run, tmp_path: Path) -> None:

@@ -319,6 +319,22 @@ def test_a_correction_over_another_answer_needs_review_after_reopening_too(
     assert last.stage_states(A)[Stage.GRID] is State.CORRECTED
 
 
+def test_which_answer_was_corrected_is_saved_at_once(
+    session: Session, analyse: Analyse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyse(session)
+    session.set_corrections(A, Corrections(grid=MOVE_A_NODE), text="move")
+    session.save(tmp_path / "p.ecgproj")  # before the later stages have been computed again
+
+    def better(*arguments: object, **others: object) -> GridFit:
+        return replace(fake_stages.fit_grid(*arguments, **others), confidence=0.99)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stage1_grid, "fit_grid", better)
+    back = Session.load(tmp_path / "p.ecgproj")
+    analyse(back)
+    assert back.stage_states(A)[Stage.GRID] is State.NEEDS_REVIEW
+
+
 def test_a_new_correction_over_the_new_answer_needs_no_review(
     session: Session, analyse: Analyse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,6 +397,21 @@ def test_a_damaged_project_names_its_last_good_copy_which_can_be_opened(session:
     assert (back.entries, back.path, back.dirty) == (session.entries, path, True)
     back.save()
     assert Session.load(path).entries == session.entries
+
+
+def test_what_another_program_saved_after_a_recovery_is_not_overwritten(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "p.ecgproj"
+    session.save(path)
+    session.set_corrections(A, Corrections(comment="kept"), text="comment")
+    copy = session.autosave()
+    assert copy is not None
+    back = Session.recover(copy, user="Ada")
+    other = Session.load(path, user="Bob")
+    other.set_corrections(A, Corrections(comment="Bob's"), text="comment")
+    other.save()
+    with pytest.raises(ProjectChangedError, match="saved by another program"):
+        back.save()
+    assert Session.load(path).corrections(A).comment == "Bob's"
 
 
 def test_a_damaged_project_without_a_copy_says_so_plainly(session: Session, tmp_path: Path) -> None:

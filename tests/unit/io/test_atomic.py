@@ -107,6 +107,11 @@ def test_a_name_too_long(tmp_path: Path) -> None:
     assert contents(tmp_path) == {}
 
 
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="not valid"):
+        write_bytes(tmp_path / "a\0b", b"new")
+
+
 def write_group(folder: Path, names: str, *, then: type[BaseException] | None = None) -> None:
     with file_group() as group:
         for name in names:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecgstudio.errors import InputError
 from ecgstudio.io.export import StemRegister, safe_name
-from ecgstudio.io.images import expand_inputs, page_stem
+from ecgstudio.io.images import count_pages, expand_inputs, page_stem
 
 
 @pytest.fixture
@@ -32,6 +33,13 @@ def test_a_folder_gives_its_pages_and_those_of_its_folders(archive: Path) -> Non
 
 def test_a_named_file_is_kept_whatever_it_is(archive: Path) -> None:
     assert names(expand_inputs([archive / "notes.txt", archive / "gone.png"]), archive) == ["notes.txt", "gone.png"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_an_impossible_name_is_kept_for_the_reader_to_refuse(name: str) -> None:
+    [kept] = expand_inputs([name])
+    with pytest.raises(InputError):
+        count_pages(kept)
 
 
 def test_a_glob_gives_the_pages_it_matches(archive: Path) -> None:

@@ -3,9 +3,11 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from ecgstudio.errors import OutputError
 from ecgstudio.io import project
 from ecgstudio.io.autosave import (
     discard_autosaves,
+    is_open_elsewhere,
     last_good_copy,
     newer_autosave,
     unsaved_projects,
@@ -98,6 +101,16 @@ def test_a_project_that_moves_alone_still_knows_where_its_pages_were(tmp_path: P
     (tmp_path / "a.ecgproj").rename(tmp_path / "deep" / "a.ecgproj")
     sources = [page.entry.source for page in read_project(tmp_path / "deep" / "a.ecgproj").pages]
     assert sources == [scan, tmp_path / "gone.png"]
+
+
+def test_another_scan_of_the_same_name_beside_a_copied_project_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    for year, content in (("2023", b"x" * 1234), ("2024", b"another")):
+        (tmp_path / year).mkdir()
+        (tmp_path / year / "1.png").write_bytes(content)
+    write_project(tmp_path / "2023" / "a.ecgproj", state(page(1, tmp_path / "2023" / "1.png")))
+    shutil.copy(tmp_path / "2023" / "a.ecgproj", tmp_path / "2024" / "a.ecgproj")
+    [copied] = read_project(tmp_path / "2024" / "a.ecgproj").pages
+    assert copied.entry.source == tmp_path / "2023" / "1.png"
 
 
 def test_an_older_version_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +295,55 @@ def test_a_damaged_copy_is_not_offered(tmp_path: Path) -> None:
     write_autosave(state(revision=9), path).write_bytes(b"{")
     assert newer_autosave(path) is None
     assert last_good_copy(path) is None
+
+
+EDITING = """
+import sys
+from pathlib import Path
+from ecgstudio.core.corrections import Corrections
+from ecgstudio.session import Session
+session = Session.load(Path(sys.argv[1]))
+session.set_corrections(session.entries[0].id, Corrections(comment="the other's"), text="comment")
+print(session.autosave(), flush=True)
+input()
+"""
+
+
+@contextlib.contextmanager
+def edited_by_another(path: Path) -> Iterator[Path]:
+    """Let another program open the project and change it; give the place of its safety copy."""
+    command = [sys.executable, "-c", EDITING, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield Path(process.stdout.readline().strip())
+        process.kill()
+
+
+def test_a_project_that_is_open_twice_has_a_safety_copy_of_each(tmp_path: Path) -> None:
+    path = tmp_path / "a.ecgproj"
+    write_project(path, state(page(1, tmp_path / "a.png")))
+    with edited_by_another(path) as others:
+        assert is_open_elsewhere(path)
+        assert newer_autosave(path) is None  # nobody crashed
+        mine = write_autosave(state(page(1, tmp_path / "a.png"), revision=7), path)
+        assert mine != others
+        discard_autosaves(path, project_id="id")
+        assert not mine.exists()
+        assert read_autosave(others).state.pages[0].corrections.comment == "the other's"
+    assert not is_open_elsewhere(path)
+    assert newer_autosave(path) == others
+
+
+def test_a_project_never_saved_that_another_program_works_on_is_not_offered(tmp_path: Path) -> None:
+    path = tmp_path / "a.ecgproj"
+    write_project(path, state(page(1, tmp_path / "a.png")))
+    with edited_by_another(path) as others:
+        content = json.loads(others.read_text())
+        del content["autosave_of"]
+        lines = ",\n".join(f'"{name}": {json.dumps(value)}' for name, value in content.items())
+        write_autosave(state(), None).write_text("{\n" + lines + "\n}\n")
+        assert unsaved_projects() == ()
+    assert len(unsaved_projects()) == 1
 
 
 KILLED = """
