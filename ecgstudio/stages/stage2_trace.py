@@ -44,7 +44,7 @@ OUTPUT_HZ = 500.0
 END_DOUBT_MM = 0.2  # how well the ends of leads are known
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
 BOUNDARY_SEARCH_MM = 3.5
-LATE_MM = 2.0  # so much later than the pitch says a first lead was seen to begin: its beginning is faint
+LATE_MM = 2.0, 8.0  # so much later than the pitch says a first lead was seen to begin: its beginning is faint
 MAX_BRIDGE_S = 0.06  # longer unreadable stretches stay missing
 LEAST_PRESENCE = 0.2
 
@@ -239,7 +239,7 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
         common = float(np.median([_border(at, [readings[r] for r in rows]) - at for at in expected]))
         borders |= {(columns, k): float(at + common) for k, at in enumerate(expected, 1)}
         late_mm = starts[rows] - (borders[columns, 1] - pitch_mm)
-        starts[rows] -= np.where((late_mm > LATE_MM) & (late_mm < BOUNDARY_SEARCH_MM), late_mm, 0.0)
+        starts[rows] -= np.where((late_mm > LATE_MM[0]) & (late_mm < LATE_MM[1]), late_mm, 0.0)
     out = []
     for s in slots:
         first = starts[s.row] if s.column == 0 else borders[s.columns, s.column]
