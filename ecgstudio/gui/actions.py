@@ -85,6 +85,8 @@ ACTIONS: Final = (
     Row("original", "View", "Original only (hold)", "O", "page", hold=True),
     Row("next-lead", "View", "Next lead", "Tab", "traces", scope="views", separator=True),
     Row("worst-place", "View", "Worst place", "N", "traces", icon="worst"),
+    Row("legend", "View", "What the drawing means", icon="help", separator=True),
+    Row("screen-size", "View", "Size of this screen…"),
     Row("full-screen", "View", "Full screen", "F11", checkable=True, separator=True),
     Row("reset-layout", "View", "Reset the arrangement"),
     Row("stage-0", "Stage", "Normalize", "1", "page", checkable=True, group="stage"),

@@ -55,6 +55,17 @@ class Canvas:
         cv2.addWeighted(sheet, opacity, self.picture, 1 - opacity, 0, dst=sheet)
         cv2.copyTo(sheet, where, self.picture)
 
+    def white_sheet(self) -> Image:
+        """Return an empty sheet to stain, for `darken`; the one that was handed out before is no longer one."""
+        self._sheet = np.empty_like(self.picture) if self._sheet is None else self._sheet
+        self._sheet[...] = 255
+        return self._sheet
+
+    def darken(self) -> None:
+        """Stain the picture as the sheet is stained, as a marker pen does: what is dark stays dark."""
+        assert self._sheet is not None, "there is no sheet before white_sheet() was called"
+        cv2.multiply(self._sheet, self.picture, dst=self.picture, scale=1 / 255)
+
     def turn_over(self) -> Image:
         """Begin another picture and return the one before; what it holds is left from the one before that."""
         before = self.picture
@@ -67,6 +78,12 @@ class Canvas:
         if prod(shape) > self._pool.size:
             self._pool = np.empty(prod(shape), np.uint8)
         return self._pool[: prod(shape)].reshape(shape)
+
+
+def stain(colour: str, strength: float) -> str:
+    """Return what a colour makes of white paper as "#rrggbb"; the strength is 0..1."""
+    blue, green, red, _ = (round(255 - (255 - part) * strength) for part in bgra(colour))
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _fill(picture: Image, colour: str) -> None:

@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 from ecgstudio.core.page import PageId
 from ecgstudio.gui.actions import ACTIONS, GESTURES, MENUS, keys_of, text_of
 from ecgstudio.gui.exporting import DEFAULT_FORMATS, FORMAT_WORDS, ExportPlan
+from ecgstudio.gui.legend import Legend
 
 SHEET_COLUMNS: Final = 4
 PREVIEWED: Final = 200
@@ -105,8 +106,23 @@ class CommentDialog(QDialog):
         self._edit.setPlainText(value)
 
 
+class LegendDialog(QDialog):
+    """What the drawing over the page and on the signal paper means."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("What the drawing means"))
+        close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, self)
+        close.rejected.connect(self.reject)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(18, 16, 18, 14)
+        column.addWidget(Legend(self))
+        column.addWidget(close)
+        self.setMinimumWidth(460)
+
+
 class ShortcutSheet(QDialog):
-    """Every shortcut, from the one table of actions."""
+    """Every shortcut, from the one table of actions, and what the drawing means."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -129,6 +145,10 @@ class ShortcutSheet(QDialog):
                 columns.addLayout(column)
             column.addWidget(self._table(self.tr(menu), rows))
             spent += len(rows) + 2
+        heading = QLabel(self.tr("What the drawing means"), self)
+        heading.setObjectName("sheet-heading")
+        column.addWidget(heading)
+        column.addWidget(Legend(self))
         column.addStretch(1)
         scroll = QScrollArea(self)
         scroll.setWidget(inner)
@@ -208,7 +228,11 @@ class ExportDialog(QDialog):
     @property
     def folder(self) -> Path:
         """Where to write."""
-        return Path(self._folder.text()).expanduser()
+        folder = Path(self._folder.text().strip())
+        try:
+            return folder.expanduser()
+        except RuntimeError:  # the home of nobody
+            return folder
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -288,6 +312,8 @@ class ExportDialog(QDialog):
             text = self.tr("Blocked until it is answered: ") + "; ".join(reasons[:4])
         elif existing and not self.overwrite:
             text = self.tr("%d files exist already: choose another folder or allow replacing them.") % len(existing)
+        elif not self._folder.text().strip():
+            text = self.tr("Choose a folder.")
         elif not plan.targets:
             text = self.tr("Choose at least one page and one format.")
         else:

@@ -17,7 +17,7 @@ from ecgstudio.core.page import PageId
 from ecgstudio.gui.bridge import Bridge
 from ecgstudio.gui.computing import Computer
 from ecgstudio.gui.desk import ChooseExport, Desk, ExportChoice, PlanMaker, Scopes
-from ecgstudio.gui.dialogs import CommentDialog, ExportDialog, QtAsk, ShortcutSheet
+from ecgstudio.gui.dialogs import CommentDialog, ExportDialog, LegendDialog, QtAsk, ShortcutSheet
 from ecgstudio.gui.frame import LAYERS, Frame
 from ecgstudio.gui.front import Front
 from ecgstudio.gui.jobs import JobRunner
@@ -26,6 +26,7 @@ from ecgstudio.gui.overlays import Layer, Tool
 from ecgstudio.gui.page_list import PageListModel
 from ecgstudio.gui.preferences import Preferences, PreferencesDialog
 from ecgstudio.gui.project_files import Ask, ProjectFiles
+from ecgstudio.gui.screen_size import TrueSize
 from ecgstudio.gui.states import WAITING, Step, page_state
 from ecgstudio.gui.theme import theme_for
 from ecgstudio.gui.views import Views
@@ -69,6 +70,7 @@ class MainWindow(Frame):
             self.bridge, runner=self.runner, page_view=self.page_view, signal_view=self.signal_view, parent=self
         )
         self.front = Front(self, bridge=self.bridge, desk=self.desk, views=self.views, runner=self.runner)
+        self.true_size = TrueSize(self, preferences=self.preferences, signal_view=self.signal_view)
         self._echoes = WarningEcho(self.warned.emit)
         logging.getLogger("ecgstudio.nets").addHandler(self._echoes)
         self._connect()
@@ -159,6 +161,8 @@ class MainWindow(Frame):
             "fit": self.page_view.fit,
             "next-lead": self.views.next_lead,
             "worst-place": self.views.go_to_worst,
+            "legend": self._show_legend,
+            "screen-size": self.true_size.edit,
             "full-screen": self._show_full_screen,
             "reset-layout": self.reset_arrangement,
             "accept": self._enter,
@@ -176,7 +180,7 @@ class MainWindow(Frame):
             "about": self._about,
         }
         handlers |= {f"stage-{step.value}": _Call(self.desk.set_step, step) for step in Step}
-        handlers |= {f"tool-{tool.value}": _Call(self.page_view.set_tool, tool) for tool in Tool}
+        handlers |= {f"tool-{tool.value}": _Call(self.views.set_tool, tool) for tool in Tool}
         handlers |= {name: _Layer(self.views, layer) for name, layer in LAYERS.items()}
         return handlers
 
@@ -299,7 +303,12 @@ class MainWindow(Frame):
         return dialog if chosen else None
 
     def _edit_preferences(self) -> None:
-        dialog = PreferencesDialog(self.preferences, self)
+        dialog = PreferencesDialog(self.preferences, self, fit_screen=self.true_size.edit)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def _show_legend(self) -> None:
+        dialog = LegendDialog(self)
         dialog.exec()
         dialog.deleteLater()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,7 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QLabel,
     QLineEdit,
+    QPushButton,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -107,6 +110,21 @@ class Preferences(QObject):
         self._settings.setValue("files/recent", [str(path), *others][:MAX_RECENT])
         self.changed.emit("files/recent")
 
+    def screen_px_per_mm(self, screen: str) -> float | None:
+        """Return how many of its dots a millimetre of a screen has, if the user has said so."""
+        try:
+            dots = float(str(self._settings.value(f"screens/{screen}", "")))
+        except ValueError:
+            return None
+        return dots if math.isfinite(dots) and dots > 0 else None
+
+    def set_screen_px_per_mm(self, screen: str, dots: float | None) -> None:
+        """Remember a screen's true size; None: as the screen itself says."""
+        if dots is None:
+            self._settings.remove(f"screens/{screen}")
+        else:
+            self._settings.setValue(f"screens/{screen}", repr(dots))
+
     def remember(self, key: str, value: object) -> None:
         """Keep something of the window itself."""
         self._settings.setValue(f"window/{key}", value)
@@ -122,7 +140,13 @@ _BY_KEY: Final = {row.key: row for row in PREFERENCES}
 class PreferencesDialog(QDialog):
     """Shows the table; nothing is changed before OK."""
 
-    def __init__(self, preferences: Preferences, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        preferences: Preferences,
+        parent: QWidget | None = None,
+        *,
+        fit_screen: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__(parent)
         self._preferences = preferences
         self.setWindowTitle(self.tr("Preferences"))
@@ -138,6 +162,10 @@ class PreferencesDialog(QDialog):
                 hint = QLabel(tr(row.hint), self)
                 hint.setObjectName("fact-label")
                 form.addRow("", hint)
+        if fit_screen is not None:
+            fit = QPushButton(self.tr("Fit a card to the screen…"), self)
+            fit.clicked.connect(fit_screen)
+            form.addRow(self.tr("True size"), fit)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel, self)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)

@@ -70,6 +70,7 @@ class SignalCanvas(QAbstractScrollArea):
         self._cursor: tuple[str, float] | None = None
         self._intervals: Intervals | None = None
         self._show_fiducials = True
+        self._shade = True
         self._ticks: tuple[Tick, ...] = ()
         self._calipers: tuple[Caliper, ...] = ()
         self._tool = CaliperTool.NONE
@@ -118,6 +119,12 @@ class SignalCanvas(QAbstractScrollArea):
         self._tick = None
         self._place_ticks()
         self.viewport().update()
+
+    def show_doubt(self, *, shade: bool) -> None:
+        """Shade what was read with doubt, or leave it plain."""
+        if shade != self._shade:
+            self._shade = shade
+            self._forget_paper()
 
     def select_lead(self, lead: str | None) -> None:
         """Emphasise a lead and bring it into view."""
@@ -185,7 +192,7 @@ class SignalCanvas(QAbstractScrollArea):
             pixmap.setDevicePixelRatio(ratio)
             painter = QPainter(pixmap)
             painter.translate(-visible.topLeft())
-            self._picture.paint(painter, visible, theme=self._theme, selected=self._selected_lead)
+            self._picture.paint(painter, visible, theme=self._theme, selected=self._selected_lead, shade=self._shade)
             painter.end()
             self._paper, self._paper_key = pixmap, key
         return self._paper

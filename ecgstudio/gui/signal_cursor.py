@@ -16,17 +16,17 @@ from ecgstudio.gui.theme import Theme
 FAINT = 110
 
 
-def mv_at(mv: F32, sample: float) -> float:
-    """Return the voltage of the sample nearest to a place; NaN outside."""
+def mv_at(values: F32, sample: float) -> float:
+    """Return the voltage, or the confidence, of the sample nearest to a place; NaN outside."""
     index = round(sample)
-    return float(mv[index]) if 0 <= index < len(mv) else math.nan
+    return float(values[index]) if 0 <= index < len(values) else math.nan
 
 
-def cursor_text(lead: str, t_s: float, mv: float) -> str:
-    """Say what stands at the cursor."""
+def cursor_text(lead: str, t_s: float, mv: float, sure: float) -> str:
+    """Say what stands at the cursor, and how sure the reading is."""
     if math.isfinite(mv):
-        text = QCoreApplication.translate("SignalView", "{lead}  {t:.3f} s  {mv:+.2f} mV")
-        return text.format(lead=lead, t=t_s, mv=mv)
+        text = QCoreApplication.translate("SignalView", "{lead}  {t:.3f} s  {mv:+.2f} mV  {sure:.0%} sure")
+        return text.format(lead=lead, t=t_s, mv=mv, sure=sure)
     return QCoreApplication.translate("SignalView", "{lead}  {t:.3f} s  not readable").format(lead=lead, t=t_s)
 
 
@@ -53,9 +53,10 @@ def paint_cursor(
             inside.top() <= (top + bottom) / 2 <= inside.bottom() and inside.left() <= x <= inside.right()
         ):
             continue
-        mv = mv_at(strip.trace.mv, (t_s - strip.trace.t0_s) * strip.trace.fs)
+        sample = (t_s - strip.trace.t0_s) * strip.trace.fs
+        mv, sure = mv_at(strip.trace.mv, sample), mv_at(strip.trace.confidence, sample)
         if math.isfinite(mv):
             painter.setBrush(hue)
             painter.drawEllipse(QPointF(x, frame.y_px(row.zero_mm) - mv * frame.px_per_mv), 3.0, 3.0)
         ink, ground = QColor(theme.tag_text), QColor(theme.tag)
-        paint_tag(painter, QPointF(x, bottom), cursor_text(lead, t_s, mv), ink=ink, ground=ground, inside=inside)
+        paint_tag(painter, QPointF(x, bottom), cursor_text(lead, t_s, mv, sure), ink=ink, ground=ground, inside=inside)

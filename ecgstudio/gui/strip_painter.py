@@ -12,12 +12,13 @@ from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QPainter, QPainterPath, QPen, QPolygonF
 
 from ecgstudio.core.arrays import F64, Floats
+from ecgstudio.gui.doubt import LEVELS, alpha_of, doubtful_runs
 from ecgstudio.gui.ecg_paper import PaperFrame, paint_paper, paint_pulse
 from ecgstudio.gui.strip_layout import CheckLine, Strip, StripLayout
 from ecgstudio.gui.theme import Theme
 
 TRACE_PX, SELECTED_PX = 1.5, 0.7
-UNSURE_BELOW: Final = 0.5  # as on the page's overlay
+DARK_SHADE: Final = 0.6  # yellow shines on dark paper
 UNSURE_MM: Final = 2.6
 HAIRLINE_STEP_PX: Final = 0.7  # closer than a pixel, so that no gap is seen between two
 LEAST_GAP_S: Final = 0.01
@@ -32,7 +33,7 @@ class StripPicture:
 
     strip: Strip
     line: QPainterPath
-    unsure: QPainterPath
+    doubt: tuple[tuple[float, QPainterPath], ...]
     gaps_px: tuple[tuple[float, float], ...]
 
 
@@ -49,8 +50,10 @@ class PaperPicture:
         self.strips = tuple(_picture(strip, layout, frame) for strip in layout.strips)
         self.checks = tuple((line, _check_path(line, layout, frame)) for line in layout.checks)
 
-    def paint(self, painter: QPainter, visible: QRectF, *, theme: Theme, selected: str | None) -> None:
-        """Paint the part of the paper that is visible."""
+    def paint(
+        self, painter: QPainter, visible: QRectF, *, theme: Theme, selected: str | None, shade: bool = True
+    ) -> None:
+        """Paint the part of the paper that is visible; `shade` what was read with doubt."""
         paint_paper(painter, visible, px_per_mm=self.frame.px_per_mm, colours=theme.paper)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for number, row in enumerate(self.layout.rows):
@@ -61,7 +64,7 @@ class PaperPicture:
                 self._paint_row_start(painter, number, theme)
             for picture in self.strips:
                 if picture.strip.row == number:
-                    self._paint_strip(painter, picture, theme, bottom_px=bottom, selected=selected)
+                    self._paint_strip(painter, picture, theme, bottom_px=bottom, selected=selected, shade=shade)
             for line, path in self.checks:
                 if line.row == number:
                     self._paint_check(painter, line, path, theme)
@@ -82,15 +85,22 @@ class PaperPicture:
         paint_pulse(painter, self.frame, left_px=left, zero_px=zero, ink=QColor(theme.paper.text))
 
     def _paint_strip(
-        self, painter: QPainter, picture: StripPicture, theme: Theme, *, bottom_px: float, selected: str | None
+        self,
+        painter: QPainter,
+        picture: StripPicture,
+        theme: Theme,
+        *,
+        bottom_px: float,
+        selected: str | None,
+        shade: bool,
     ) -> None:
         frame, strip = self.frame, picture.strip
         lead = strip.trace.lead
         row = self.layout.rows[strip.row]
-        if not picture.unsure.isEmpty():
+        for level, band in picture.doubt if shade else ():
             pale = QColor(theme.uncertain)
-            pale.setAlpha(110 if not theme.dark else 80)
-            painter.fillPath(picture.unsure, pale)
+            pale.setAlphaF(alpha_of(level) * (DARK_SHADE if theme.dark else 1.0))
+            painter.fillPath(band, pale)
         for start, end in picture.gaps_px:
             _paint_gap(painter, start, end, frame=frame, bottom_px=bottom_px, theme=theme)
         hue = QColor(theme.signal_lead(lead))
@@ -133,13 +143,15 @@ def _picture(strip: Strip, layout: StripLayout, frame: PaperFrame) -> StripPictu
     known = np.isfinite(trace.mv)
     x_px = frame.x_px(strip.at_s) + np.arange(len(trace.mv)) * frame.px_per_s / trace.fs
     y_px = zero_px - trace.mv.astype(np.float64) * frame.px_per_mv
-    unsure = known & (trace.confidence < UNSURE_BELOW)
+    doubtful = doubtful_runs(trace.confidence, known, fs=trace.fs)
     gaps = [(start, end) for start, end in _runs(~known) if (end - start) / trace.fs >= LEAST_GAP_S]
-    step = frame.px_per_s / trace.fs
+    step, half_px = frame.px_per_s / trace.fs, UNSURE_MM / 2 * frame.px_per_mm
+    by_level = {level: [(start, end) for of, start, end in doubtful if of == level] for level in LEVELS}
+    by_level = {level: runs for level, runs in by_level.items() if runs}
     return StripPicture(
         strip,
         line_path(x_px, y_px),
-        _band(x_px, y_px, _runs(unsure), half_px=UNSURE_MM / 2 * frame.px_per_mm),
+        tuple((level, _band(x_px, y_px, runs, half_px=half_px)) for level, runs in by_level.items()),
         tuple((float(x_px[start] - step), float(x_px[end - 1] + step)) for start, end in gaps),
     )
 

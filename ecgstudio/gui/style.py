@@ -48,6 +48,8 @@ QToolButton:hover {{ background: {hover}; }}
 QToolButton:pressed, QToolButton:checked {{ background: {pressed}; border-color: {accent}; }}
 QToolButton:focus, QPushButton:focus {{ border-color: {accent}; }}
 QToolButton:disabled {{ color: {muted}; }}
+#paper-choice {{ padding: 4px 18px 4px 6px; border-color: {border}; background: {panel}; }}
+#paper-choice::menu-indicator {{ subcontrol-position: right center; right: 5px; }}
 #inspector QToolButton {{ border-color: {border}; padding: 4px 8px; background: {panel}; }}
 #inspector QToolButton:hover {{ background: {hover}; }}
 QPushButton {{ background: {panel}; border: 1px solid {border}; border-radius: 5px; padding: 5px 14px; }}

@@ -13,14 +13,15 @@ from PySide6.QtGui import QPainter
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.gui.camera import Camera
-from ecgstudio.gui.canvas import Canvas
+from ecgstudio.gui.canvas import Canvas, stain
+from ecgstudio.gui.doubt import LEVELS, alpha_of, doubtful_runs
 from ecgstudio.gui.overlays import draw_lines, on_screen, paint_tag, runs
 from ecgstudio.gui.theme import Theme
 
 OPACITY: Final = 0.6
 WIDTH_PX, CHOSEN_WIDTH_PX = 2, 3
-UNCERTAIN_BELOW: Final = 0.5
 UNCERTAIN_PX: Final = 11
+COARSE_PX: Final = 4.0  # so broad a band has no details that are narrower
 HATCH_STEP_PX, HATCH_DEPTH_PX = 7.0, 9.0
 SAMPLES_PER_PX: Final = 1.0
 TAG_DROP_PX: Final = 30.0
@@ -31,12 +32,11 @@ def draw_traces(
     uncertain: bool = True,
 ) -> None:  # fmt: skip
     """Blend the traces in; the chosen ones are wider and opaque."""
-    layer = canvas.sheet()
     seen = [(index, trace) for index, trace in enumerate(ecg.traces) if _in_sight(trace, camera)]
     px_per_px = camera.zoom * ratio  # device pixels per page pixel
-    bands = [line for _, trace in seen for line in uncertain_lines(trace, _step(trace, px_per_px))] if uncertain else []
-    draw_lines(layer, on_screen(bands, camera, ratio=ratio), colour=theme.uncertain,
-               width=round(UNCERTAIN_PX * ratio), smooth=False)  # fmt: skip
+    if uncertain:
+        _shade_doubt(canvas, [trace for _, trace in seen], camera, ratio=ratio, theme=theme)
+    layer = canvas.sheet()
     for colour, lines in _by_hue([trace for index, trace in seen if index not in chosen], px_per_px, theme):
         draw_lines(layer, on_screen(lines, camera, ratio=ratio), colour=colour, width=round(WIDTH_PX * ratio))
     canvas.lay_sheet(opacity=OPACITY)
@@ -49,6 +49,20 @@ def draw_traces(
         )
 
 
+def _shade_doubt(canvas: Canvas, traces: Sequence[LeadTrace], camera: Camera, *, ratio: float, theme: Theme) -> None:
+    """Stain the paper round what was read with doubt, the stronger the less sure."""
+    steps = [(trace, _step(trace, camera.zoom * ratio / COARSE_PX)) for trace in traces]
+    bands = {level: [line for trace, step in steps for line in doubtful_lines(trace, level, step)] for level in LEVELS}
+    if not any(bands.values()):
+        return
+    sheet = canvas.white_sheet()
+    for level, lines in bands.items():
+        places = on_screen(lines, camera, ratio=ratio)
+        colour = stain(theme.uncertain, alpha_of(level))
+        draw_lines(sheet, places, colour=colour, width=round(UNCERTAIN_PX * ratio), smooth=False)
+    canvas.darken()
+
+
 def _by_hue(traces: Sequence[LeadTrace], px_per_px: float, theme: Theme) -> list[tuple[str, list[F64]]]:
     """Collect what was read of the traces of one colour, in page pixels."""
     hues: dict[str, list[F64]] = {}
@@ -59,15 +73,16 @@ def _by_hue(traces: Sequence[LeadTrace], px_per_px: float, theme: Theme) -> list
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretches:
-    """What of a trace is drawn how: first and behind-last samples of what was read and of what is uncertain.
+    """What of a trace is drawn how: first and behind-last samples of what was read, and of what is doubtful.
 
+    What is doubtful has its level before it.
     `floors` are the samples between which the floor of a gap lies: the last one before it and the first one after it.
     `box` is left, top, right and bottom in page pixels; None if no sample has a place. `head` are some places [N, 2]
     at its beginning.
     """
 
     read: tuple[tuple[int, int], ...]
-    uncertain: tuple[tuple[int, int], ...]
+    doubtful: tuple[tuple[float, int, int], ...]
     floors: tuple[tuple[int, int], ...]
     box: tuple[float, float, float, float] | None
     head: F64
@@ -82,14 +97,14 @@ def stretches_of(trace: LeadTrace) -> Stretches:
     for a, b in runs(~read & placed):
         first, last = max(0, a - 1), min(len(placed) - 1, b)
         floors.append((first if placed[first] else a, last if placed[last] else b - 1))
-    unsure = runs(read & (trace.confidence < UNCERTAIN_BELOW))
+    doubtful = tuple(doubtful_runs(trace.confidence, read, fs=trace.fs))
     box = None
     if placed.any():
         (left, top), (right, bottom) = trace.xy[placed].min(axis=0), trace.xy[placed].max(axis=0)
         box = float(left), float(top), float(right), float(bottom)
     at = np.flatnonzero(placed)
     head = trace.xy[at[: max(1, len(at) // 25) : 5]]
-    return Stretches(tuple(runs(read)), tuple(unsure), tuple(floors), box, head)
+    return Stretches(tuple(runs(read)), doubtful, tuple(floors), box, head)
 
 
 def _step(trace: LeadTrace, px_per_px: float) -> int:
@@ -108,10 +123,11 @@ def read_lines(trace: LeadTrace, step: int) -> tuple[F64, ...]:
     return tuple(thinned(trace.xy[a:b], step) for a, b in stretches_of(trace).read)
 
 
-@lru_cache(maxsize=128)
-def uncertain_lines(trace: LeadTrace, step: int) -> tuple[F64, ...]:
-    """Return the stretches that were read with doubt, with a sample on either side, thinned by a step."""
-    return tuple(thinned(trace.xy[max(0, a - 1) : b + 1], step) for a, b in stretches_of(trace).uncertain)
+@lru_cache(maxsize=256)
+def doubtful_lines(trace: LeadTrace, level: float, step: int) -> tuple[F64, ...]:
+    """Return the stretches that were read with a level of doubt, with a sample on either side, thinned by a step."""
+    runs_ = ((a, b) for of, a, b in stretches_of(trace).doubtful if of == level)
+    return tuple(thinned(trace.xy[max(0, a - 1) : b + 1], step) for a, b in runs_)
 
 
 def thinned(line: F64, step: int) -> F64:

@@ -13,21 +13,24 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from ecgstudio.core.caliper import Caliper
-from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
+from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.gui.bridge import Bridge, is_about
+from ecgstudio.gui.calipers import CaliperTool
 from ecgstudio.gui.computing import Values
 from ecgstudio.gui.facts import value_of
 from ecgstudio.gui.hit_test import hit_trace
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus, Pool
 from ecgstudio.gui.loading import Preview
-from ecgstudio.gui.overlays import Layer
+from ecgstudio.gui.overlays import Layer, Tool
 from ecgstudio.gui.page_view import PageView
+from ecgstudio.gui.signal_cursor import cursor_text, mv_at
 from ecgstudio.gui.signal_view import SignalView
 from ecgstudio.gui.states import Step
+from ecgstudio.gui.trace_frame import trace_of_lead
 from ecgstudio.session import Change
 from ecgstudio.stages.intervals import Intervals, measure_intervals
 from ecgstudio.stages.printback import Residual, print_back
@@ -137,12 +140,18 @@ class Views(QObject):
         """Draw these layers and no other."""
         self._layers = layers
         self._page_view.set_visible_layers(layers)
+        self._signal_view.show_doubt(shade=Layer.UNCERTAIN in layers or Layer.TRACES not in layers)
         self.layersChanged.emit(layers)
 
     def set_layer(self, layer: Layer, *, visible: bool) -> None:
         """Draw a layer or leave it out."""
         if (layer in self._layers) != visible:
             self.set_layers(self._layers | {layer} if visible else self._layers - {layer})
+
+    def set_tool(self, tool: Tool) -> None:
+        """Take a tool; calipers are set on the paper and on the signals alike."""
+        self._page_view.set_tool(tool)
+        self._signal_view.set_caliper_tool(CaliperTool.TIME if tool is Tool.CALIPER else CaliperTool.NONE)
 
     def show_original(self, *, original: bool) -> None:
         """Draw nothing over the page for as long as a key is held."""
@@ -275,7 +284,7 @@ class Views(QObject):
         trace = ecg.traces[hit.index]
         t_s = trace.t0_s + hit.sample / trace.fs
         self._signal_view.show_cursor(trace.lead, t_s)
-        self.cursorSaid.emit(_words(trace.lead, t_s, float(trace.mv[hit.sample])))
+        self.cursorSaid.emit(self._words(trace, t_s))
 
     def _signal_cursor(self, place: tuple[str, float, float] | None) -> None:
         if place is None:
@@ -284,13 +293,16 @@ class Views(QObject):
             return
         lead, t_s, mv = place
         self._page_view.show_cursor(lead, t_s, None)
-        self.cursorSaid.emit(_words(lead, t_s, mv))
+        trace = trace_of_lead(self._drawn.traces, lead, t_s)
+        if trace is not None:
+            self.cursorSaid.emit(self._words(trace, t_s))
+        else:
+            self.cursorSaid.emit(cursor_text(lead, t_s, mv, np.nan))
 
     def _set_calipers(self, calipers: tuple[Caliper, ...]) -> None:
         self._page_view.set_calipers(calipers)
         self._signal_view.set_calipers(calipers)
 
-
-def _words(lead: str, t_s: float, mv: float) -> str:
-    voltage = f"{mv:+.2f} mV" if np.isfinite(mv) else "not read"
-    return f"{lead}   {t_s:.3f} s   {voltage}"
+    def _words(self, trace: LeadTrace, t_s: float) -> str:
+        sample = (t_s - trace.t0_s) * trace.fs
+        return cursor_text(trace.lead, t_s, mv_at(trace.mv, sample), mv_at(trace.confidence, sample))

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QImage, QMouseEvent
+from PySide6.QtWidgets import QMenu, QToolButton
 from pytestqt.qtbot import QtBot
 
 from ecgstudio.core.caliper import Caliper
 from ecgstudio.core.ecg import EcgRecord
+from ecgstudio.core.fiducials import Fiducial
 from ecgstudio.core.grid import PaperScale
 from ecgstudio.gui.calipers import CaliperTool, caliper_text, strip_x_px
 from ecgstudio.gui.ecg_paper import screen_px_per_mm
+from ecgstudio.gui.signal_bar import EXTENSION
 from ecgstudio.gui.signal_view import SignalView
 from ecgstudio.gui.strip_layout import Arrangement
 from ecgstudio.gui.theme import theme_for
-from ecgstudio.stages.intervals import Fiducial, Intervals, measure_intervals
+from ecgstudio.stages.intervals import Intervals, measure_intervals
 from training.signals import synthesize_record
 
 FRAME_S = 1 / 30
@@ -83,14 +86,16 @@ def test_a_second_is_25_true_millimetres_and_a_millivolt_10(view: SignalView) ->
     assert view.frame.px_per_mv == pytest.approx(10 * screen_px_per_mm(view))
 
 
-def test_speed_gain_zoom_and_screen_correction_change_the_scale(view: SignalView) -> None:
+def test_speed_gain_zoom_and_the_screens_size_change_the_scale(view: SignalView) -> None:
     mm = screen_px_per_mm(view)
     view.set_paper(mm_per_s=50.0, mm_per_mV=5.0)
     assert (view.frame.px_per_s, view.frame.px_per_mv) == pytest.approx((50 * mm, 5 * mm))
     view.set_zoom(2.0)
     assert view.frame.px_per_mm == pytest.approx(2 * mm)
-    view.set_screen_correction(1.1)
+    view.set_screen_px_per_mm(1.1 * mm)
     assert view.frame.px_per_mm == pytest.approx(2.2 * mm)
+    view.set_screen_px_per_mm(None)
+    assert view.frame.px_per_mm == pytest.approx(2 * mm)
 
 
 def test_fit_makes_the_paper_as_wide_as_the_view(view: SignalView) -> None:
@@ -245,3 +250,30 @@ def _seconds(view: SignalView, change: Callable[[float], None], value: float) ->
     change(value)
     view.canvas.viewport().repaint()
     return time.process_time() - start
+
+
+def test_every_choice_has_its_place_at_the_width_of_a_laptop(qtbot: QtBot, record: EcgRecord) -> None:
+    widget = SignalView()
+    qtbot.addWidget(widget)
+    widget.resize(900, 400)  # what is left beside page list and inspector of a window of 1440
+    widget.set_ecg(None, record, PaperScale(50.0, 10.0, "printed"))
+    widget.show()
+    buttons = [b for b in widget.bar.findChildren(QToolButton) if b.text()]
+    assert len(buttons) >= 8
+    assert [b.text() for b in buttons if not b.isVisible()] == []
+    widget.resize(420, 400)
+    more = widget.bar.findChild(QToolButton, EXTENSION)
+    assert more is not None
+    qtbot.waitUntil(more.isVisible)  # on a narrow one the rest waits behind a button
+
+
+def test_the_menu_of_the_paper_changes_arrangement_speed_and_gain(view: SignalView) -> None:
+    actions = {action.text(): action for menu in view.bar.findChildren(QMenu) for action in menu.actions()}
+    mm = view.frame.px_per_mm
+    actions["50 mm/s"].trigger()
+    actions["20 mm/mV"].trigger()
+    actions["Like the page"].trigger()
+    assert (view.frame.px_per_s, view.frame.px_per_mv) == pytest.approx((50 * mm, 20 * mm))
+    assert view.bar.arrangement is Arrangement.PAGE
+    actions["Dark paper"].trigger()
+    assert QColor(theme_for(True).paper.background).name() in colours(image(view))
