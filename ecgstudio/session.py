@@ -248,7 +248,8 @@ class Session:
         self._pages[page] = replace(state, corrections=corrections, edited_over=over)
         before, after = difference(encode(state.corrections), encode(corrections))
         self._log(text, page=page, before=before, after=after)
-        first = ORDER.index(changed[0]) if changed else len(ORDER)
+        stale = changed if state.corrections.layout == corrections.layout else [*changed, Stage.TRACES]
+        first = min((ORDER.index(stage) for stage in stale), default=len(ORDER))
         return Change(ChangeKind.CORRECTIONS, page, frozenset(ORDER[first:]))
 
     def review(self, page: PageId, verdict: str, *, comment: str = "") -> Corrections:

@@ -7,6 +7,8 @@ from hypothesis.extra import numpy as arrays
 from ecgstudio.core.corrections import (
     Corrections,
     DiagnosisEdit,
+    FiducialEdit,
+    FiducialPlace,
     FindingEdit,
     GridEdit,
     KeypointEdit,
@@ -22,7 +24,8 @@ from ecgstudio.core.corrections import (
     TraceShift,
     TraceSplit,
 )
-from ecgstudio.core.leads import KEYPOINT_NAMES, LEADS
+from ecgstudio.core.fiducials import Fiducial
+from ecgstudio.core.leads import AUTO_LAYOUT, KEYPOINT_NAMES, LAYOUTS, LEADS
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 any_float = st.floats()
@@ -59,7 +62,7 @@ grid_edits = st.builds(
 )
 trace_changes = st.one_of(
     st.builds(TraceErase, xy, xy),
-    st.builds(TraceRedraw, lines),
+    st.builds(TraceRedraw, lines, st.none() | leads),
     st.builds(TraceRelabel, xy, leads),
     st.builds(TraceShift, xy, any_float, any_float),
     st.builds(TraceSplit, xy),
@@ -70,6 +73,9 @@ trace_changes = st.one_of(
 trace_edits = st.builds(TraceEdit, st.lists(trace_changes, max_size=4).map(tuple))
 findings = st.builds(FindingEdit, texts, st.sampled_from(("accept", "reject")), texts)
 reviews = st.builds(Review, st.sampled_from(("accepted", "rejected")), texts.filter(bool), texts.filter(bool), texts)
+fiducial_edits = st.dictionaries(st.sampled_from(Fiducial), finite, max_size=4).map(
+    lambda places: FiducialEdit(tuple(FiducialPlace(fiducial, at_s) for fiducial, at_s in places.items()))
+)
 corrections = st.builds(
     Corrections,
     keypoints=st.none() | keypoint_edits,
@@ -79,4 +85,6 @@ corrections = st.builds(
     review=st.none() | reviews,
     scale_answer=st.booleans(),
     comment=texts,
+    layout=st.none() | st.sampled_from((AUTO_LAYOUT, *LAYOUTS)),
+    fiducials=st.none() | fiducial_edits,
 )

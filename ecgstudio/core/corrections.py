@@ -12,9 +12,10 @@ import numpy as np
 
 from ecgstudio.core.arrays import F64, check_finite, frozen_array
 from ecgstudio.core.diagnosis import Diagnosis, Finding
+from ecgstudio.core.fiducials import FiducialEdit, FiducialPlace
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import KEYPOINT_NAMES
+from ecgstudio.core.leads import AUTO_LAYOUT, KEYPOINT_NAMES, LAYOUTS
 from ecgstudio.core.trace_edit import (
     TRACE_REACH_MM,
     XY,
@@ -38,6 +39,8 @@ __all__ = [
     "XY",
     "Corrections",
     "DiagnosisEdit",
+    "FiducialEdit",
+    "FiducialPlace",
     "FindingEdit",
     "GridEdit",
     "KeypointEdit",
@@ -153,6 +156,7 @@ class Corrections:
     """All corrections of a page; None where the machine's answer stands.
 
     `scale_answer`: the human confirmed the scale in spite of evidence against it. `comment` is for the next reader.
+    `layout`: the template that the human vouches for on this page, or "auto"; None: as is chosen for all pages.
     """
 
     keypoints: KeypointEdit | None = None
@@ -162,6 +166,12 @@ class Corrections:
     review: Review | None = None
     scale_answer: bool = False
     comment: str = ""
+    layout: str | None = None
+    fiducials: FiducialEdit | None = None
+
+    def __post_init__(self) -> None:
+        if self.layout not in (None, AUTO_LAYOUT, *LAYOUTS):
+            raise ValueError(f"{self.layout!r} is the name of no layout")
 
 
 NO_CORRECTIONS = Corrections()

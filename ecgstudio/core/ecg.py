@@ -72,13 +72,15 @@ class DigitizedEcg:
 class EcgRecord:
     """A record on one time base: `mv` [leads, n] in mV, NaN where a lead was not printed or not read.
 
-    `meta` says where the record came from; its keys become comments in a WFDB header.
+    `meta` says where the record came from; its keys become comments in a WFDB header. `printed` says from which sample
+    up to which (not including it) a lead was printed, read or not; what it does not name was printed where it is known.
     """
 
     mv: F32
     fs: float
     leads: tuple[str, ...] = LEADS
     meta: Mapping[str, object] = field(default_factory=dict)
+    printed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         leads = tuple(self.leads)
@@ -92,11 +94,22 @@ class EcgRecord:
         object.__setattr__(self, "mv", mv)
         object.__setattr__(self, "leads", leads)
         object.__setattr__(self, "meta", dict(self.meta))
+        for lead, (first, last) in self.printed.items():
+            if lead not in leads or not 0 <= first <= last <= mv.shape[1]:
+                raise ValueError(f"{lead} cannot be printed from sample {first} to {last}")
+        object.__setattr__(self, "printed", dict(self.printed))
 
     @property
     def t_s(self) -> F64:
         """Time of every sample in seconds."""
         return np.arange(self.mv.shape[1]) / self.fs
+
+    def span(self, lead: str) -> tuple[int, int]:
+        """Return from which sample up to which (not including it) a lead was printed; (0, 0) if it was not."""
+        if lead in self.printed:
+            return self.printed[lead]
+        known = np.flatnonzero(~np.isnan(self.lead_mv(lead)))
+        return (int(known[0]), int(known[-1]) + 1) if known.size else (0, 0)
 
     def lead_mv(self, lead: str) -> F32:
         """Return the samples of one lead."""

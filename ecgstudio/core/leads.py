@@ -104,6 +104,9 @@ def _layout(rows: int, columns: int, rhythm: int, order: Iterable[str], suffix: 
     return Layout(name, tuple(leads[row::rows] for row in range(rows)), _RHYTHMS[rhythm])
 
 
+AUTO_LAYOUT = "auto"
+"""In the place of a template's name: whatever is found on the page."""
+
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for order, suffix in ((STANDARD_ORDER, ""), (CABRERA_ORDER, "-cabrera"))

@@ -1,6 +1,7 @@
 """Corrections of stage 2: what a human can do to a trace, and how the traces change with it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,11 +28,17 @@ class TraceErase:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TraceRedraw:
-    """Let the trace nearest to the first point follow the polyline `xy` [M >= 2, 2] in page pixels."""
+    """Let the trace nearest to the first point follow the polyline `xy` [M >= 2, 2] in page pixels.
+
+    Where traces cross, `lead` says whose line it is: the nearest trace of that lead, if there is one within reach.
+    """
 
     xy: F64
+    lead: str | None = None
 
     def __post_init__(self) -> None:
+        if self.lead is not None and self.lead not in LEAD_INDEX:
+            raise ValueError(f"{self.lead!r} is no lead")
         object.__setattr__(self, "xy", _line(self.xy))
 
 
@@ -121,13 +128,14 @@ def _changed(traces: list[LeadTrace], change: TraceChange, grid: GridFit) -> lis
     if isinstance(change, TraceAdd):
         return [*traces, *_drawn(traces, change, grid)]
     reach_px = TRACE_REACH_MM * grid.px_per_mm
-    index = _nearest_trace(traces, _place(change), reach_px=reach_px)
+    wanted = change.lead if isinstance(change, TraceRedraw) else None
+    index = nearest_trace(traces, _place(change), reach_px=reach_px, lead=wanted)
     if index is None:
         return traces
     if isinstance(change, TraceMerge):
         others = [*traces[:index], *traces[index + 1 :]]
-        other = _nearest_trace(others, change.with_xy, reach_px=reach_px)
-        direct = _nearest_trace(traces, change.with_xy, reach_px=reach_px)
+        other = nearest_trace(others, change.with_xy, reach_px=reach_px)
+        direct = nearest_trace(traces, change.with_xy, reach_px=reach_px)
         if other is None or direct == index:
             return traces
         joined = _joined(traces[index], others[other])
@@ -160,11 +168,14 @@ def _nearest_sample(trace: LeadTrace, xy: XY) -> tuple[int, float]:
     return index, float(away[index])
 
 
-def _nearest_trace(traces: list[LeadTrace], xy: XY, *, reach_px: float) -> int | None:
-    away = [_nearest_sample(trace, xy)[1] if len(trace.mv) else math.inf for trace in traces]
-    if not away or min(away) > reach_px:
-        return None
-    return int(np.argmin(away))
+def nearest_trace(traces: Sequence[LeadTrace], xy: XY, *, reach_px: float, lead: str | None = None) -> int | None:
+    """Return the trace with the sample nearest to a place, of a lead if it has one within reach; None if none has."""
+    away = np.array([_nearest_sample(trace, xy)[1] if len(trace.mv) else math.inf for trace in traces])
+    own = np.array([trace.lead == lead for trace in traces], bool)
+    for these in (own, ~own):
+        if (away[these] <= reach_px).any():
+            return int(np.argmin(np.where(these, away, np.inf)))
+    return None
 
 
 def _change_trace(trace: LeadTrace, change: TraceChange, grid: GridFit) -> tuple[LeadTrace, ...]:

@@ -13,10 +13,11 @@ from typing import Any, Final
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from ecgstudio.core.corrections import Corrections, GridEdit, KeypointEdit, TraceEdit
+from ecgstudio.core.corrections import Corrections, FiducialEdit, GridEdit, KeypointEdit, TraceEdit
+from ecgstudio.core.leads import AUTO_LAYOUT
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.gui.computing import AnalyseRequest, Answer, Computer, Values, current_values
-from ecgstudio.gui.facts import EDIT_OF, value_of
+from ecgstudio.gui.facts import EDITS_OF, is_corrected, value_of
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, Pool
 from ecgstudio.gui.loading import Found, Preview, find_pages
 from ecgstudio.gui.messages import Message, Severity
@@ -193,6 +194,17 @@ class Bridge(QObject):
 
     def set_gain(self, mm_per_mV: float | None) -> None:
         """Choose the gain of the page in front; None: as found."""
+    def edit_fiducials(self, edit: FiducialEdit | None, text: str) -> None:
+        """Take fiducials that were placed by hand; None: as measured."""
+        if edit != self.corrections.fiducials:
+            self.edit(replace(self.corrections, fiducials=edit), text)
+
+    def set_page_layout(self, name: str | None) -> None:
+        """Choose the layout of the page in front; None: as is chosen for all pages."""
+        if name != self.corrections.layout:
+            words = {None: self.tr("as all pages"), AUTO_LAYOUT: self.tr("automatic")}.get(name, name)
+            self.edit(replace(self.corrections, layout=name), self.tr("Layout of this page: %s") % words)
+
         self._set_scale(replace(self._grid_edit(), mm_per_mV=mm_per_mV), self.tr("Set gain"))
 
     def _grid_edit(self) -> GridEdit:
@@ -204,8 +216,8 @@ class Bridge(QObject):
 
     def revert(self, step: Step) -> None:
         """Take a stage of the page in front back to the automatic answer."""
-        if step in EDIT_OF and getattr(self.corrections, EDIT_OF[step]) is not None:
-            automatic: dict[str, Any] = {EDIT_OF[step]: None}
+        if is_corrected(step, self.corrections):
+            automatic: dict[str, Any] = dict.fromkeys(EDITS_OF[step])
             self.edit(replace(self.corrections, **automatic), self.tr("Revert to automatic"))
 
     def review(self, verdict: str) -> bool:
@@ -381,7 +393,7 @@ class Bridge(QObject):
 
 def _answers(corrections: Corrections) -> tuple[object, ...]:
     """Return what a sign-off is about."""
-    return corrections.keypoints, corrections.grid, corrections.traces
+    return corrections.keypoints, corrections.grid, corrections.traces, corrections.layout, corrections.fiducials
 
 
 def _nudge(text: str) -> str:

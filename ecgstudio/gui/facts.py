@@ -17,7 +17,7 @@ from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS
-from ecgstudio.gui.states import STAGE_OF, STEP_NAMES, STEP_OF, Step
+from ecgstudio.gui.states import STEP_NAMES, STEP_OF, Step
 from ecgstudio.stages.contract import Failed, Outcome, State
 from ecgstudio.stages.pipeline import Analysis, Stage
 from ecgstudio.stages.quality import QualityReport
@@ -241,10 +241,15 @@ _FACTS: Final[dict[Step, Callable[[Analysis, Corrections], tuple[Fact, ...]]]] =
     Step.EXPORT: _export,
 }
 
-EDIT_OF: Final = {step: stage.value for step, stage in STAGE_OF.items()}
-"""The field of Corrections that belongs to a step."""
+EDITS_OF: Final[dict[Step, tuple[str, ...]]] = {
+    Step.NORMALIZE: ("keypoints", "layout"),
+    Step.GRID: ("grid",),
+    Step.DIGITIZE: ("traces",),
+    Step.REVIEW: ("fiducials",),
+}
+"""The fields of Corrections that belong to a step and can be taken back to automatic (None)."""
 
 
 def is_corrected(step: Step, corrections: Corrections) -> bool:
     """Tell whether a step carries a correction that can be taken back to automatic."""
-    return step in EDIT_OF and getattr(corrections, EDIT_OF[step]) is not None
+    return any(getattr(corrections, field) is not None for field in EDITS_OF.get(step, ()))

@@ -11,11 +11,12 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF
 from PySide6.QtGui import QColor, QPainter, QPen
 
+from ecgstudio.core.fiducials import Fiducial
 from ecgstudio.gui.calipers import strip_x_px
 from ecgstudio.gui.ecg_paper import PaperFrame
 from ecgstudio.gui.strip_layout import StripLayout
 from ecgstudio.gui.theme import Theme
-from ecgstudio.stages.intervals import Fiducial, Intervals
+from ecgstudio.stages.intervals import Intervals
 
 LETTERS: Final = {Fiducial.P_ON: "P", Fiducial.QRS_ON: "Q", Fiducial.QRS_OFF: "J", Fiducial.T_END: "T"}
 REACH_PX: Final = 5.0

@@ -51,6 +51,7 @@ class Scene:
     traces: DigitizedEcg | None = None
     trace_edit: TraceEdit | None = None
     calipers: tuple[Caliper, ...] = ()
+    lead: str = ""  # the one that the user has chosen
     snap: bool = True
 
     def reach(self, screen_px: float) -> float:

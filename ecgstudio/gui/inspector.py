@@ -54,7 +54,8 @@ class Inspector(QWidget):
     revertWanted = Signal(object)  # Step
     speedChosen = Signal(object)  # mm/s, None: automatic
     gainChosen = Signal(object)  # mm/mV, None: automatic
-    layoutChosen = Signal(str)
+    layoutChosen = Signal(str)  # for all pages
+    pageLayoutChosen = Signal(object)  # name, "auto", None: as all pages
     templateChosen = Signal(object)  # Layout: place the lead names like this
     turned = Signal(float)  # degrees clockwise, beyond what there is
     leadChosen = Signal(str)
@@ -118,6 +119,7 @@ class Inspector(QWidget):
         """Show which layout the user vouches for ("auto": none)."""
         with QSignalBlocker(self._layout_box):
             self._layout_box.setCurrentIndex(max(self._layout_box.findData(name), 0))
+        self._fill_page_layouts()
 
     def set_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
@@ -169,11 +171,16 @@ class Inspector(QWidget):
         self._gain = self._choices(GAINS_MM_PER_MV, "mm/mV", self.tr("Gain"))
         self._gain.activated.connect(self._ask_gain)
         self._layout_box = QComboBox(self)
-        self._layout_box.setAccessibleName(self.tr("Layout template"))
+        self._layout_box.setAccessibleName(self.tr("Layout of all pages"))
         self._layout_box.addItem(self.tr("automatic"), AUTO_LAYOUT)
         for name in LAYOUTS:
             self._layout_box.addItem(name, name)
         self._layout_box.activated.connect(self._ask_layout)
+        self._page_layout = QComboBox(self)
+        self._page_layout.setAccessibleName(self.tr("Layout of this page"))
+        self._page_layout.setToolTip(self.tr("Which leads are printed where; choose it if it was not recognised"))
+        self._page_layout.activated.connect(self._ask_page_layout)
+        self._fill_page_layouts()
         self._template = QComboBox(self)
         self._template.setAccessibleName(self.tr("Place lead names like"))
         self._template.addItem(self.tr("choose a template"))
@@ -189,10 +196,31 @@ class Inspector(QWidget):
         self._leads.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self._leads.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self._leads.itemSelectionChanged.connect(self._ask_lead)
-        self._add_form(Step.NORMALIZE, (self.tr("Turn by"), self._angle), (self.tr("Place names"), self._template))
+        self._add_form(
+            Step.NORMALIZE,
+            (self.tr("Turn by"), self._angle),
+            (self.tr("Layout"), self._page_layout),
+            (self.tr("Place names"), self._template),
+        )
         self._add_form(Step.GRID, (self.tr("Paper speed"), self._speed), (self.tr("Gain"), self._gain))
         self._add_form(Step.DIGITIZE, (self.tr("Layout, all pages"), self._layout_box))
         self.add_to(Step.DIGITIZE, self._leads)
+
+    def _fill_page_layouts(self) -> None:
+        """Offer the templates; "automatic" twice only where something else is chosen for all pages."""
+        everywhere = self._layout_box.currentData()
+        self._page_layout.clear()
+        if everywhere != AUTO_LAYOUT:
+            self._page_layout.addItem(self.tr("as all pages (%s)") % everywhere, None)
+        self._page_layout.addItem(self.tr("automatic"), AUTO_LAYOUT if everywhere != AUTO_LAYOUT else None)
+        for name in LAYOUTS:
+            self._page_layout.addItem(name, name)
+        self._show_page_layout()
+
+    def _show_page_layout(self) -> None:
+        chosen = self._corrections.layout
+        at = 0 if chosen is None else self._page_layout.findData(chosen)
+        self._page_layout.setCurrentIndex(max(at, 0))
 
     def _choices(self, values: tuple[float, ...], unit: str, name: str) -> QComboBox:
         box = QComboBox(self)
@@ -265,6 +293,8 @@ class Inspector(QWidget):
         ):
             box.setCurrentIndex(max(box.findData(chosen), 0) if chosen is not None else 0)
             box.setEnabled(value_of(self._analysis.grid) is not None)
+        self._show_page_layout()
+        self._page_layout.setEnabled(self._analysis.keypoints is not None)
         with QSignalBlocker(self._angle):
             self._angle.setValue(0.0 if keypoints is None else fine_angle_deg(keypoints))
         self._angle.setEnabled(keypoints is not None)
@@ -295,6 +325,10 @@ class Inspector(QWidget):
 
     def _ask_layout(self) -> None:
         self.layoutChosen.emit(self._layout_box.currentData())
+        self._fill_page_layouts()
+
+    def _ask_page_layout(self) -> None:
+        self.pageLayoutChosen.emit(self._page_layout.currentData())
 
     def _ask_template(self) -> None:
         name = self._template.currentData()

@@ -8,8 +8,9 @@ from typing import Final
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from ecgstudio.core.fiducials import Fiducial
 from ecgstudio.gui.theme import Theme, theme_for
-from ecgstudio.stages.intervals import QTC_FORMULAS, Fiducial, Intervals
+from ecgstudio.stages.intervals import QTC_FORMULAS, Intervals
 
 IRREGULAR_FROM: Final = 0.10  # standard deviation of RR over its mean
 DASH: Final = "–"

@@ -131,6 +131,7 @@ class MainWindow(Frame):
         self.inspector.turned.connect(self.page_view.turn_by)
         self.inspector.templateChosen.connect(self.page_view.place_template)
         self.inspector.leadChosen.connect(self.views.select_lead)
+        self.inspector.pageLayoutChosen.connect(self.bridge.set_page_layout)
         self.preferences.changed.connect(self._follow_preference)
         self.welcome.recentChosen.connect(self._open_path)
         for view in (self.page_view, self.signal_view):

@@ -269,6 +269,7 @@ class PageView(QWidget):
             traces=shown.traces,
             trace_edit=self._trace_edit,
             calipers=shown.calipers,
+            lead=shown.lead,
             snap=self.snap,
         )
 

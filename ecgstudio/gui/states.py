@@ -78,6 +78,8 @@ def step_states(session: Session, page: PageId, *, computing: bool) -> Mapping[S
             states[step] = WAITING  # for the one that failed first
         else:
             states[step] = state.value
+    if states[Step.NORMALIZE] == State.AUTOMATIC.value and corrections.layout is not None:
+        states[Step.NORMALIZE] = State.CORRECTED.value  # the layout is chosen there, though read in another step
     states[Step.REVIEW] = _review_state(analysis, corrections, computing=computing)
     states[Step.EXPORT] = _export_state(session, page)
     return states

@@ -11,9 +11,11 @@ from ecgstudio.core.arrays import F64, Floats
 from ecgstudio.core.corrections import TRACE_REACH_MM, TraceChange, TraceDelete, TraceEdit, TraceRelabel, TraceShift
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit
+from ecgstudio.core.trace_edit import nearest_trace
 from ecgstudio.gui.gestures import XY, Scene, as_xy, points
 from ecgstudio.gui.hit_test import nearest_sample
 
+CHOSEN_REACH_MM: Final = 5.0  # rows are 15 mm apart: a line this near to the chosen lead may well be its own
 STEADY_MM: Final = 0.5  # a shift along one axis is not disturbed by less than this along the other
 
 
@@ -29,24 +31,26 @@ def with_change(edit: TraceEdit | None, change: TraceChange) -> TraceEdit:
     return TraceEdit((*changes, change))
 
 
-def drawn_line(ecg: DigitizedEcg | None, line: F64, *, grid: GridFit) -> tuple[int | None, F64]:
-    """Return the trace that a drawn line is of (None: a new one), and the line as a function of time.
+def drawn_trace(scene: Scene, first: XY) -> tuple[int | None, bool]:
+    """Return the trace that a line with this first point is of (None: a new one), and whether the chosen lead decided.
 
-    It is of the trace with a sample nearest to its first point, as the correction will be when it is applied.
+    It is the trace with the sample nearest to the point, as the correction will be when it is applied; but where traces
+    cross, it is that of the lead that the user has chosen, if the point lies beside it.
     """
-    line = as_function_of_time(line, grid=grid)
-    return trace_at(ecg, as_xy(line[0]), grid=grid), line
+    grid, traces = scene.grid, scene.traces.traces if scene.traces is not None else ()
+    assert grid is not None
+    if scene.lead:
+        index = nearest_trace(traces, first, reach_px=CHOSEN_REACH_MM * grid.px_per_mm, lead=scene.lead)
+        if index is not None and traces[index].lead == scene.lead:
+            sample = nearest_sample(traces[index], first)
+            if 0 < sample < len(traces[index].mv) - 1:  # before its beginning stands another lead
+                return index, True
+    return trace_at(scene.traces, first, grid=grid), False
 
 
 def trace_at(ecg: DigitizedEcg | None, xy: XY, *, grid: GridFit) -> int | None:
     """Return the trace with the sample nearest to a place, within the reach of a correction."""
-    away = [
-        float(np.nanmin(np.hypot(*(trace.xy - xy).T))) if np.isfinite(trace.xy).any() else math.inf
-        for trace in (ecg.traces if ecg is not None else ())
-    ]
-    if not away or min(away) > TRACE_REACH_MM * grid.px_per_mm:
-        return None
-    return int(np.argmin(away))
+    return nearest_trace(ecg.traces if ecg is not None else (), xy, reach_px=TRACE_REACH_MM * grid.px_per_mm)
 
 
 def as_function_of_time(line: F64, *, grid: GridFit) -> F64:

@@ -24,10 +24,10 @@ from ecgstudio.gui.gestures import XY, Asker, Done, Gesture, Mark, Pointer, Prev
 from ecgstudio.gui.hit_test import Hit, hit_trace, nearest_sample
 from ecgstudio.gui.snapping import snap_to_ink
 from ecgstudio.gui.trace_corrections import (
-    drawn_line,
+    as_function_of_time,
+    drawn_trace,
     shift_of,
     smooth_through,
-    trace_at,
     with_change,
 )
 from ecgstudio.gui.trace_frame import frame_of
@@ -111,28 +111,28 @@ def _redraw(scene: Scene, line: F64, ask: Asker) -> Done | None:
     grid = scene.grid
     if grid is None or len(line) < 2:
         return None
-    index, line = drawn_line(scene.traces, line, grid=grid)
+    line = as_function_of_time(line, grid=grid)
     if len(line) < 2:
         return None
     if scene.snap and scene.pixels is not None:
         line = snap_to_ink(scene.pixels, line, grid=grid)
-        index = trace_at(scene.traces, as_xy(line[0]), grid=grid)
+    index, chosen = drawn_trace(scene, as_xy(line[0]))
     if index is not None:
-        change: TraceChange = TraceRedraw(line)
-        return Done(with_change(scene.trace_edit, change), "Redraw {0}", _lead(scene, index))
+        lead = _lead(scene, index)
+        change: TraceChange = TraceRedraw(line, lead if chosen else None)
+        return Done(with_change(scene.trace_edit, change), "Redraw {0}", lead)
     there = {trace.lead for trace in scene.traces.traces} if scene.traces is not None else set()
     missing = tuple(lead for lead in LEADS if lead not in there)
     names = missing + tuple(lead for lead in LEADS if lead in there)
-    lead = ask.name("Which lead is this?", names[0], names)
-    if lead is None:
+    name = ask.name("Which lead is this?", names[0], names)
+    if name is None:
         return None
-    return Done(with_change(scene.trace_edit, TraceAdd(lead, line)), "Add a trace of {0}", lead)
+    return Done(with_change(scene.trace_edit, TraceAdd(name, line)), "Add a trace of {0}", name)
 
 
 def _target(scene: Scene, first: XY) -> tuple[Mark, ...]:
     """Name the trace that a drawn line belongs to."""
-    assert scene.grid is not None
-    index = trace_at(scene.traces, first, grid=scene.grid)
+    index, _ = drawn_trace(scene, first)
     return (Mark("tag", points(first), text="new" if index is None else _lead(scene, index)),)
 
 

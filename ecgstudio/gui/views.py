@@ -6,13 +6,14 @@ behind the window.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from ecgstudio.core.caliper import Caliper
+from ecgstudio.core.corrections import FiducialEdit
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
@@ -108,6 +109,7 @@ class Views(QObject):
         self._record: EcgRecord | None = None
         self._derived = Derived(None, None)
         self._derived_from: tuple[object, object] = (None, None)
+        self._placed: FiducialEdit | None = None  # what is in the fiducials that are shown
         self._place: XY | None = None
         self._lead = ""
         self._layers = STEP_LAYERS[Step.REVIEW]
@@ -202,6 +204,8 @@ class Views(QObject):
             scale = None if values.grid is None else values.grid.scale
             self._signal_view.set_ecg(values.traces, record, scale)
         self._drawn, self._record = values, record
+        if corrections.fiducials != self._placed:
+            self._show_derived()
         self._derive()
 
     # --- following the bridge --------------------------------------------------------------------------------
@@ -257,16 +261,25 @@ class Views(QObject):
             self._runner.cancel(JobKey(DERIVED))
         self._derived = derived
         self._page_view.set_residual(None if derived.residual is None else derived.residual.mask)
+        self._show_derived()
+
+    def _show_derived(self) -> None:
+        """Show what was measured, with the fiducials where a human placed them."""
+        derived, self._placed = self._derived, self._bridge.corrections.fiducials
+        if derived.intervals is not None:
+            derived = replace(derived, intervals=derived.intervals.with_edit(self._placed))
         self._signal_view.set_fiducials(derived.intervals)
         self.derivedChanged.emit(derived)
 
     def measure_again(self) -> None:
-        """Forget which fiducials were placed by hand."""
-        self._derived_from = (None, None)
-        self._derive()
+        """Take back which fiducials were placed by hand."""
+        self._bridge.edit_fiducials(None, self.tr("Fiducials as measured"))
 
     def _place_fiducials(self, intervals: Intervals) -> None:
-        self._set_derived(Derived(self._derived.residual, intervals))
+        before = self._placed.places if self._placed is not None else ()
+        edit = intervals.edit
+        moved = [place.fiducial for place in edit.places if place not in before] if edit is not None else []
+        self._bridge.edit_fiducials(edit, self.tr("Move the %s") % ", ".join(self.tr(name) for name in moved))
 
     # --- one cursor, one set of calipers ---------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ import numpy as np
 from ecgstudio.core.corrections import (
     Corrections,
     DiagnosisEdit,
+    FiducialEdit,
+    FiducialPlace,
     FindingEdit,
     GridEdit,
     KeypointEdit,
@@ -53,6 +55,7 @@ CLASSES: Final[dict[str, type]] = {
     kind.__name__: kind
     for kind in (
         Corrections, KeypointEdit, KeypointMove, GridEdit, TraceEdit, DiagnosisEdit, FindingEdit, Review,
+        FiducialEdit, FiducialPlace,
         TraceErase, TraceRedraw, TraceRelabel, TraceShift, TraceSplit, TraceMerge, TraceDelete, TraceAdd,
         PipelineSettings, KeypointSettings, GridSettings, TraceSettings, AssembleSettings, QualitySettings,
         Keypoints, GridFit, PaperScale, LeadTrace, DigitizedEcg, EcgRecord, LeadQuality, QualityReport,

@@ -209,10 +209,8 @@ def _encode_long(results: PageResults) -> tuple[bytes]:
     """
     rows: list[tuple[str, str]] = []
     for lead, mv in zip(results.record.leads, results.record.mv, strict=True):
-        known = np.flatnonzero(~np.isnan(mv))
-        if known.size:
-            cells = _cells(mv[known[0] : known[-1] + 1])
-            rows += [(f"{results.stem}_{row}_{lead}", cell) for row, cell in enumerate(cells)]
+        first, last = results.record.span(lead)
+        rows += [(f"{results.stem}_{row}_{lead}", cell) for row, cell in enumerate(_cells(mv[first:last]))]
     return (_table(["id", "value"], rows),)
 
 

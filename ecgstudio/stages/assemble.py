@@ -25,12 +25,13 @@ def assemble(ecg: DigitizedEcg, grid: GridFit, *, settings: AssembleSettings) ->
     last_s = max(trace.t0_s + trace.duration_s for trace in ecg.traces)
     seconds = last_s if last_s > RECORD_SECONDS + LONGER_BY_S else RECORD_SECONDS
     mv = np.full((len(LEADS), round(seconds * RECORD_HZ)), np.nan, np.float32)
+    printed = {}
     for lead in LEADS:
         prints = ecg.of(lead)
         if prints:
-            _place(mv[LEAD_INDEX[lead]], max(prints, key=_read_samples))
+            printed[lead] = _place(mv[LEAD_INDEX[lead]], max(prints, key=_read_samples))
     return EcgRecord(
-        mv=mv, fs=RECORD_HZ,
+        mv=mv, fs=RECORD_HZ, printed=printed,
         meta={
             "layout": ecg.layout, "mm_per_s": grid.scale.mm_per_s, "mm_per_mV": grid.scale.mm_per_mV,
             "scale_source": grid.scale.source,
@@ -42,8 +43,11 @@ def _read_samples(trace: LeadTrace) -> int:
     return int(np.isfinite(trace.mv).sum())
 
 
-def _place(target: np.ndarray[tuple[int], np.dtype[np.float32]], trace: LeadTrace) -> None:
+def _place(target: np.ndarray[tuple[int], np.dtype[np.float32]], trace: LeadTrace) -> tuple[int, int]:
+    """Put a trace into its row; return from which sample up to which it stands there."""
     first = round(trace.t0_s * RECORD_HZ)
     early = max(0, -first)  # a trace that a human moved may start before the record
     part = trace.mv[early : max(early, len(target) - first)]
-    target[first + early : first + early + len(part)] = part
+    start = min(first + early, len(target))
+    target[start : start + len(part)] = part
+    return start, start + len(part)

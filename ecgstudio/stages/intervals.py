@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
@@ -18,6 +17,7 @@ from scipy import signal
 
 from ecgstudio.core.arrays import F64, check_finite, frozen_array
 from ecgstudio.core.ecg import EcgRecord
+from ecgstudio.core.fiducials import Fiducial, FiducialEdit, FiducialPlace
 from ecgstudio.stages.beats import (
     SMOOTH_S,
     Bools,
@@ -38,15 +38,6 @@ PR_REACH_S, P_GAP_S, P_CLEAR_S = 0.34, 0.02, 0.012
 P_CONSTANT = 4.0  # of the mean's power over what chance leaves of beats that do not belong together
 MIN_BEATS_FOR_CHANCE = 3
 RATE_LIMITS = (20.0, 300.0)
-
-
-class Fiducial(StrEnum):
-    """A place in the mean beat between which intervals are measured."""
-
-    P_ON = "P onset"
-    QRS_ON = "QRS onset"
-    QRS_OFF = "QRS end"
-    T_END = "T end"
 
 
 QTC_FORMULAS: Final[Mapping[str, Callable[[float, float], float]]] = MappingProxyType(
@@ -138,6 +129,19 @@ class Intervals:
         places = {**self.fiducials, fiducial: at_s}
         reasons = {name: reason for name, reason in self.reasons.items() if name != fiducial}
         return replace(self, fiducials=places, reasons=reasons, by_hand=self.by_hand | {fiducial})
+
+    def with_edit(self, edit: FiducialEdit | None) -> Intervals:
+        """Return the intervals with all fiducials where a human placed them."""
+        placed = self
+        for place in edit.places if edit is not None else ():
+            placed = placed.with_fiducial(Fiducial(place.fiducial), place.at_s)
+        return placed
+
+    @property
+    def edit(self) -> FiducialEdit | None:
+        """What a human changed about the fiducials; None if nothing."""
+        places = tuple(FiducialPlace(fiducial, self.fiducials[fiducial]) for fiducial in Fiducial if fiducial in self.by_hand)
+        return FiducialEdit(places) if places else None
 
 
 def measure_intervals(record: EcgRecord) -> Intervals:

@@ -28,7 +28,7 @@ from ecgstudio.stages.contract import (
 )
 from ecgstudio.stages.quality import QualityReport
 from ecgstudio.stages.reread import ReadingMemo
-from ecgstudio.stages.settings import PipelineSettings
+from ecgstudio.stages.settings import PipelineSettings, TraceSettings
 
 T = TypeVar("T")
 
@@ -145,16 +145,16 @@ def advance(
     if upto is Stage.GRID:
         return analysis
 
-    uncorrected = _grid_before_moves(grid, corrections.grid)
+    uncorrected, choices = _grid_before_moves(grid, corrections.grid), trace_settings(settings, corrections)
     traces = _outcome(
-        key(Stage.TRACES, settings.traces, keypoints, grid, more=uncorrected),
+        key(Stage.TRACES, choices, keypoints, grid, more=uncorrected),
         analysis.traces,
         lambda: stage2_trace.read_traces(
             page,
             _answer(Stage.TRACES, keypoints),
             _answer(Stage.TRACES, grid),
             runtime=runtime,
-            settings=settings.traces,
+            settings=choices,
             status=begin(Stage.TRACES),
             uncorrected=uncorrected,
             memo=memo,
@@ -189,6 +189,13 @@ def advance(
         ),
     )
     return replace(analysis, quality=report)
+
+
+def trace_settings(settings: PipelineSettings, corrections: Corrections) -> TraceSettings:
+    """Return the choices of stage 2 for a page: the layout that a human chose for it counts more than that of all."""
+    if corrections.layout is None:
+        return settings.traces
+    return replace(settings.traces, layout=corrections.layout)
 
 
 def _grid_before_moves(outcome: Outcome[GridFit], edit: GridEdit | None) -> GridFit | None:

@@ -13,11 +13,13 @@ import numpy as np
 
 from ecgstudio import __version__
 from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
-from ecgstudio.core.ecg import LeadTrace
+from ecgstudio.core.ecg import EcgRecord, LeadTrace
+from ecgstudio.core.fiducials import Fiducial, FiducialEdit
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Failed, Outcome, Runtime
+from ecgstudio.stages.intervals import QTC_FORMULAS, measure_intervals
 from ecgstudio.stages.pipeline import Analysis
 from ecgstudio.stages.quality import QualityReport, Verdict
 from ecgstudio.stages.settings import PipelineSettings
@@ -92,6 +94,7 @@ def build_report(
         "confidence": plain(summary.confidence),
         "traces": [_trace_line(trace) for trace in ecg.traces] if ecg is not None else [],
         "checks": _checks(quality),
+        "intervals": _intervals(_known(analysis.record), corrections.fiducials),
         "sheet": _sheet(keypoints, grid),
         "page": {
             "sha256": page.id.sha256,
@@ -152,6 +155,27 @@ def _checks(quality: QualityReport | None) -> object:
         return None
     said = ("status", "reasons", "confidence", "leads")
     return {f.name: plain(getattr(quality, f.name)) for f in dataclasses.fields(quality) if f.name not in said}
+
+
+def _intervals(record: EcgRecord | None, edit: FiducialEdit | None) -> object:
+    """Return what was measured in the mean beat, with the fiducials where a human placed them."""
+    if record is None:
+        return None
+    found = measure_intervals(record).with_edit(edit)
+    measured_ms = {"pr_ms": found.pr_ms, "qrs_ms": found.qrs_ms, "qt_ms": found.qt_ms}
+    corrected_ms = {f"qtc_{formula.lower()}_ms": found.qtc_ms(formula) for formula in QTC_FORMULAS}
+    return {
+        "rate_per_min": _rounded(found.rate_per_min),
+        **{name: _rounded(value_ms) for name, value_ms in {**measured_ms, **corrected_ms}.items()},
+        "beats": len(found.beats_s),
+        "fiducials_s": {name: _rounded(at_s, digits=4) for name, at_s in found.fiducials.items()},
+        "by_hand": [fiducial.value for fiducial in Fiducial if fiducial in found.by_hand],
+        "not_measured": dict(found.reasons),
+    }
+
+
+def _rounded(value: float, *, digits: int = 1) -> float | None:
+    return round(value, digits) if math.isfinite(value) else None
 
 
 def _trace_line(trace: LeadTrace) -> dict[str, object]:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
-AUTO_LAYOUT: Final = "auto"
+from ecgstudio.core.leads import AUTO_LAYOUT
+
+__all__ = [
+    "AUTO_LAYOUT",
+    "AssembleSettings",
+    "GridSettings",
+    "KeypointSettings",
+    "PipelineSettings",
+    "QualitySettings",
+    "TraceSettings",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ecgstudio.core.corrections import Corrections
+from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
 from ecgstudio.stages.contract import Failed, State, content_digest
-from ecgstudio.stages.pipeline import ORDER, Analysis, Stage
+from ecgstudio.stages.pipeline import ORDER, Analysis, Stage, trace_settings
 from ecgstudio.stages.settings import PipelineSettings
 
 EDITED_STAGES: Final = (Stage.KEYPOINTS, Stage.GRID, Stage.TRACES)
@@ -25,7 +25,7 @@ def stage_states(analysis: Analysis, corrections: Corrections, *, settings: Pipe
         current = (
             current
             and outcome is not None
-            and outcome.key.settings == content_digest(settings_of(settings, stage))
+            and outcome.key.settings == content_digest(settings_of(settings, stage, corrections=corrections))
             and content_digest(outcome.edit) == content_digest(edit_of(corrections, stage))
         )
         states[stage] = outcome.state if current else State.COMPUTING
@@ -69,6 +69,10 @@ def edit_of(corrections: Corrections, stage: Stage) -> object | None:
     return getattr(corrections, stage.value) if stage in EDITED_STAGES else None
 
 
-def settings_of(settings: PipelineSettings, stage: Stage) -> object:
-    """Return the choices of a stage."""
+def settings_of(
+    settings: PipelineSettings, stage: Stage, *, corrections: Corrections = NO_CORRECTIONS
+) -> object:
+    """Return the choices of a stage, for a page with these corrections."""
+    if stage is Stage.TRACES:
+        return trace_settings(settings, corrections)
     return settings.assemble if stage is Stage.RECORD else getattr(settings, stage.value)

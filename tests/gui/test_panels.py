@@ -9,10 +9,11 @@ from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
+from ecgstudio.core.fiducials import Fiducial
 from ecgstudio.core.grid import PaperScale
 from ecgstudio.gui.checks_view import EINTHOVEN, SCALE, TWIN, ChecksView
 from ecgstudio.gui.intervals_panel import DASH, IntervalsPanel
-from ecgstudio.stages.intervals import Fiducial, Intervals
+from ecgstudio.stages.intervals import Intervals
 from ecgstudio.stages.quality import QualityReport
 
 MEASURED = Intervals(

@@ -15,14 +15,14 @@ from ecgstudio.core.corrections import (
     apply_keypoints,
     apply_traces,
 )
-from ecgstudio.core.ecg import LeadTrace
+from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.gui.gestures import Done
 from ecgstudio.gui.hand import Hand, Selected, look
 from ecgstudio.gui.hit_test import Kind, hit_line, hit_trace
 from ecgstudio.gui.tools import Tool
 from ecgstudio.gui.trace_corrections import as_function_of_time, smooth_through, with_change
 from ecgstudio.gui.trace_frame import frame_of
-from tests.gui.gesture_scene import Answers, at, grid, keypoints, scene, traces
+from tests.gui.gesture_scene import Answers, at, grid, keypoints, scene, trace, traces
 
 
 def stroke(tool: Tool, places: list[tuple[float, float]], ask: Answers | None = None, **values: object) -> Done | None:
@@ -68,6 +68,35 @@ def test_a_line_may_be_drawn_from_right_to_left_and_may_waver_back() -> None:
     forwards = as_function_of_time(line, grid=grid())
     assert (np.diff(forwards[:, 0]) > 0).all()
     assert forwards[0].tolist() == [200, 140]
+
+
+def with_neighbour() -> DigitizedEcg:
+    return DigitizedEcg((*traces().traces, trace("III", x_px=80, y_px=156, t0_s=0.0)), "")
+
+
+@pytest.mark.parametrize(("chosen", "subject", "said"), [("", "III", None), ("III", "III", "III"), ("V1", "III", None)])
+def test_a_line_is_of_the_nearest_trace(chosen: str, subject: str, said: str | None) -> None:
+    line = [(x, 152.0) for x in range(150, 241, 5)]
+    done = stroke(Tool.DRAW, line, traces=with_neighbour(), lead=chosen, snap=False)
+    assert done is not None
+    assert (done.subject, done.edit.changes[0].lead) == (subject, said)
+
+
+def test_a_line_is_of_the_chosen_lead_where_traces_cross() -> None:
+    line = [(x, 152.0) for x in range(150, 241, 5)]  # 1 mm from III, 3 mm from I
+    done = stroke(Tool.DRAW, line, traces=with_neighbour(), lead="I", snap=False)
+    assert done is not None
+    assert (done.subject, done.edit.changes[0].lead) == ("I", "I")
+    changed = apply_traces(with_neighbour(), done.edit, grid=grid()).traces
+    np.testing.assert_array_equal(changed[-1].mv, with_neighbour().traces[-1].mv)
+    assert changed[0].mv[100] == pytest.approx(-0.3, abs=0.02)
+
+
+def test_a_line_before_the_chosen_lead_begins_is_of_the_lead_that_stands_there() -> None:
+    line = [(x, 142.0) for x in range(370, 379)]  # I ends at 379, V1 begins at 400
+    done = stroke(Tool.DRAW, line, lead="V1", snap=False)
+    assert done is not None
+    assert done.subject == "I"
 
 
 def test_a_line_over_a_gap_is_read_again() -> None:

@@ -14,6 +14,8 @@ from ecgstudio import api
 from ecgstudio.core.corrections import (
     NO_CORRECTIONS,
     Corrections,
+    FiducialEdit,
+    FiducialPlace,
     GridEdit,
     KeypointEdit,
     Review,
@@ -127,6 +129,9 @@ def test_a_page_that_was_found_elsewhere_is_read_from_there(session: Session) ->
         (Corrections(keypoints=KeypointEdit(orientation=1)), ORDER),
         (Corrections(grid=MOVE_A_NODE), ORDER[1:]),
         (Corrections(traces=TraceEdit((ERASE,))), ORDER[2:]),
+        (Corrections(layout="6x2"), ORDER[2:]),
+        (Corrections(layout="6x2", grid=MOVE_A_NODE), ORDER[1:]),
+        (Corrections(fiducials=FiducialEdit((FiducialPlace("T end", 0.4),))), ()),
         (Corrections(review=Review("accepted", "Ada", "now")), ()),
         (NO_CORRECTIONS, ()),
     ],
@@ -194,6 +199,14 @@ def test_a_stage_is_computing_until_its_answer_fits_corrections_and_settings(
     assert list(session.stage_states(A).values())[:3] == [State.AUTOMATIC, State.CORRECTED, State.AUTOMATIC]
     session.set_settings(PipelineSettings(traces=TraceSettings(flip=True)))
     assert list(session.stage_states(A).values())[2:] == [State.COMPUTING] * 3
+
+
+def test_traces_are_computing_until_they_are_read_in_the_layout_of_the_page(session: Session, analyse: Analyse) -> None:
+    analyse(session)
+    session.set_corrections(A, Corrections(layout="6x2"), text="layout")
+    assert list(session.stage_states(A).values()) == [*[State.AUTOMATIC] * 2, *[State.COMPUTING] * 3]
+    analyse(session)
+    assert set(session.stage_states(A).values()) == {State.AUTOMATIC}
 
 
 def test_settings_say_which_stages_they_touch(session: Session) -> None:

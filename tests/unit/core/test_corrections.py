@@ -6,7 +6,10 @@ import pytest
 
 from ecgstudio.core.corrections import (
     NO_CORRECTIONS,
+    Corrections,
     DiagnosisEdit,
+    FiducialEdit,
+    FiducialPlace,
     FindingEdit,
     GridEdit,
     KeypointEdit,
@@ -172,7 +175,12 @@ def test_a_clinicians_verdict_replaces_the_probability() -> None:
         lambda: KeypointMove("I", None, None),
         lambda: TraceRelabel((1.0, 2.0), "X"),
         lambda: TraceRedraw(np.zeros((1, 2))),
+        lambda: TraceRedraw(np.zeros((2, 2)), "X"),
         lambda: GridEdit(np.array([[[0, 0], [0, np.nan]]])),
+        lambda: Corrections(layout="5x5"),
+        lambda: FiducialPlace("U end", 0.4),
+        lambda: FiducialPlace("T end", math.nan),
+        lambda: FiducialEdit((FiducialPlace("T end", 0.4), FiducialPlace("T end", 0.5))),
     ],
 )
 def test_an_edit_that_says_nothing_is_refused(make: Callable[[], object]) -> None:

@@ -15,6 +15,7 @@ from ecgstudio.core.trace_edit import (
     TraceEdit,
     TraceErase,
     TraceMerge,
+    TraceRedraw,
     TraceRelabel,
     TraceSplit,
     apply_traces,
@@ -149,3 +150,28 @@ def test_the_evidence_of_the_scale_that_the_human_did_not_set_stays(grid: GridFi
     corrected = apply_grid(GridFit(grid.nodes, scale, 0.9), GridEdit(np.empty((0, 2, 2)), mm_per_s=50.0)).scale
     assert (corrected.mm_per_s, corrected.printed_mm_per_s, corrected.pulse_width_mm) == (50.0, None, None)
     assert corrected.pulse_height_mm == 20.0
+
+
+def crossing() -> tuple[LeadTrace, LeadTrace]:
+    """Two traces 4 mm apart: a beat of one reaches the other."""
+    return printed("V1", zero_y_px=300), printed("V2", zero_y_px=332)
+
+
+LINE = np.array([[x_px(0.25), 331.0], [x_px(0.5), 320.0], [x_px(0.75), 331.0]])
+
+
+def test_a_line_that_is_said_to_be_of_a_lead_stays_on_it_where_traces_cross(grid: GridFit) -> None:
+    traces = crossing()
+    first, second = edited(grid, traces, TraceRedraw(LINE, "V1"))
+    assert second is traces[1]
+    assert first.mv[round(0.5 * FS)] == pytest.approx((300 - 320) / PX_PER_MM / 10, abs=0.01)
+
+
+def test_a_line_of_a_lead_that_is_not_there_belongs_to_the_nearest_trace(grid: GridFit) -> None:
+    traces = crossing()
+    for lead in ("V6", None):
+        first, second = edited(grid, traces, TraceRedraw(LINE, lead))
+        assert first is traces[0]
+        assert second is not traces[1]
+    with pytest.raises(ValueError, match="no lead"):
+        TraceRedraw(LINE, "V7")

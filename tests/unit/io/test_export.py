@@ -115,6 +115,15 @@ def test_csv_reads_back_what_was_written(mv: Signals) -> None:
     assert not any("nan" in cell or cell == "-0.0000" for row in rows for cell in row)
 
 
+def test_long_rows_count_from_where_a_lead_was_printed_though_it_could_not_be_read_there(tmp_path: Path) -> None:
+    mv = np.full((12, 10), np.nan, np.float32)
+    mv[1, 4:6] = 0.5
+    record = EcgRecord(mv, 500.0, printed={"II": (2, 8)})
+    (path,) = export_page("a", tmp_path, record, {}, None, formats=("long",), overwrite=False)
+    lines = path.read_text("utf-8").splitlines()[1:]
+    assert lines == ["a_0_II,", "a_1_II,", "a_2_II,0.5000", "a_3_II,0.5000", "a_4_II,", "a_5_II,"]
+
+
 def test_long_rows_count_from_the_first_printed_sample_of_each_lead(tmp_path: Path) -> None:
     mv = np.full((12, 6), np.nan, np.float32)
     mv[0, :2] = 1

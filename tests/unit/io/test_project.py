@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecgstudio.core.corrections import Corrections
+from ecgstudio.core.corrections import Corrections, TraceEdit, TraceRedraw
 from ecgstudio.core.page import PageId
 from ecgstudio.errors import OutputError
 from ecgstudio.io import project
@@ -300,7 +301,7 @@ def test_a_damaged_copy_is_not_offered(tmp_path: Path) -> None:
 EDITING = """
 import sys
 from pathlib import Path
-from ecgstudio.core.corrections import Corrections
+from ecgstudio.core.corrections import Corrections, TraceEdit, TraceRedraw
 from ecgstudio.session import Session
 session = Session.load(Path(sys.argv[1]))
 session.set_corrections(session.entries[0].id, Corrections(comment="the other's"), text="comment")
@@ -349,7 +350,7 @@ def test_a_project_never_saved_that_another_program_works_on_is_not_offered(tmp_
 KILLED = """
 import sys, time
 from pathlib import Path
-from ecgstudio.core.corrections import Corrections
+from ecgstudio.core.corrections import Corrections, TraceEdit, TraceRedraw
 from ecgstudio.core.page import PageId
 from ecgstudio.session import PageEntry, Session
 session = Session.load(Path(sys.argv[1])) if len(sys.argv) > 1 else Session.new()
@@ -379,3 +380,15 @@ def test_killed_in_the_middle_of_an_edit_nothing_that_was_autosaved_is_lost(tmp_
     kept = read_autosave(copy).state
     assert int(kept.pages[0].corrections.comment) >= 30
     assert len(kept.audit) == int(kept.pages[0].corrections.comment) + 2
+
+
+def test_a_project_from_before_a_choice_was_there_says_nothing_about_it(tmp_path: Path) -> None:
+    said = Corrections(comment="faint", traces=TraceEdit((TraceRedraw(np.array([[1.0, 2.0], [3.0, 4.0]])),)))
+    write_project(tmp_path / "a.ecgproj", state(page(1, tmp_path / "a.png", said)))
+    text = (tmp_path / "a.ecgproj").read_text("utf-8")
+    older = text.replace(', "layout": null, "fiducials": null', "").replace(', "lead": null', "")
+    assert '"fiducials"' in text
+    assert not any(f'"{name}"' in older for name in ("fiducials", "lead"))
+    (tmp_path / "a.ecgproj").write_text(older, "utf-8")
+    [back] = read_project(tmp_path / "a.ecgproj").pages
+    assert content_digest(back.corrections) == content_digest(said)

@@ -82,6 +82,16 @@ def test_a_trace_that_a_human_moved_before_the_start_loses_what_lies_before_it()
     assert np.isnan(record.lead_mv("I")[1200:]).all()
 
 
+def test_a_record_knows_where_leads_were_printed_though_they_could_not_be_read() -> None:
+    record = record_of(trace("V2", t0_s=1.0, seconds=2.0, read=0.5), trace("I", t0_s=-0.5, seconds=2.0))
+    assert record.span("V2") == (500, 1500)
+    assert printed_s(record, "V2") == pytest.approx((1.0, 2.0))
+    assert record.span("I") == (0, 750)
+    assert record.span("aVF") == (0, 0)
+    with pytest.raises(ValueError, match="cannot be printed"):
+        EcgRecord(record.mv, FS, printed={"I": (0, 5001)})
+
+
 def test_a_trace_beyond_either_end_leaves_its_lead_empty() -> None:
     record = record_of(trace("I"), trace("V1", t0_s=-4.0))
     assert np.isnan(record.lead_mv("V1")).all()

@@ -12,8 +12,9 @@ import pytest
 
 from ecgstudio.core.arrays import F32
 from ecgstudio.core.ecg import EcgRecord
+from ecgstudio.core.fiducials import Fiducial, FiducialEdit, FiducialPlace
 from ecgstudio.core.leads import LEADS, limb_leads
-from ecgstudio.stages.intervals import QTC_FORMULAS, Fiducial, Intervals, measure_intervals
+from ecgstudio.stages.intervals import QTC_FORMULAS, Intervals, measure_intervals
 from training.signals import synthesize_record
 from training.signals.rhythms import draw_rhythm
 from training.signals.waves import LEAD_VECTORS, MORPHOLOGIES, P_WAVES, Wave
@@ -190,6 +191,16 @@ def test_a_fiducial_moved_by_hand_changes_its_intervals_only() -> None:
     placed = moved.with_fiducial(Fiducial.P_ON, found.fiducials[Fiducial.QRS_ON] - 0.16)
     assert placed.pr_ms == pytest.approx(160)
     assert placed.why_not(Fiducial.P_ON) == ""
+
+
+def test_what_a_human_placed_is_an_edit_that_gives_it_back() -> None:
+    found = measure_intervals(EcgRecord(clean_ecg().mv, FS))
+    assert found.edit is None
+    moved = found.with_fiducial(Fiducial.T_END, 0.41).with_fiducial(Fiducial.P_ON, -0.2)
+    assert moved.edit == FiducialEdit((FiducialPlace("P onset", -0.2), FiducialPlace("T end", 0.41)))
+    again = found.with_edit(moved.edit)
+    assert (again.fiducials, again.by_hand) == (moved.fiducials, moved.by_hand)
+    assert found.with_edit(None).fiducials == found.fiducials
 
 
 def test_the_four_corrections_of_qt_agree_at_sixty_and_differ_as_published_at_hundred() -> None:

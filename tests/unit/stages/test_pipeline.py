@@ -18,6 +18,7 @@ from ecgstudio.core.corrections import (
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.leads import AUTO_LAYOUT
 from ecgstudio.core.page import Page
 from ecgstudio.stages import assemble, pipeline, quality, stage0_keypoints, stage1_grid, stage2_trace
 from ecgstudio.stages.contract import (
@@ -44,6 +45,7 @@ class FakeStages:
     """Stage functions that count their calls; a stage named in `broken` cannot answer."""
 
     calls: list[str] = field(default_factory=list)
+    layouts: list[str] = field(default_factory=list)
     broken: dict[str, StageError] = field(default_factory=dict)
     px_per_mm: float = 4.0
 
@@ -62,9 +64,10 @@ class FakeStages:
         return GridFit(NODES * keypoints.px_per_mm / 4.0, PaperScale(25.0, 10.0, "assumed"), 0.9)
 
     def read_traces(
-        self, page: Page, keypoints: Keypoints, grid: GridFit, *, status: Status, **_: object
+        self, page: Page, keypoints: Keypoints, grid: GridFit, *, status: Status, settings: TraceSettings, **_: object
     ) -> DigitizedEcg:
         self._called("traces", status)
+        self.layouts.append(settings.layout)
         xy = np.column_stack([np.linspace(10, 30, 50), np.full(50, 10.0)])
         return DigitizedEcg((LeadTrace("II", 0.0, 500.0, np.zeros(50), xy, np.ones(50)),), "3x4")
 
@@ -193,6 +196,22 @@ def test_settings_of_a_stage_touch_no_earlier_stage(advance: Advance, stages: Fa
     assert stages.calls == ["traces"]
     advance(advance(), settings=PipelineSettings(grid=GridSettings(mm_per_s=50.0)))
     assert stages.calls == ["grid"]
+
+
+def test_the_layout_of_a_page_counts_more_than_that_of_all(advance: Advance, stages: FakeStages) -> None:
+    everywhere = PipelineSettings(traces=TraceSettings(layout="6x2"))
+    before = advance(settings=everywhere)
+    for layout, read_as in (("3x4", ["3x4"]), (AUTO_LAYOUT, [AUTO_LAYOUT]), (None, []), ("6x2", [])):
+        stages.layouts.clear()
+        after = advance(before, corrections=Corrections(layout=layout), settings=everywhere)
+        assert stages.layouts == read_as
+        assert set(stages.calls) <= {"traces"}
+        assert after.traces is not None
+        assert after.traces.state is State.AUTOMATIC
+    alone = advance(corrections=Corrections(layout="6x2"))
+    assert before.traces is not None
+    assert alone.traces is not None
+    assert alone.traces.key == before.traces.key
 
 
 def test_a_correction_over_another_answer_needs_review(advance: Advance, stages: FakeStages) -> None:
