@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+from types import TracebackType
 
 import pyqtgraph
-from PySide6.QtCore import QSettings, QTimer
+from PySide6.QtCore import QCoreApplication, QSettings, QTimer
 from PySide6.QtWidgets import QApplication
 
 from ecgstudio import __version__
@@ -17,15 +20,38 @@ from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.stages.contract import Runtime
 
 
+SWITCH_S: Final = 0.0005
+"""How long a worker may hold Python while the window waits for it: painting lets go of it and takes it back hundreds of
+times, and each time it would wait the 5 ms that are the default."""
+
+
 def run(paths: Sequence[Path]) -> int:
     """Open the workstation with these pages or projects; return the exit code when it is closed."""
     app = make_application()
     window = MainWindow(load_runtime=_load, cache=OutcomeCache())
     window.show()
     QTimer.singleShot(0, window, lambda: window.start(tuple(paths)))  # the window first, then the weights
-    code = app.exec()
+    with hear_faults(window.warned.emit):
+        code = app.exec()
     window.deleteLater()
     return code
+
+
+@contextmanager
+def hear_faults(say: Callable[[str], object]) -> Iterator[None]:
+    """Let every fault that nobody caught be a sentence in the window, beside its traceback on the error stream."""
+    before = sys.excepthook
+
+    def hear(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        before(kind, error, trace)
+        words = QCoreApplication.translate("app", "something unexpected went wrong (%s); your work is kept")
+        say(words % (str(error) or kind.__name__))
+
+    sys.excepthook = hear
+    try:
+        yield
+    finally:
+        sys.excepthook = before
 
 
 def make_application() -> QApplication:
@@ -38,6 +64,7 @@ def make_application() -> QApplication:
     app.setStyle("Fusion")  # the same on every system, and it follows our palette
     QSettings.setDefaultFormat(QSettings.Format.IniFormat)
     pyqtgraph.setConfigOption("imageAxisOrder", "row-major")
+    sys.setswitchinterval(SWITCH_S)
     return app
 
 

@@ -5,6 +5,7 @@ The bridge knows which page is in front, keeps its pixels, and has it computed; 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,9 @@ BACKGROUND_PAGES: Final = (
     60  # projects up to this size are computed as a whole, larger ones only around the page in front
 )
 PREFETCHED: Final = 2
+FIND, RELINK = "find", "relink"
+OF_A_SESSION: Final = (FIND, RELINK)
+"""What is found on the disk belongs into the project that it was looked for in."""
 
 
 class Bridge(QObject):
@@ -108,6 +112,7 @@ class Bridge(QObject):
     def replace_session(self, session: Session) -> None:
         """Open another session; whatever was computed for the one before is dropped."""
         self._computer.cancel_all()
+        self._runner.cancel_where(lambda key: key.purpose in OF_A_SESSION)
         self.undo.clear()
         self._session, self._current = session, None
         self.pages.clear()
@@ -118,7 +123,7 @@ class Bridge(QObject):
     def add_files(self, paths: Iterable[Path]) -> None:
         """Look for pages in files and folders behind the window, and add them."""
         chosen = tuple(paths)
-        key = JobKey("find", "|".join(map(str, chosen)))
+        key = JobKey(FIND, "|".join(map(str, chosen)))
         self._runner.submit(
             Job(key, lambda status: find_pages(chosen, status), self._add_found, self._warn, pool=Pool.DISK)
         )
@@ -147,6 +152,7 @@ class Bridge(QObject):
         self._computer.cancel(page)
         change = self._session.remove_page(page)
         self.pages.forget(page)
+        self.undo.forget(page)
         if page == self._current:
             after = [other for other in order[order.index(page) :] if other != page] or list(order[:-1])
             self.changed.emit(change)
@@ -356,13 +362,19 @@ class Bridge(QObject):
         if not entries:
             return
         known = len(self._session.entries)
+        lost = [entry for entry in entries if entry.id in self._session and self._is_lost(entry.id)]
         self.changed.emit(self._session.add_pages(entries))
-        if len(self._session.entries) == known:
+        for entry in lost:
+            self.relink(entry.id, entry.source)
+        if len(self._session.entries) == known and not lost:
             self._say(self.tr("These pages are in the project already."), Severity.INFO, entries[0].id)
         if self._current is None or len(entries) == 1:
             self.show(entries[0].id)
         else:
             self._prefetch()
+
+    def _is_lost(self, page: PageId) -> bool:
+        return self.is_unreadable(page) or not os.path.isfile(self._session.entry(page).source)
 
     def _take_preview(self, page: PageId, preview: Preview) -> None:
         if page == self._current and self.page is None:

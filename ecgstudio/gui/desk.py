@@ -5,7 +5,9 @@ Every question goes through `Ask` or a dialog that the window hands in; nothing 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,16 +15,18 @@ from PySide6.QtCore import QObject, Signal
 
 from ecgstudio.core.page import PageId
 from ecgstudio.gui.actions import Situation
-from ecgstudio.gui.bridge import Bridge
+from ecgstudio.gui.bridge import RELINK, Bridge
 from ecgstudio.gui.computing import Computer
 from ecgstudio.gui.exporting import Exported, ExportPlan, ExportRequest, export_pages, export_request, plan_export
 from ecgstudio.gui.facts import is_corrected, value_of
-from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus
+from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus, Pool
 from ecgstudio.gui.messages import Message, Severity
 from ecgstudio.gui.project_files import PAGE_FILTER, Ask
 from ecgstudio.gui.states import Step
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.io.scans import find_scans
+from ecgstudio.session import PageEntry
+from ecgstudio.stages.contract import Runtime
 
 EXPORT = JobKey("export")
 
@@ -169,24 +173,28 @@ class Desk(QObject):
         )
         if not files:
             return
-        self._bridge.relink(page, files[0])
-        lost = tuple(e for e in self._bridge.session.entries if e.id != page and not e.source.is_file())
-        if lost:
-            folder = files[0].parent
-            job = Job(
-                JobKey("relink"),
-                lambda status: find_scans(lost, [folder], status=status),
-                self._relinked,
-                self._complain,
-            )
-            self._runner.submit(job)
+        entry, file = self._bridge.session.entry(page), files[0].absolute()
+        others = tuple(e for e in self._bridge.session.entries if e.id != page and not os.path.isfile(e.source))
+        places = [file, file.parent] if others else [file]
+        job = Job(
+            JobKey(RELINK),
+            lambda status: find_scans((entry, *others), places, status=status),
+            lambda found: self._relinked(entry, file, found),
+            self._complain,
+            pool=Pool.DISK,
+        )
+        self._runner.submit(job)
 
-    def _relinked(self, found: dict[PageId, Path]) -> None:
+    def _relinked(self, wanted: PageEntry, file: Path, found: dict[PageId, Path]) -> None:
         for page, source in found.items():
             if page in self._bridge.session:
                 self._bridge.relink(page, source)
-        if found:
-            self._say(self.tr("%d more scans were found in that folder.") % len(found))
+        if wanted.id not in found:
+            text = self.tr("%s is not the scan of %s, or was changed since. The corrections are kept.")
+            self._complain(text % (file.name, wanted.name))
+        others = len(found.keys() - {wanted.id})
+        if others:
+            self._say(self.tr("%d more scans were found in that folder.") % others)
 
     # --- exporting -------------------------------------------------------------------------------------------
 
@@ -194,6 +202,9 @@ class Desk(QObject):
         """Let the user choose what to write where, and write it behind the window."""
         session, page = self._bridge.session, self._bridge.current
         if page is None:
+            return
+        if self._runner.is_running(EXPORT):
+            self._say(self.tr("An export is being written; wait for it or stop it."), Severity.WARNING)
             return
         order = tuple(entry.id for entry in session.entries)
         accepted = tuple(p for p in order if (r := session.corrections(p).review) and r.verdict == "accepted")
@@ -218,16 +229,37 @@ class Desk(QObject):
         self.run_export(request)
 
     def run_export(self, request: ExportRequest) -> None:
-        """Write what was chosen."""
-        runtime, cache = self._computer.runtime, self._cache
+        """Write what was chosen, a page at a time: what the user waits for goes in between."""
+        runtime = self._computer.runtime
         if runtime is None:
             self._say(self.tr("The networks are not loaded yet; try again in a moment."), Severity.WARNING)
+        else:
+            self._export_next(request, runtime, 0, Exported((), ()))
+
+    @property
+    def is_exporting(self) -> bool:
+        """Whether an export is being written."""
+        return self._runner.is_running(EXPORT)
+
+    def _export_next(self, request: ExportRequest, runtime: Runtime, number: int, so_far: Exported) -> None:
+        if number == len(request.items):
+            self._take_exported(so_far)
             return
+        item, cache = request.items[number], self._cache
 
         def work(status: JobStatus) -> Exported:
-            return export_pages(request, runtime, cache, status)
+            return export_pages(replace(request, items=(item,)), runtime, cache, status)
 
-        self._runner.submit(Job(EXPORT, work, self._take_exported, self._complain))
+        def done(exported: Exported) -> None:
+            both = Exported(so_far.files + exported.files, so_far.problems + exported.problems)
+            self._export_next(request, runtime, number + 1, both)
+
+        def failed(sentence: str) -> None:
+            done(Exported((), (f"{item.entry.name}: {sentence}",)))
+
+        words = self.tr("exporting %s") % item.entry.name
+        self._bridge.progressed.emit(self._bridge.current, number / len(request.items), words)
+        self._runner.submit(Job(EXPORT, work, done, failed, urgent=False))
 
     def stop(self) -> None:
         """Stop what is being computed or exported."""

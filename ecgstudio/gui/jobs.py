@@ -1,4 +1,4 @@
-"""Work behind the window: frozen requests answered by pure functions on two thread pools, latest request first.
+"""Work behind the window: frozen requests answered by pure functions on a few thread pools, latest request first.
 
 What the work is, and what is done with an answer, is said by those who submit it.
 """
@@ -28,14 +28,15 @@ NO_PAGE: Final = ""
 
 
 class Pool(StrEnum):
-    """Which threads do the work: `compute` runs one job at a time, `disk` two."""
+    """Which threads do the work: `compute` runs one job at a time, `disk` two; `save` waits for neither."""
 
     COMPUTE = "compute"
     DISK = "disk"
+    SAVE = "save"
 
 
 THREAD_NAME: Final = "job"  # how a debugger tells our threads from those with which Qt paints
-THREADS: Final = {Pool.COMPUTE: 1, Pool.DISK: 2}
+THREADS: Final = {Pool.COMPUTE: 1, Pool.DISK: 2, Pool.SAVE: 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from ecgstudio.gui.desk import ChooseExport, Desk, ExportChoice, PlanMaker, Scop
 from ecgstudio.gui.dialogs import CommentDialog, ExportDialog, LegendDialog, QtAsk, ShortcutSheet
 from ecgstudio.gui.frame import LAYERS, Frame
 from ecgstudio.gui.front import Front
-from ecgstudio.gui.jobs import JobRunner
+from ecgstudio.gui.jobs import Job, JobKey, JobRunner, Pool
 from ecgstudio.gui.messages import Message, Severity, WarningEcho
 from ecgstudio.gui.overlays import Layer, Tool
 from ecgstudio.gui.page_list import PageListModel
@@ -55,7 +55,7 @@ class MainWindow(Frame):
         self.preferences = Preferences(self)
         self.ask: Ask = ask or QtAsk(self)
         self.choose_export = choose_export or self._ask_export
-        self._load_runtime = load_runtime
+        self._load_runtime, self._cache = load_runtime, cache
         self.runner = JobRunner(self)
         self.computer = Computer(self.runner, self._runtime_loader(), cache=cache, parent=self)
         session = Session.new(user=self.preferences.user)
@@ -84,6 +84,9 @@ class MainWindow(Frame):
     def start(self, paths: tuple[Path, ...] = ()) -> None:
         """Load the networks behind the shown window, and open what was named; or offer what a crash left behind."""
         self.computer.start()
+        if self._cache is not None:
+            prune = self._cache.prune
+            self.runner.submit(Job(JobKey("prune"), lambda _: prune(), _ignore, _ignore, pool=Pool.DISK, urgent=False))
         if paths:
             self.files.open_paths(paths)
         else:
@@ -381,7 +384,9 @@ class MainWindow(Frame):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask about unsaved changes, hide at once, and let the threads stop."""
-        if not self.files.may_leave():
+        words = self.tr("An export is being written. Pages that are finished are kept.")
+        stay = self.desk.is_exporting and not self.ask.yes(self.tr("Quit"), words, button=self.tr("Quit all the same"))
+        if stay or not self.files.may_leave():
             event.ignore()
             return
         self.remember(self.preferences)
@@ -389,6 +394,10 @@ class MainWindow(Frame):
         self.hide()
         self.runner.close()
         event.accept()
+
+
+def _ignore(_: object) -> None:
+    """Do nothing with what a job says."""
 
 
 class _Call:

@@ -5,18 +5,20 @@ Every question to the user goes through `Ask`, so that a test can answer it.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from ecgstudio.errors import UserError
 from ecgstudio.gui.bridge import Bridge
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus, Pool
 from ecgstudio.gui.messages import Message, Severity
 from ecgstudio.gui.preferences import Preferences
-from ecgstudio.io.autosave import newer_autosave, unsaved_projects, write_autosave
+from ecgstudio.io.autosave import is_autosave, is_open_elsewhere, newer_autosave, unsaved_projects, write_autosave
 from ecgstudio.io.images import SUFFIXES as PAGE_SUFFIXES
 from ecgstudio.io.project import SUFFIX, ProjectError
 from ecgstudio.session import Session
@@ -25,6 +27,7 @@ PROJECT_FILTER: Final = f"ECG Studio (*{SUFFIX})"
 PAGE_FILTER: Final = "ECG (" + " ".join(f"*{suffix}" for suffix in PAGE_SUFFIXES) + ");;* (*)"
 
 AUTOSAVE: Final = JobKey("autosave")
+WRITING_MS: Final = 500  # a copy that is promised every five seconds is begun so much earlier
 
 
 class Ask(Protocol):
@@ -62,7 +65,9 @@ class ProjectFiles(QObject):
     ) -> None:
         super().__init__(parent)
         self._bridge, self._runner, self._preferences, self._ask = bridge, runner, preferences, ask
+        self._writing = threading.Lock()  # a copy that is being written is not to outlive what is done in this thread
         self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.autosave)
         self._complained = False
         self._copied = ("", 0)  # which project, and which revision of it, the safety copy holds
@@ -74,10 +79,12 @@ class ProjectFiles(QObject):
 
     def open_paths(self, paths: Sequence[Path]) -> None:
         """Open what was named or dropped: a project in the place of this one, pages into it."""
-        projects = [path for path in paths if path.suffix.lower() == SUFFIX]
-        if projects:
-            self.open_project(projects[0])
-        pages = [path for path in paths if path.suffix.lower() != SUFFIX]
+        projects = [path for path in paths if _is_project(path)]
+        if projects and not self.open_project(projects[0]):
+            return
+        for other in projects[1:]:
+            self._say(self.tr("One project is open at a time: %s was not opened.") % other.name, Severity.WARNING)
+        pages = [path for path in paths if not _is_project(path)]
         if pages:
             for path in pages[:3]:
                 self._preferences.add_recent(path.absolute())
@@ -104,30 +111,36 @@ class ProjectFiles(QObject):
         if self.may_leave():
             self._bridge.replace_session(Session.new(user=self._preferences.user))
 
-    def open_project(self, path: Path) -> None:
-        """Open a project; if a crash kept changes from being saved, offer them."""
+    def open_project(self, path: Path) -> bool:
+        """Open a project, or a safety copy of one; return whether it is open now.
+
+        If a crash kept changes from being saved, they are offered.
+        """
         if not self.may_leave():
-            return
+            return False
+        if is_autosave(path):
+            return self._recover(path)
         try:
             session = Session.load(path, user=self._preferences.user)
         except ProjectError as error:
-            copy = getattr(error, "copy", None)
-            if copy is None or not self._ask.yes(
+            if error.copy is None or not self._ask.yes(
                 self.tr("The project is damaged"), str(error), button=self.tr("Open the copy")
             ):
                 self._complain(error)
-                return
-            self._recover(copy)
-            return
+                return False
+            return self._recover(error.copy)
         copy = newer_autosave(path)
-        text = self.tr("%s holds changes that were not saved, from %s.")
+        text = self.tr("%s holds changes to %s that were not saved. If you go on without them, they are soon replaced.")
         if copy is not None and self._ask.yes(
             self.tr("Recover changes"), text % (copy.name, path.name), button=self.tr("Recover")
         ):
-            self._recover(copy)
-            return
+            return self._recover(copy)
         self._preferences.add_recent(path.absolute())
         self._bridge.replace_session(session)
+        if is_open_elsewhere(path):
+            text = self.tr("%s is being changed in another window: of two who save it, the later needs another name.")
+            self._say(text % path.name, Severity.WARNING)
+        return True
 
     def offer_recovery(self) -> bool:
         """Offer what a crash left of projects that were never saved; return whether one was opened."""
@@ -142,13 +155,14 @@ class ProjectFiles(QObject):
             return False
         return False
 
-    def _recover(self, copy: Path) -> None:
+    def _recover(self, copy: Path) -> bool:
         try:
             self._bridge.replace_session(Session.recover(copy, user=self._preferences.user))
         except UserError as error:
             self._complain(error)
-            return
+            return False
         self._say(self.tr("Recovered; save the project to keep it."), Severity.INFO, "save")
+        return True
 
     # --- saving ----------------------------------------------------------------------------------------------
 
@@ -164,7 +178,12 @@ class ProjectFiles(QObject):
         path = self._ask.save_file(self.tr("Save project"), PROJECT_FILTER, suggestion)
         if path is None:
             return False
-        return self._save(path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX))
+        if path.suffix.lower() != SUFFIX:
+            path = path.with_name(path.name + SUFFIX)
+            text = self.tr("%s exists already. Replace it?") % path.name  # the system asked about the name without it
+            if os.path.lexists(path) and not self._ask.yes(self.tr("Save project"), text, button=self.tr("Replace")):
+                return False
+        return self._save(path)
 
     def may_leave(self) -> bool:
         """Ask what becomes of changes that are not saved; return whether the project may be closed."""
@@ -177,12 +196,13 @@ class ProjectFiles(QObject):
                 return self.save()
             case "discard":
                 self._runner.cancel(AUTOSAVE)
-                session.discard_autosave()
+                with self._writing:
+                    session.discard_autosave()
                 return True
         return False
 
     def autosave(self) -> None:
-        """Write a safety copy on a disk thread if there is something new in it."""
+        """Write a safety copy on a thread of its own if there is something new in it."""
         session = self._bridge.session
         if not session.dirty or not session.entries or self._runner.is_running(AUTOSAVE):
             return
@@ -190,16 +210,21 @@ class ProjectFiles(QObject):
         if (state.id, state.revision) == self._copied:
             return
 
+        writing = self._writing
+
         def work(status: JobStatus) -> tuple[str, int]:
-            status.checkpoint(0.0)
-            write_autosave(state, project)
+            with writing:
+                status.checkpoint(0.0)
+                write_autosave(state, project)
             return state.id, state.revision
 
-        self._runner.submit(Job(AUTOSAVE, work, self._autosaved, self._autosave_failed, pool=Pool.DISK))
+        self._runner.submit(Job(AUTOSAVE, work, self._autosaved, self._autosave_failed, pool=Pool.SAVE))
 
     def _save(self, path: Path) -> bool:
+        self._runner.cancel(AUTOSAVE)
         try:
-            self._bridge.session.save(path)
+            with self._writing:
+                self._bridge.session.save(path)
         except UserError as error:
             self._complain(error, self.tr("%s Nothing is lost: save it in another place."), "save-as")
             return False
@@ -218,10 +243,14 @@ class ProjectFiles(QObject):
 
     def _set_interval(self, key: str) -> None:
         if key == "files/autosave_s":
-            self._timer.setInterval(1000 * self._preferences.number(key))
+            self._timer.setInterval(1000 * self._preferences.number(key) - WRITING_MS)
 
     def _complain(self, error: Exception, text: str = "%s", action: str = "") -> None:
         self._say(text % error, Severity.ERROR, action)
 
     def _say(self, text: str, severity: Severity, action: str = "") -> None:
         self.messaged.emit(Message(text, severity, None, action))
+
+
+def _is_project(path: Path) -> bool:
+    return path.suffix.lower() == SUFFIX or is_autosave(path)

@@ -90,6 +90,13 @@ class UndoStacks(QObject):
         """Let undo and redo act on this page."""
         self.group.setActiveStack(None if page is None else self.of(page))  # type: ignore[arg-type]
 
+    def forget(self, page: PageId) -> None:
+        """Forget the changes of a page that is no longer there."""
+        stack = self._stacks.pop(page, None)
+        if stack is not None:
+            self.group.removeStack(stack)
+            stack.deleteLater()
+
     def clear(self) -> None:
         """Forget every change: another project is open."""
         self.group.setActiveStack(None)  # type: ignore[arg-type]
