@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import quote
 
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QObject, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QScreen
 from PySide6.QtWidgets import (
     QComboBox,
@@ -48,8 +48,7 @@ class TrueSize(QObject):
     def __init__(self, window: QWidget, *, preferences: Preferences, signal_view: SignalView) -> None:
         super().__init__(window)
         self._window, self._preferences, self._view = window, preferences, signal_view
-        self._followed = False
-        window.installEventFilter(self)
+        signal_view.screenChanged.connect(self.follow)
         self.follow()
 
     def follow(self) -> None:
@@ -71,15 +70,6 @@ class TrueSize(QObject):
             self._preferences.set_screen_px_per_mm(key, None if px is None else px * ratio)
             self.follow()
         dialog.deleteLater()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Follow the window to another screen; it has a screen of its own from its first showing on."""
-        handle = self._window.windowHandle()
-        if event.type() == QEvent.Type.Show and handle is not None and not self._followed:
-            self._followed = True
-            handle.screenChanged.connect(self.follow)
-            self.follow()
-        return False
 
 
 class ScreenSizeDialog(QDialog):

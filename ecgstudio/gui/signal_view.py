@@ -30,6 +30,7 @@ class SignalView(QWidget):
     leadSelected = Signal(str)
     calipersChanged = Signal(object)  # tuple[Caliper, ...]
     fiducialsChanged = Signal(object)  # Intervals with what a human placed
+    screenChanged = Signal()  # shown on a screen, at first or another than before
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -151,6 +152,12 @@ class SignalView(QWidget):
     def canvas(self) -> SignalCanvas:
         """The paper itself."""
         return self._canvas
+
+    def event(self, event: QEvent) -> bool:
+        """Tell when the view comes to another screen."""
+        if event.type() in (QEvent.Type.ScreenChangeInternal, QEvent.Type.Show):
+            self.screenChanged.emit()
+        return super().event(event)
 
     def eventFilter(self, watched: object, event: QEvent) -> bool:
         """Fit again when the paper's width changes."""

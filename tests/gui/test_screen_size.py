@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QDialogButtonBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
@@ -145,3 +145,14 @@ def test_the_preferences_lead_there(qtbot: QtBot) -> None:
     button.click()
     assert asked == [True]
     preferences.deleteLater()
+
+
+def test_another_screen_has_its_own_millimetres(
+    made: Callable[[], tuple[TrueSize, SignalView]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_size, view = made()
+    before = view.frame.px_per_mm
+    true_size.edit()
+    monkeypatch.setattr(screen_size, "screen_key", lambda screen: "another")
+    QCoreApplication.sendEvent(view, QEvent(QEvent.Type.ScreenChangeInternal))
+    assert view.frame.px_per_mm == pytest.approx(before)
