@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -85,6 +86,7 @@ class StripLayout:
         return tuple(strip for strip in self.strips if strip.trace.lead == lead)
 
 
+@lru_cache(maxsize=4)  # the same is asked for again whenever the view gets wider or narrower
 def lay_out(
     ecg: DigitizedEcg | None, record: EcgRecord | None, *, arrangement: Arrangement, mm_per_mV: float, checks: bool
 ) -> StripLayout:

@@ -49,7 +49,7 @@ def overlays() -> tuple[Keypoints, GridFit, DigitizedEcg]:
             mv = 0.05 * rng.normal(size=n) + (np.arange(n) % 400 < 20) * 1.2
             mv[n // 2 : n // 2 + 60] = np.nan
             y_mm = 50 + 36 * row - 10 * np.nan_to_num(mv)
-            confidence = np.where(np.arange(n) % 500 < 60, 0.3, 0.9).astype(np.float32)
+            confidence = np.where(np.arange(n) % 500 < 60, 0.3, 0.95).astype(np.float32)
             traces.append(
                 LeadTrace(
                     lead,
