@@ -21,7 +21,7 @@ from ecgstudio.gui.loading import load_page
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.session import PageEntry
 from ecgstudio.stages.contract import Failed, Outcome, Runtime, StageError, content_digest
-from ecgstudio.stages.pipeline import ORDER, Analysis, advance
+from ecgstudio.stages.pipeline import ORDER, Analysis, Stage, advance
 from ecgstudio.stages.reread import ReadingMemo
 from ecgstudio.stages.settings import PipelineSettings
 
@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 RUNTIME: Final = JobKey("runtime")
 ANALYSIS: Final = "analysis"
+HANDED_OVER: Final = (Stage.KEYPOINTS, Stage.GRID, Stage.QUALITY)
+"""Stages after which the window is told: record and quality follow the traces so quickly that it draws them together."""
 
 
 def analysis_key(page: PageId) -> JobKey:
@@ -58,7 +60,7 @@ class Answer:
 def analyse(
     request: AnalyseRequest, runtime: Runtime, cache: OutcomeCache | None, memo: ReadingMemo, status: JobStatus
 ) -> Answer:
-    """Bring an analysis up to date, handing over every stage as soon as it is there.
+    """Bring an analysis up to date, handing over what is worth showing as soon as it is there.
 
     What an earlier session has computed is taken from the cache, and what is new is kept there; `memo` holds how strips
     were read, for when only some of them are touched.
@@ -79,7 +81,7 @@ def analyse(
             status=status,
             memo=memo,
         )
-        if getattr(analysis, stage.value) is not before and stage is not ORDER[-1]:
+        if stage in HANDED_OVER and getattr(analysis, stage.value) is not before:
             status.partial(Answer(analysis, request.corrections))
     if cache is not None:
         cache.store_analysis(page.id, analysis, known=kept)
