@@ -55,6 +55,11 @@ def goldberger_residual(mv: Floats) -> Floats:
     return np.asarray(mv[3] + mv[4] + mv[5])
 
 
+def shape_name(rows: int, columns: int, rhythm: int) -> str:
+    """Return "3x4+1" for three rows of four leads and one rhythm strip."""
+    return f"{rows}x{columns}" + (f"+{rhythm}" if rhythm else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """A template of a page: rows of leads from left to right, then full-width rhythm strips below them."""
@@ -78,6 +83,11 @@ class Layout:
         return len(self.rows[0])
 
     @property
+    def shape(self) -> str:
+        """Rows x columns + rhythm strips, whatever the order of the leads: "3x4+1"."""
+        return shape_name(len(self.rows), self.columns, len(self.rhythm))
+
+    @property
     def leads(self) -> tuple[str, ...]:
         """The leads of the rows, in reading order, without the rhythm strips."""
         return tuple(lead for row in self.rows for lead in row)
@@ -94,13 +104,13 @@ CABRERA_ORDER: tuple[str, ...] = ("aVL", "I", "aVR", "II", "aVF", "III", *LEADS[
 
 _RHYTHMS: dict[int, tuple[str, ...]] = {0: (), 1: ("II",), 2: ("II", "V1"), 3: ("V1", "II", "V5")}
 _SHAPES: tuple[tuple[int, int, int], ...] = (  # rows, columns, rhythm strips
-    (3, 4, 0), (3, 4, 1), (3, 4, 2), (3, 4, 3), (6, 2, 0), (6, 2, 1), (12, 1, 0), (6, 1, 0), (4, 3, 0),
+    (3, 4, 0), (3, 4, 1), (3, 4, 2), (3, 4, 3), (6, 2, 0), (6, 2, 1), (12, 1, 0), (12, 1, 1), (6, 1, 0), (4, 3, 0),
 )  # fmt: skip
 
 
 def _layout(rows: int, columns: int, rhythm: int, order: Iterable[str], suffix: str) -> Layout:
     leads = tuple(order)[: rows * columns]
-    name = f"{rows}x{columns}" + (f"+{rhythm}" if rhythm else "") + suffix
+    name = shape_name(rows, columns, rhythm) + suffix
     return Layout(name, tuple(leads[row::rows] for row in range(rows)), _RHYTHMS[rhythm])
 
 
@@ -111,5 +121,5 @@ LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for order, suffix in ((STANDARD_ORDER, ""), (CABRERA_ORDER, "-cabrera"))
     for layout in (_layout(*shape, order, suffix) for shape in _SHAPES)
-}
-"""Templates by name ("3x4+1", "6x2-cabrera"). "6x1" holds the limb leads; its second page holds V1 to V6."""
+} | {"6x1-chest": Layout("6x1-chest", tuple((lead,) for lead in LEADS[6:]))}
+"""Templates by name ("3x4+1", "6x2-cabrera"). "6x1" holds the limb leads; its second page, "6x1-chest", V1 to V6."""

@@ -13,7 +13,7 @@ from scipy.signal import find_peaks
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS
-from ecgstudio.stages.lead_order import GAP_COST, best_order, name_doubts, shape_name
+from ecgstudio.stages.lead_order import GAP_COST, best_order, name_doubts, shape_of
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 
 FloatMap = NDArray[np.float32]
@@ -28,7 +28,7 @@ USUAL_OFFSET_MM, OFFSET_COST = 2.0, 0.01
 NAME_SPREAD_MM, NAME_REACH_MM = 4.0, 8.0
 ELSEWHERE_COST, BORDER_WORTH = 0.3, 0.6
 SHAPE_WORTH = 0.8  # in names read for sure
-KNOWN_SHAPES = frozenset(name.removesuffix("-cabrera") for name in LAYOUTS) | {"12x1+1", "12x1+2", "12x1+3"}
+KNOWN_SHAPES = frozenset(layout.shape for layout in LAYOUTS.values()) | {"12x1+2", "12x1+3"}
 STRETCHES, STRETCH_COST = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3), 2.0
 PITCH_CONFIDENCE, NAMES_FOR_PITCH = 0.5, 4
 LONE_SPACING_MM, MIN_SPACING, IN_LINE_MM, NAMES_FOR_ROW = 30.0, 0.45, 4.0, 2
@@ -120,7 +120,7 @@ def solve_layout(
     ]
     at = [near[row].get(column, []) for row, column in places]
     order = best_order(counts, at, vouched)
-    shape = shape_name(counts)
+    shape = shape_of(counts)
     slots: list[Slot] = []
     offsets: list[tuple[float, float]] = []
     for (row, column), naming in zip(places, order.names, strict=True):
@@ -311,7 +311,7 @@ def _pitch(
 
 
 def _shape_worth(counts: list[int]) -> float:
-    return SHAPE_WORTH if shape_name(counts) in KNOWN_SHAPES else 0.0
+    return SHAPE_WORTH if shape_of(counts) in KNOWN_SHAPES else 0.0
 
 
 def _explained(row: Row, found: list[Label], columns: int, offset_mm: float, width_mm: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ecgstudio.core.leads import LAYOUTS, LEAD_INDEX, LEADS, Layout
+from ecgstudio.core.leads import LAYOUTS, LEAD_INDEX, Layout, shape_name
 from ecgstudio.stages.printed import Label, Slot
 
 GAP_COST, CONTRADICTION_COST, FREE_COST = 0.35, 0.6, 1.2  # in names read for sure
@@ -53,17 +53,14 @@ def best_order(counts: list[int], at: Candidates, vouched: Layout | None) -> Ord
 
 def _known_orders(counts: list[int]) -> list[tuple[str, tuple[tuple[str, ...], ...]]]:
     """Return the orders of leads that are usual for rows of so many leads, by name."""
-    shape = shape_name(counts)
+    shape = shape_of(counts)
     known = []
     for template in LAYOUTS.values():
-        base = template.name.removesuffix("-cabrera")
-        if base == shape:
+        if template.shape == shape:
             known.append((template.name, template.all_rows))
-        elif shape not in LAYOUTS and base == shape.partition("+")[0] and not template.rhythm:
+        elif shape not in LAYOUTS and template.shape == shape.partition("+")[0]:
             rhythm = tuple(("",) for _ in range(len(counts) - len(template.rows)))
-            known.append((shape + template.name.removeprefix(base), template.rows + rhythm))
-    if shape == "6x1":
-        known.append(("6x1-chest", tuple((lead,) for lead in LEADS[6:])))
+            known.append((shape + template.name.removeprefix(template.shape), template.rows + rhythm))
     return known
 
 
@@ -124,14 +121,14 @@ def _as_read(at: Candidates, slot_columns: list[int]) -> Order:
     return Order(score, tuple(names))
 
 
-def shape_name(counts: list[int]) -> str:
+def shape_of(counts: list[int]) -> str:
     """Return "3x4+1" for rows of 4, 4, 4 and 1 leads; beyond twelve, single strips are rhythm strips."""
     grid = [n for n in counts if n > 1]
     if grid:
         rows, columns, rhythm = len(grid), max(set(grid), key=grid.count), sum(n == 1 for n in counts)
     else:
         rows, columns, rhythm = min(len(counts), len(LEAD_INDEX)), 1, max(0, len(counts) - len(LEAD_INDEX))
-    return f"{rows}x{columns}" + (f"+{rhythm}" if rhythm else "")
+    return shape_name(rows, columns, rhythm)
 
 
 def name_doubts(slots: Sequence[Slot], *, contradicted: bool) -> tuple[str, ...]:

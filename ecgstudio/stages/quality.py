@@ -26,7 +26,6 @@ MIN_COMMON_S = 1.0
 MISSING_SHARE = 0.15
 PULSE_TOLERANCE = 0.08
 FLAT_MV = 0.03  # a lead that hardly moves agrees with anything
-HALF_RECORD_CHEST = "6x1-chest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +111,6 @@ def assess(
 
 def _printed_leads(layout: str) -> tuple[str, ...]:
     """Return the leads that a page of this layout prints: all twelve, unless it is known to be half a record."""
-    if layout == HALF_RECORD_CHEST:
-        return LEADS[6:]
     template = LAYOUTS.get(layout)
     return template.leads if template is not None else LEADS
 

@@ -70,7 +70,8 @@ def test_limb_leads_obey_einthoven_and_goldberger(seed: int) -> None:
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_layout_has_the_rows_columns_and_rhythm_strips_of_its_name(name: str) -> None:
     layout = LAYOUTS[name]
-    shape, _, rhythm = name.removesuffix("-cabrera").partition("+")
+    shape, _, rhythm = name.partition("-")[0].partition("+")
+    assert layout.shape == name.partition("-")[0]
     assert f"{len(layout.rows)}x{layout.columns}" == shape
     assert len(layout.rhythm) == int(rhythm or 0)
     assert len(layout.all_rows) == len(layout.rows) + len(layout.rhythm)

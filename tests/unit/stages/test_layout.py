@@ -232,7 +232,7 @@ def axis_map(rows: list[Row], *, height_mm: float = 230.0, width_mm: float = 300
 @given(template=templates, width_mm=widths_mm, seed=st.integers(0, 9999))
 def test_every_drawn_row_is_found(template: Layout, width_mm: float, seed: int) -> None:
     drawn = rows_of(template, width_mm=width_mm, jitter_mm=1.0, seed=seed)
-    found = find_rows(axis_map(drawn, height_mm=250.0), cell_mm=CELL_MM, origin_mm=(0.0, 0.0))
+    found = find_rows(axis_map(drawn, height_mm=370.0), cell_mm=CELL_MM, origin_mm=(0.0, 0.0))
     assert len(found) == len(drawn)
     for row, true in zip(found, drawn, strict=True):
         assert row.y_mm == pytest.approx(true.y_mm, abs=0.8)
