@@ -13,7 +13,7 @@ from scipy.signal import find_peaks
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS
-from ecgstudio.stages.lead_order import GAP_COST, best_order, name_doubts, shape_of
+from ecgstudio.stages.lead_order import GAP_COST, best_order, shape_of
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 
 FloatMap = NDArray[np.float32]
@@ -136,10 +136,9 @@ def solve_layout(
             offsets.append((naming.label.x_mm - start - column * width, naming.label.y_mm - rows[row].y_mm))
     habit = (float(np.median([o[0] for o in offsets])), float(np.median([o[1] for o in offsets]))) if offsets else None
     name = order.template if order.template and not order.contradicted else shape
-    doubts = name_doubts(slots, contradicted=order.contradicted > 0)
     in_place = tuple(label for names in at for label, _ in names)
     rows = _as_long_as_divided(rows, counts, widths)
-    return PageLayout(name, tuple(rows), tuple(slots), doubts, in_place, order.contradicted > 0, habit)
+    return PageLayout(name, tuple(rows), tuple(slots), in_place, order.contradicted > 0, habit)
 
 
 def _as_long_as_divided(rows: list[Row], counts: list[int], widths_mm: list[float]) -> list[Row]:

@@ -49,7 +49,6 @@ class PageLayout:
     name: str
     rows: tuple[Row, ...]
     slots: tuple[Slot, ...]
-    notes: tuple[str, ...] = ()
     names: tuple[Label, ...] = ()  # those that stand where names are printed; others that were read are something else
     contradicted: bool = False  # a name was read that the template does not have there
     name_offset_mm: tuple[float, float] | None = None  # from a slot's start and axis to its name; None: none was read
