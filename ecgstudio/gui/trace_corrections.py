@@ -14,6 +14,7 @@ from ecgstudio.core.grid import GridFit
 from ecgstudio.core.trace_edit import nearest_trace
 from ecgstudio.gui.gestures import XY, Scene, as_xy, points
 from ecgstudio.gui.hit_test import nearest_sample
+from ecgstudio.gui.trace_frame import frame_of
 
 CHOSEN_REACH_MM: Final = 5.0  # rows are 15 mm apart: a line this near to the chosen lead may well be its own
 STEADY_MM: Final = 0.5  # a shift along one axis is not disturbed by less than this along the other
@@ -46,6 +47,13 @@ def drawn_trace(scene: Scene, first: XY) -> tuple[int | None, bool]:
             if 0 < sample < len(traces[index].mv) - 1:  # before its beginning stands another lead
                 return index, True
     return trace_at(scene.traces, first, grid=grid), False
+
+
+def runs_beyond(trace: LeadTrace, line: F64, *, grid: GridFit) -> bool:
+    """Tell whether most of a drawn line lies where a trace was not printed: then it is another one beside it."""
+    x_mm = grid.to_mm(line)[:, 0]
+    t_s = (x_mm - frame_of(trace, grid).x0_mm) / grid.scale.mm_per_s
+    return bool(np.mean((t_s < trace.t0_s) | (t_s > trace.t0_s + trace.duration_s)) > 0.5)
 
 
 def trace_at(ecg: DigitizedEcg | None, xy: XY, *, grid: GridFit) -> int | None:

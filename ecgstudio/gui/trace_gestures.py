@@ -26,6 +26,7 @@ from ecgstudio.gui.snapping import snap_to_ink
 from ecgstudio.gui.trace_corrections import (
     as_function_of_time,
     drawn_trace,
+    runs_beyond,
     shift_of,
     smooth_through,
     with_change,
@@ -116,7 +117,7 @@ def _redraw(scene: Scene, line: F64, ask: Asker) -> Done | None:
         return None
     if scene.snap and scene.pixels is not None:
         line = snap_to_ink(scene.pixels, line, grid=grid)
-    index, chosen = drawn_trace(scene, as_xy(line[0]))
+    index, chosen = _drawn_trace(scene, line)
     if index is not None:
         lead = _lead(scene, index)
         change: TraceChange = TraceRedraw(line, lead if chosen else None)
@@ -130,9 +131,19 @@ def _redraw(scene: Scene, line: F64, ask: Asker) -> Done | None:
     return Done(with_change(scene.trace_edit, TraceAdd(name, line)), "Add a trace of {0}", name)
 
 
-def _target(scene: Scene, first: XY) -> tuple[Mark, ...]:
+def _drawn_trace(scene: Scene, line: F64) -> tuple[int | None, bool]:
+    """Return the trace that a line is of (None: a new one), and whether the chosen lead decided."""
+    index, chosen = drawn_trace(scene, as_xy(line[0]))
+    if index is None or chosen or scene.traces is None or scene.grid is None:
+        return index, chosen
+    beside = runs_beyond(scene.traces.traces[index], line, grid=scene.grid)
+    return None if beside else index, False
+
+
+def _target(scene: Scene, line: F64) -> tuple[Mark, ...]:
     """Name the trace that a drawn line belongs to."""
-    index, _ = drawn_trace(scene, first)
+    index, _ = _drawn_trace(scene, line)
+    first = as_xy(line[0])
     return (Mark("tag", points(first), text="new" if index is None else _lead(scene, index)),)
 
 
@@ -151,7 +162,7 @@ class Draw(Gesture):
 
     def preview(self) -> Preview:
         """Show the line and whose it is."""
-        return Preview(marks=(Mark("line", self.line), *_target(self.scene, self.stroke[0])), focus=self.stroke[-1])
+        return Preview(marks=(Mark("line", self.line), *_target(self.scene, self.line)), focus=self.stroke[-1])
 
     def result(self, ask: Asker) -> Done | None:
         """Let the trace follow the line, or make a new trace of it."""
@@ -191,7 +202,7 @@ class Spline(Gesture):
     def preview(self) -> Preview:
         """Show the line as far as it goes."""
         line = self._line((*self.placed, self.now_xy))
-        marks = (Mark("line", line), Mark("handle", points(*self.placed)), *_target(self.scene, self.placed[0]))
+        marks = (Mark("line", line), Mark("handle", points(*self.placed)), *_target(self.scene, line))
         return Preview(marks=marks, focus=self.now_xy)
 
     def result(self, ask: Asker) -> Done | None:

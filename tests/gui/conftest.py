@@ -5,7 +5,8 @@ import os
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported anywhere
 
 import gc
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSettings, QTimer,
 from PySide6.QtWidgets import QApplication
 
 from ecgstudio.gui.jobs import THREAD_NAME
+from ecgstudio.stages import stage0_keypoints, stage1_grid, stage2_trace
 
 NO_SCREEN = "This plugin does not support propagateSizeHints()"  # said of every window that is shown without a screen
 
@@ -89,3 +91,24 @@ def _no_leaks(qapp: QApplication) -> Iterator[None]:
     assert not left, f"windows left open: {left}"
     assert not running_timers()
     assert pooled_threads() <= threads, "a thread of a pool is still there"
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count how often each stage computes."""
+    counts: Counter[str] = Counter()
+
+    def counting(name: str, stage: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **more: object) -> object:
+            counts[name] += 1
+            return stage(*arguments, **more)
+
+        return call
+
+    for module, name in (
+        (stage0_keypoints, "detect_keypoints"),
+        (stage1_grid, "fit_grid"),
+        (stage2_trace, "read_traces"),
+    ):
+        monkeypatch.setattr(module, name, counting(name, getattr(module, name)))
+    return counts

@@ -1,7 +1,6 @@
 """A user's journey through the real window: read, correct by hand, sign off, save, open again, export, and be right."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from ecgstudio.core.leads import LEADS
 from ecgstudio.gui.facts import value_of
 from ecgstudio.gui.overlays import Tool
 from ecgstudio.gui.states import Step
-from ecgstudio.stages import stage0_keypoints, stage1_grid, stage2_trace
 from ecgstudio.stages.contract import LABEL_CLASSES, Image, KeypointMaps
 from tests.fake_runtime import DrawnPage, FakeRuntime, draw_page
 from tests.gui.workstation import Bench
@@ -54,27 +52,6 @@ def scan(drawn: DrawnPage, tmp_path: Path) -> Path:
     path = tmp_path / "ecg.png"
     assert cv2.imwrite(str(path), cv2.cvtColor(drawn.page.pixels, cv2.COLOR_RGB2BGR))
     return path
-
-
-@pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count how often each stage computes."""
-    counts: Counter[str] = Counter()
-
-    def counting(name: str, stage: Callable[..., object]) -> Callable[..., object]:
-        def call(*arguments: object, **more: object) -> object:
-            counts[name] += 1
-            return stage(*arguments, **more)
-
-        return call
-
-    for module, name in (
-        (stage0_keypoints, "detect_keypoints"),
-        (stage1_grid, "fit_grid"),
-        (stage2_trace, "read_traces"),
-    ):
-        monkeypatch.setattr(module, name, counting(name, getattr(module, name)))
-    return counts
 
 
 def record_of(bench: Bench) -> EcgRecord:

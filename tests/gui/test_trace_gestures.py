@@ -1,5 +1,7 @@
 """Stage 2 by hand: erase, redraw, shift, relabel, split, merge, delete, add; what the hand nudges."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -282,3 +284,12 @@ def test_letting_go_drops_the_gesture_first_and_then_the_selection() -> None:
     assert hand.let_go()
     assert hand.selected is None
     assert not hand.let_go()
+
+
+def test_a_line_that_goes_on_beside_a_trace_is_a_new_one() -> None:
+    """Columns stand side by side: the ink of an overlooked lead begins where its neighbour ends."""
+    line = [(float(x), 140.0) for x in range(379, 500, 4)]  # lead I ends at 379 px, lead V1 was overlooked
+    only_i = replace(traces(), traces=traces().traces[:1])
+    done = stroke(Tool.DRAW, line, Answers(name="V1"), traces=only_i)
+    assert [type(change) for change in done.edit.changes] == [TraceAdd]
+    assert done.edit.changes[0].lead == "V1"
