@@ -11,10 +11,11 @@ from PySide6.QtGui import QImage
 
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus, Pool
-from ecgstudio.gui.loading import Preview, load_page, load_preview, load_thumbnail
+from ecgstudio.gui.loading import Loaded, Preview, load_picture, load_preview, load_thumbnail
+from ecgstudio.gui.page_picture import PagePicture
 from ecgstudio.session import PageEntry
 
-KEPT_PAGES: Final = 3  # a page of 24 megapixels takes 72 MB
+KEPT_PAGES: Final = 3  # a page of 24 megapixels takes 72 MB, and what it is shown from 32 MB more
 PAGE, PREVIEW, THUMBNAIL = "page", "preview", "thumbnail"
 
 
@@ -29,14 +30,19 @@ class PageStore(QObject):
     def __init__(self, runner: JobRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._runner = runner
-        self._pages: OrderedDict[PageId, Page] = OrderedDict()
+        self._pages: OrderedDict[PageId, Loaded] = OrderedDict()
         self._unreadable: set[PageId] = set()
+        self._on_the_way: dict[PageId, PageEntry] = {}  # pages whose thumbnails come with them
 
     def get(self, page: PageId) -> Page | None:
         """Return a page that is in memory; it stays there longest."""
         if page in self._pages:
             self._pages.move_to_end(page)
-        return self._pages.get(page)
+        return self._pages[page].page if page in self._pages else None
+
+    def picture(self, page: PageId) -> PagePicture | None:
+        """Return a page that is in memory, ready to be looked at."""
+        return self._pages[page].picture if page in self._pages else None
 
     def is_unreadable(self, page: PageId) -> bool:
         """Tell whether a page's scan could not be read."""
@@ -52,16 +58,21 @@ class PageStore(QObject):
         self._runner.cancel_where(lambda key: key.purpose in (PAGE, PREVIEW, THUMBNAIL))
         self._pages.clear()
         self._unreadable.clear()
+        self._on_the_way.clear()
 
     def load(self, entry: PageEntry) -> None:
         """Read a page, in the place of the one that is being read."""
         self._runner.cancel_where(lambda key: key.purpose in (PAGE, PREVIEW))
+        left = [other for page, other in self._on_the_way.items() if page != entry.id]
+        self._on_the_way = {entry.id: entry} if entry.id in self._on_the_way else {}
+        for other in left:
+            self._read_thumbnail(other)
 
         def preview(status: JobStatus) -> Preview | None:
             return load_preview(entry, status)
 
-        def page(status: JobStatus) -> Page:
-            return load_page(entry, status)
+        def page(status: JobStatus) -> Loaded:
+            return load_picture(entry, status)
 
         def previewed(value: Preview | None) -> None:
             if value is not None and entry.id not in self._pages:
@@ -69,6 +80,7 @@ class PageStore(QObject):
 
         def lost(sentence: str) -> None:
             self._unreadable.add(entry.id)
+            self._on_the_way.pop(entry.id, None)
             self.lost.emit(entry.id, sentence)
 
         self._runner.submit(Job(JobKey(PREVIEW, str(entry.id)), preview, previewed, _say_nothing, pool=Pool.DISK))
@@ -79,7 +91,11 @@ class PageStore(QObject):
         wanted = {str(entry.id) for entry in entries}
         self._runner.cancel_where(lambda key: key.purpose == THUMBNAIL and key.page not in wanted)
         for entry in entries:
-            if entry.id not in self._unreadable and not self._runner.is_running(JobKey(THUMBNAIL, str(entry.id))):
+            if entry.id in self._unreadable or self._runner.is_running(JobKey(THUMBNAIL, str(entry.id))):
+                continue
+            if self._runner.is_running(JobKey(PAGE, str(entry.id))):
+                self._on_the_way[entry.id] = entry
+            else:
                 self._read_thumbnail(entry)
 
     def _read_thumbnail(self, entry: PageEntry) -> None:
@@ -95,9 +111,12 @@ class PageStore(QObject):
         key = JobKey(THUMBNAIL, str(entry.id))
         self._runner.submit(Job(key, read, done, lost, pool=Pool.DISK, urgent=False))
 
-    def _keep(self, page: Page) -> None:
+    def _keep(self, loaded: Loaded) -> None:
+        page = loaded.page
         self._unreadable.discard(page.id)
-        self._pages[page.id] = page
+        if self._on_the_way.pop(page.id, None) is not None:
+            self.thumbnailLoaded.emit(page.id, loaded.thumbnail)
+        self._pages[page.id] = loaded
         while len(self._pages) > KEPT_PAGES:
             self._pages.popitem(last=False)
         self.loaded.emit(page)

@@ -80,8 +80,8 @@ class PageView(QWidget):
 
     # --- what is shown ----------------------------------------------------------------------------------------------
 
-    def set_page(self, page: Page | None) -> None:
-        """Show a page; what was found on another one goes."""
+    def set_page(self, page: Page | None, picture: PagePicture | None = None) -> None:
+        """Show a page; what was found on another one goes. Without its picture one is made, which takes a moment."""
         keeps_view = self._awaiting and page is not None and (page.width, page.height) == self.page_size
         if page is None or self._page is None or page.id != self._page.id:
             self._forget(keep_camera=keeps_view)
@@ -89,7 +89,7 @@ class PageView(QWidget):
         if page is None:
             self._show(picture=None)
             return
-        self._show(picture=PagePicture.of_page(page.pixels))
+        self._show(picture=picture or PagePicture.of_page(page.pixels))
         if self._fitted:
             self.fit()
 

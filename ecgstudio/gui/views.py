@@ -229,7 +229,7 @@ class Views(QObject):
         self._page_view.set_preview(preview.pixels, preview.full_size)
 
     def _take_page(self, page: Page) -> None:
-        self._page_view.set_page(page)
+        self._page_view.set_page(page, self._bridge.pages.picture(page.id))
         self._drawn, self._record = Values(None, None, None), None
         self.redraw()
 
