@@ -104,7 +104,8 @@ def _review_state(analysis: Analysis, corrections: Corrections, *, computing: bo
         return State.FAILED.value
     if analysis.quality.value.status == "review" or State.NEEDS_REVIEW in stages:
         return State.NEEDS_REVIEW.value
-    return State.CORRECTED.value if State.CORRECTED in stages else State.AUTOMATIC.value
+    chosen = corrections.layout is not None or corrections.fiducials is not None
+    return State.CORRECTED.value if chosen or State.CORRECTED in stages else State.AUTOMATIC.value
 
 
 def _export_state(session: Session, page: PageId) -> str:

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from ecgstudio.core.corrections import FiducialEdit
 from ecgstudio.core.fiducials import Fiducial
 from ecgstudio.gui.fiducials import ticks
-from ecgstudio.gui.states import Step
+from ecgstudio.gui.states import Step, page_state
 from ecgstudio.gui.views import Derived
 from ecgstudio.stages.contract import content_digest
 from ecgstudio.stages.intervals import Intervals
@@ -61,6 +61,7 @@ def test_a_layout_is_chosen_for_the_page_in_front_and_taken_back(bench: Bench, q
     assert box.currentText() == bridge.corrections.layout == "6x2"
     assert read_as(bench, "6x2")
     assert bench.window.stage_bar.state_of(Step.NORMALIZE) == "corrected"
+    assert page_state(bridge.session, bench.page, computing=False) == "corrected"
     assert bridge.session.audit[-1].text == "Layout of this page: 6x2"
     [other] = [entry.id for entry in bridge.session.entries if entry.id != bench.page]
     assert bridge.session.corrections(other).layout is None
