@@ -194,12 +194,6 @@ class Bridge(QObject):
         """Take a finished gesture of stage 2."""
         self.edit(replace(self.corrections, traces=edit), text, merge=_nudge(text))
 
-    def set_speed(self, mm_per_s: float | None) -> None:
-        """Choose the paper speed of the page in front; None: as found."""
-        self._set_scale(replace(self._grid_edit(), mm_per_s=mm_per_s), self.tr("Set paper speed"))
-
-    def set_gain(self, mm_per_mV: float | None) -> None:
-        """Choose the gain of the page in front; None: as found."""
     def edit_fiducials(self, edit: FiducialEdit | None, text: str) -> None:
         """Take fiducials that were placed by hand; None: as measured."""
         if edit != self.corrections.fiducials:
@@ -211,6 +205,12 @@ class Bridge(QObject):
             words = {None: self.tr("as all pages"), AUTO_LAYOUT: self.tr("automatic")}.get(name, name)
             self.edit(replace(self.corrections, layout=name), self.tr("Layout of this page: %s") % words)
 
+    def set_speed(self, mm_per_s: float | None) -> None:
+        """Choose the paper speed of the page in front; None: as found."""
+        self._set_scale(replace(self._grid_edit(), mm_per_s=mm_per_s), self.tr("Set paper speed"))
+
+    def set_gain(self, mm_per_mV: float | None) -> None:
+        """Choose the gain of the page in front; None: as found."""
         self._set_scale(replace(self._grid_edit(), mm_per_mV=mm_per_mV), self.tr("Set gain"))
 
     def _grid_edit(self) -> GridEdit:
