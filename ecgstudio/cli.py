@@ -183,7 +183,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ecgstudio",
         description="Turns paper ECGs (scans, phone photos, PDFs) into digital 12-lead records.",
-        epilog="Exit codes: 0 all pages were read, 1 some failed (each is named), 2 wrong usage.",
+        epilog="Exit codes: 0 all pages were read, 1 some failed (each is named), 2 wrong usage, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"ecgstudio {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -16,7 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from ecgstudio.core.page import PageId
 from ecgstudio.gui.actions import Situation
 from ecgstudio.gui.bridge import RELINK, Bridge
-from ecgstudio.gui.computing import Computer
+from ecgstudio.gui.computing import RUNTIME, Computer
 from ecgstudio.gui.exporting import Exported, ExportPlan, ExportRequest, export_pages, export_request, plan_export
 from ecgstudio.gui.facts import is_corrected, value_of
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus, Pool
@@ -231,8 +231,10 @@ class Desk(QObject):
     def run_export(self, request: ExportRequest) -> None:
         """Write what was chosen, a page at a time: what the user waits for goes in between."""
         runtime = self._computer.runtime
-        if runtime is None:
+        if runtime is None and self._runner.is_running(RUNTIME):
             self._say(self.tr("The networks are not loaded yet; try again in a moment."), Severity.WARNING)
+        elif runtime is None:
+            self._complain(self.tr("Without the networks nothing can be exported; an earlier message says why."))
         else:
             self._export_next(request, runtime, 0, Exported((), ()))
 

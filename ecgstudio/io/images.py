@@ -136,6 +136,7 @@ def _content(path: Path) -> bytes:
     """Read a file whole, or say why that cannot be."""
     try:
         if path.is_dir():
+            os.listdir(path)  # a folder closed to us says so
             raise InputError(f"{path.name or path} is a folder in which no ECG page was found ({SUPPORTED}).")
         if not path.exists():
             raise InputError(f"There is no file {path}.")
