@@ -140,7 +140,9 @@ class Intervals:
     @property
     def edit(self) -> FiducialEdit | None:
         """What a human changed about the fiducials; None if nothing."""
-        places = tuple(FiducialPlace(fiducial, self.fiducials[fiducial]) for fiducial in Fiducial if fiducial in self.by_hand)
+        places = tuple(
+            FiducialPlace(fiducial, self.fiducials[fiducial]) for fiducial in Fiducial if fiducial in self.by_hand
+        )
         return FiducialEdit(places) if places else None
 
 

@@ -13,7 +13,7 @@ from ecgstudio.stages.settings import PipelineSettings
 EDITED_STAGES: Final = (Stage.KEYPOINTS, Stage.GRID, Stage.TRACES)
 """Those that a human can correct."""
 
-_FAILED, _NEEDS_REVIEW, _REVIEW, _UNKNOWN, _OK, _DECIDED = 5.0, 4.0, 3.0, 2.0, 1.0, 0.0
+FAILED, _NEEDS_REVIEW, REVIEW, _UNKNOWN, _OK, _DECIDED = 5.0, 4.0, 3.0, 2.0, 1.0, 0.0
 _DOUBT_SHARE = 0.9  # a page's doubt (0..1) orders the pages of a kind
 
 
@@ -44,7 +44,7 @@ def urgency(analysis: Analysis, corrections: Corrections, *, states: Mapping[Sta
     if review is not None and review.verdict == "rejected":
         level = _DECIDED
     elif analysis.failure is not None or status == "failed":
-        level = _FAILED
+        level = FAILED
     elif State.NEEDS_REVIEW in states.values():
         level = _NEEDS_REVIEW
     elif review is not None:
@@ -52,7 +52,7 @@ def urgency(analysis: Analysis, corrections: Corrections, *, states: Mapping[Sta
     elif unread:
         level = _UNKNOWN
     else:
-        level = _OK if status == "ok" else _REVIEW
+        level = _OK if status == "ok" else REVIEW
     return level + _DOUBT_SHARE * min(max(doubt, 0.0), 1.0)
 
 
@@ -69,9 +69,7 @@ def edit_of(corrections: Corrections, stage: Stage) -> object | None:
     return getattr(corrections, stage.value) if stage in EDITED_STAGES else None
 
 
-def settings_of(
-    settings: PipelineSettings, stage: Stage, *, corrections: Corrections = NO_CORRECTIONS
-) -> object:
+def settings_of(settings: PipelineSettings, stage: Stage, *, corrections: Corrections = NO_CORRECTIONS) -> object:
     """Return the choices of a stage, for a page with these corrections."""
     if stage is Stage.TRACES:
         return trace_settings(settings, corrections)
