@@ -236,7 +236,7 @@ class Bridge(QObject):
                 self._say(self.tr("Answer this first: %s.") % conflicts[0], Severity.WARNING, page, "confirm-scale")
                 return False
             if value_of(self._session.analysis(page).record) is None:
-                self._say(self.tr("There is nothing to accept yet."), Severity.WARNING, page)
+                self._say(self.tr("This page has not been read; there is nothing to accept."), Severity.WARNING, page)
                 return False
         text = self.tr("Accept") if verdict == "accepted" else self.tr("Reject")
         self.edit(self._session.review(page, verdict), text)
@@ -259,7 +259,7 @@ class Bridge(QObject):
     def answer_scale(self, right: bool) -> None:
         """Say, or take back, that the scale of the page in front is right in spite of the evidence."""
         if self._current is not None and self.corrections.scale_answer != right:
-            text = self.tr("Confirm the scale") if right else self.tr("Doubt the scale")
+            text = self.tr("Confirm the scale") if right else self.tr("Take back that the scale is right")
             self.edit(replace(self.corrections, scale_answer=right), text)
 
     def confirm_corrections(self) -> None:

@@ -88,7 +88,9 @@ class ChecksView(QWidget):
             self._say(TWIN, UNKNOWN, self.tr("cannot be checked: no lead is printed twice"))
         else:
             good = report.twin_db >= MIN_TWIN_DB
-            text = self.tr("lead {lead}: {word}, {uv:.0f} µV apart ({db:.1f} dB)")
+            text = self.tr("lead {lead}: {word}, {uv:.0f} µV apart ({db:.1f} dB)") + (
+                "" if good else self.tr("; compare them below")
+            )
             word = self.tr("agree") if good else self.tr("differ")
             text = text.format(lead=report.twin_lead, word=word, uv=report.twin_uv, db=report.twin_db)
             self._say(TWIN, GOOD if good else BAD, text)
@@ -115,10 +117,12 @@ class ChecksView(QWidget):
         if value_db is None:
             self._say(key, UNKNOWN, self.tr("cannot be checked: {why}").format(why=why_not))
         elif value_db >= least_db:
-            self._say(key, GOOD, self.tr("holds ({db:.1f} dB)").format(db=value_db))
+            self._say(
+                key, GOOD, self.tr("holds, {off:.1%} off ({db:.1f} dB)").format(off=_share(value_db), db=value_db)
+            )
         else:
-            text = self.tr("does not hold ({db:.1f} dB): leads may be swapped or misread")
-            self._say(key, BAD, text.format(db=value_db))
+            text = self.tr("does not hold, {off:.0%} off ({db:.1f} dB): check the names of these leads")
+            self._say(key, BAD, text.format(off=_share(value_db), db=value_db))
 
     def _say_scale(self, report: QualityReport, scale: PaperScale | None, *, answered: bool) -> None:
         if scale is None:
@@ -133,7 +137,9 @@ class ChecksView(QWidget):
             seen.append(self.tr("printed {g:g} mm/mV").format(g=scale.printed_mm_per_mV))
         words = {
             True: self.tr("agree"),
-            False: self.tr("disagree, confirmed by hand") if answered else self.tr("disagree"),
+            False: self.tr("disagree, confirmed by hand")
+            if answered
+            else self.tr("disagree (set the scale in step 1, or confirm it here)"),
             None: self.tr("cannot be checked: neither pulse nor text was found"),
         }[report.scale_agrees]
         sign = {True: GOOD, False: GOOD if answered else BAD, None: UNKNOWN}[report.scale_agrees]
@@ -202,6 +208,11 @@ class TwinPlot(QWidget):
         left = 22 + painter.fontMetrics().horizontalAdvance(text)
         painter.drawText(QRectF(left, 2, self.width(), 16), Qt.AlignmentFlag.AlignLeft, self.tr("long print"))
         painter.end()
+
+
+def _share(value_db: float) -> float:
+    """Return the size of what is left over beside that of the signal."""
+    return float(10 ** (-value_db / 20))
 
 
 def _prints(ecg: DigitizedEcg | None, lead: str | None) -> tuple[LeadTrace, LeadTrace] | None:

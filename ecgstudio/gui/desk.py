@@ -232,9 +232,9 @@ class Desk(QObject):
         """Write what was chosen, a page at a time: what the user waits for goes in between."""
         runtime = self._computer.runtime
         if runtime is None and self._runner.is_running(RUNTIME):
-            self._say(self.tr("The networks are not loaded yet; try again in a moment."), Severity.WARNING)
+            self._say(self.tr("Automatic reading is still starting; try again in a moment."), Severity.WARNING)
         elif runtime is None:
-            self._complain(self.tr("Without the networks nothing can be exported; an earlier message says why."))
+            self._complain(self.tr("Without automatic reading nothing can be exported; an earlier message says why."))
         else:
             self._export_next(request, runtime, 0, Exported((), ()))
 

@@ -51,6 +51,7 @@ def tr(text: str) -> str:
     return QCoreApplication.translate("facts", text)
 
 
+_VERDICTS: Final = {"ok": "agrees with itself", "review": "please look at it", "failed": "could not be read"}
 _ORIENTATIONS: Final = ("upright", "turned left", "upside down", "turned right")
 
 # What a reason of the self-checks is mended with: a word of the reason, the action, the word on the button.
@@ -144,6 +145,8 @@ def _normalize(analysis: Analysis, corrections: Corrections) -> tuple[Fact, ...]
     markers = [name for name in dict.fromkeys(keypoints.names) if name not in LEADS]
     if markers:
         lines.append(Fact(tr("Markers"), ", ".join(_marker(name) for name in markers)))
+    if keypoints.corners is not None:
+        lines.append(Fact(tr("Page corners"), tr("placed by you; the grid is looked for in their perspective")))
     return (*lines, Fact(tr("Resolution"), f"{keypoints.px_per_mm:.1f} px/mm"))
 
 
@@ -163,7 +166,7 @@ def _grid(analysis: Analysis, corrections: Corrections) -> tuple[Fact, ...]:
         Fact(tr("Grid"), f"{grid.size_mm[0]:.0f} × {grid.size_mm[1]:.0f} mm", grid.confidence),
         Fact(tr("Paper speed"), f"{scale.mm_per_s:g} mm/s"),
         Fact(tr("Gain"), f"{scale.mm_per_mV:g} mm/mV"),
-        Fact(tr("Decided by"), tr("you") if scale.source == "human" else scale.source),
+        Fact(tr("Scale from"), _scale_from(scale.source)),
     ]
     if scale.pulse_height_mm is not None:
         width = "" if scale.pulse_width_mm is None else f", {scale.pulse_width_mm:.1f} mm {tr('wide')}"
@@ -178,6 +181,23 @@ def _grid(analysis: Analysis, corrections: Corrections) -> tuple[Fact, ...]:
     return (*lines, Fact(tr("Resolution"), f"{grid.px_per_mm:.2f} px/mm"))
 
 
+def _scale_from(source: str) -> str:
+    """Say in words what decided speed and gain."""
+    if source == "human":
+        return tr("you")
+    words = {
+        "pulse": tr("calibration pulse"),
+        "printed": tr("printed text"),
+        "assumed": tr("assumed"),
+        "set": tr("you"),
+    }
+    said = []
+    for part in source.split(", "):
+        what, _, by = part.partition(" ")
+        said.append(f"{tr(what)}: {words.get(by, by)}" if by else part)
+    return ", ".join(said)
+
+
 def _digitize(analysis: Analysis, corrections: Corrections) -> tuple[Fact, ...]:
     ecg = value_of(analysis.traces)
     if ecg is None:
@@ -187,7 +207,7 @@ def _digitize(analysis: Analysis, corrections: Corrections) -> tuple[Fact, ...]:
     lines = [
         Fact(tr("Layout"), ecg.layout or tr("not recognised")),
         Fact(tr("Leads"), tr("%d of 12, %d traces") % (len(leads), len(ecg.traces)), sure),
-        Fact(tr("Read"), f"{100 * read:.1f} %"),
+        Fact(tr("Read"), tr("%.1f %% of what is printed") % (100 * read)),
     ]
     missing = [lead for lead in LEADS if lead not in leads]
     if missing:
@@ -213,7 +233,7 @@ def _review(analysis: Analysis, corrections: Corrections) -> tuple[Fact, ...]:
     if corrections.comment:
         lines.append(Fact(tr("Comment"), corrections.comment))
     if quality is not None:
-        lines.append(Fact(tr("Verdict"), tr(quality.status), quality.confidence))
+        lines.append(Fact(tr("Reading"), tr(_VERDICTS[quality.status]), quality.confidence))
     return tuple(lines)
 
 
@@ -229,7 +249,7 @@ def _export(analysis: Analysis, corrections: Corrections) -> tuple[Fact, ...]:
     leads = [lead for lead, row in zip(record.leads, known, strict=True) if row.any()]
     return (
         Fact(tr("Record"), tr("%d leads, %.1f s at %g Hz") % (len(leads), record.mv.shape[1] / record.fs, record.fs)),
-        Fact(tr("Known samples"), f"{100 * known.mean():.1f} %"),
+        Fact(tr("Printed and read"), tr("%.1f %%; the rest stays empty") % (100 * known.mean())),
     )
 
 

@@ -198,9 +198,9 @@ class Inspector(QWidget):
         self._leads.itemSelectionChanged.connect(self._ask_lead)
         self._add_form(
             Step.NORMALIZE,
-            (self.tr("Turn by"), self._angle),
+            (self.tr("Set rotation"), self._angle),
             (self.tr("Layout"), self._page_layout),
-            (self.tr("Place names"), self._template),
+            (self.tr("Names as in"), self._template),
         )
         self._add_form(Step.GRID, (self.tr("Paper speed"), self._speed), (self.tr("Gain"), self._gain))
         self._add_form(Step.DIGITIZE, (self.tr("Layout, all pages"), self._layout_box))

@@ -54,7 +54,7 @@ class IntervalsPanel(QWidget):
         self._source.setWordWrap(True)
         self._source.setAccessibleName(self.tr("How the intervals were measured"))
         self._revert = QPushButton(self.tr("Back to automatic"))
-        self._revert.setAccessibleName(self.tr("Take back the fiducials that were placed by hand"))
+        self._revert.setAccessibleName(self.tr("Take back the wave marks that were placed by hand"))
         self._revert.clicked.connect(self.revertAsked)
         box = QVBoxLayout(self)
         box.addLayout(grid)

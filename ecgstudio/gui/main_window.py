@@ -217,7 +217,7 @@ class MainWindow(Frame):
         self.tell(Message(f"{text[:1].upper()}{text[1:]}.", Severity.WARNING))
 
     def _lose_networks(self, sentence: str) -> None:
-        self.status_line.show_device(self.tr("No networks"))
+        self.status_line.show_device(self.tr("No automatic reading"))
         text = self.tr("%s Pages can be opened and looked at, but not read automatically.") % sentence
         self.tell(Message(text, Severity.ERROR))
 

@@ -113,7 +113,7 @@ class MessageList(QWidget):
         self._view.setWordWrap(True)
         self._view.setIconSize(QSize(16, 16))
         self._view.setAccessibleName(self.tr("Messages"))
-        self._mend = QPushButton(self.tr("Mend it"), self)
+        self._mend = QPushButton(self.tr("Fix it"), self)
         self._mend.setEnabled(False)
         clear = QPushButton(self.tr("Clear"), self)
         buttons = QHBoxLayout()

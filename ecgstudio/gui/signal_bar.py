@@ -69,7 +69,7 @@ class SignalBar(QToolBar):
         self._add_group("arrangement", self.tr("Arrangement"), (self.tr("Like the page"), self.tr("12 leads stacked")))
         self._add_group("speed", self.tr("Paper speed"), tuple(f"{v:g} mm/s" for v in SPEEDS), chosen=USUAL)
         self._add_group("gain", self.tr("Gain"), tuple(f"{v:g} mm/mV" for v in GAINS), chosen=USUAL)
-        papers = (self.tr("Paper as the window"), self.tr("Red paper"), self.tr("Dark paper"))
+        papers = (self.tr("Paper like the window"), self.tr("Red paper"), self.tr("Dark paper"))
         self._add_group("paper", self.tr("Paper"), papers)
         self._paper = self._button("", self.tr("Arrangement, paper speed, gain and paper of this view"))
         self._paper.setAccessibleName(self.tr("Paper"))

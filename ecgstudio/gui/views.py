@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from ecgstudio.core.caliper import Caliper
 from ecgstudio.core.corrections import FiducialEdit
@@ -31,6 +31,7 @@ from ecgstudio.gui.page_view import PageView
 from ecgstudio.gui.signal_cursor import cursor_text, mv_at
 from ecgstudio.gui.signal_view import SignalView
 from ecgstudio.gui.states import Step
+from ecgstudio.gui.tools import HINTS
 from ecgstudio.gui.trace_frame import trace_of_lead
 from ecgstudio.session import Change
 from ecgstudio.stages.intervals import Intervals, measure_intervals
@@ -153,6 +154,8 @@ class Views(QObject):
     def set_tool(self, tool: Tool) -> None:
         """Take a tool; calipers are set on the paper and on the signals alike."""
         self._page_view.set_tool(tool)
+        if HINTS[tool]:
+            self.said.emit(QCoreApplication.translate("Tools", HINTS[tool]))
         self._signal_view.set_caliper_tool(CaliperTool.TIME if tool is Tool.CALIPER else CaliperTool.NONE)
 
     def show_original(self, *, original: bool) -> None:
@@ -273,7 +276,7 @@ class Views(QObject):
 
     def measure_again(self) -> None:
         """Take back which fiducials were placed by hand."""
-        self._bridge.edit_fiducials(None, self.tr("Fiducials as measured"))
+        self._bridge.edit_fiducials(None, self.tr("Wave marks as measured"))
 
     def _place_fiducials(self, intervals: Intervals) -> None:
         before = self._placed.places if self._placed is not None else ()

@@ -19,6 +19,7 @@ from ecgstudio.gui.checks_view import EINTHOVEN, GOLDBERGER, SCALE, TWIN, Checks
 from ecgstudio.gui.strip_layout import EINTHOVEN as STRIP_EINTHOVEN
 from ecgstudio.gui.strip_layout import GOLDBERGER as STRIP_GOLDBERGER
 from ecgstudio.gui.strip_layout import Arrangement, lay_out
+from ecgstudio.gui.tools import HINTS, Tool
 from ecgstudio.gui.views import WORST_ZOOM, doubtful_places
 from ecgstudio.stages.contract import FloatMap, TraceMaps
 from tests.fake_runtime import FakeRuntime, draw_page
@@ -205,3 +206,9 @@ def test_what_was_read_without_confidence_is_a_place_to_go_to(qtbot: QtBot, tmp_
 def test_nothing_doubtful_is_said_of_a_page_that_was_read_well() -> None:
     reading = read_page(synth_page())
     assert doubtful_places(reading.ecg) == ()
+
+
+@pytest.mark.parametrize("tool", [tool for tool in Tool if tool is not Tool.PAN])
+def test_every_tool_says_what_to_do_with_it(tool: Tool) -> None:
+    assert len(HINTS[tool].split()) >= 4
+    assert len(HINTS[tool]) <= 110  # it must fit the status bar

@@ -148,7 +148,7 @@ def test_without_weights_pages_can_still_be_looked_at(qtbot: QtBot, scan: Path, 
     assert bench.window.bridge.page is not None
     assert bench.window.stage_bar.state_of(Step.GRID) == "waiting"
     bench.window.actions_["export"].trigger()
-    assert "Without the networks nothing can be exported" in bench.said[0]
+    assert "Without automatic reading nothing can be exported" in bench.said[0]
 
 
 @pytest.mark.logs("the networks say that they go on with the processor")
