@@ -6,23 +6,27 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
+from ecgstudio import cli
 from ecgstudio.core.corrections import Corrections
+from ecgstudio.core.grid import GridFit
 from ecgstudio.gui import desk, project_files
 from ecgstudio.gui.app import hear_faults
 from ecgstudio.gui.dialogs import ExportDialog
-from ecgstudio.gui.exporting import Exported, plan_export
-from ecgstudio.gui.jobs import Job, JobKey, Pool
+from ecgstudio.gui.exporting import Exported, export_pages, plan_export
+from ecgstudio.gui.jobs import Job, JobKey, JobStatus, Pool
 from ecgstudio.io.autosave import newer_autosave, unsaved_projects
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.io.project import ProjectState
 from ecgstudio.io.scans import page_entries
 from ecgstudio.session import Session
+from ecgstudio.stages import stage1_grid
 from tests import fake_stages
 from tests.gui.workstation import Bench, write_page
 
@@ -161,7 +165,9 @@ def test_a_safety_copy_waits_for_no_other_file(bench: Bench, scan: Path) -> None
 EDITING = """
 import sys
 from pathlib import Path
+from ecgstudio import cli
 from ecgstudio.core.corrections import Corrections
+from ecgstudio.core.grid import GridFit
 from ecgstudio.session import Session
 session = Session.load(Path(sys.argv[1]))
 session.set_corrections(session.entries[0].id, Corrections(comment="the other's"), text="comment")
@@ -319,6 +325,33 @@ def test_what_the_user_waits_for_goes_before_the_rest_of_an_export(
     assert sorted(path.name for path in folder.iterdir()) == ["1.csv", "2.csv", "3.csv"]
     assert "3 files were written" in bench.said[0]
     bench.script.says_yes = True
+
+
+def test_an_export_has_the_bytes_of_a_replay_whatever_was_computed(
+    bench: Bench, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A correction was made over an answer that other networks would not give; the cache knows neither."""
+    bench.open(scan)
+    bench.window.bridge.set_speed(50.0)
+    bench.settle()
+    bench.script.save_to = path = tmp_path / "p.ecgproj"
+    assert bench.window.files.save()
+
+    def other(*arguments: object, **others: object) -> GridFit:
+        return replace(fake_stages.fit_grid(*arguments, **others), confidence=0.99)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stage1_grid, "fit_grid", other)
+    assert cli.main(["replay", str(path)]) == 0
+    session = Session.load(path)
+    pages = [entry.id for entry in session.entries]
+    request = desk.export_request(
+        session, pages, folder=tmp_path / "out", formats=("wfdb", "csv", "json"), overwrite=False
+    )
+    cache = OutcomeCache(tmp_path / "empty")
+    assert not export_pages(request, fake_stages.NoNetworks(), cache, JobStatus(0, lambda _: None)).problems  # type: ignore[arg-type]
+    assert '"grid": "needs review"' in (tmp_path / "out" / "scan.json").read_text()
+    for name in ("scan.hea", "scan.dat", "scan.csv", "scan.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "p-replay" / name).read_bytes()
 
 
 def test_a_page_whose_scan_is_gone_does_not_stop_an_export(bench: Bench, tmp_path: Path) -> None:
