@@ -118,11 +118,11 @@ class ChecksView(QWidget):
             self._say(key, UNKNOWN, self.tr("cannot be checked: {why}").format(why=why_not))
         elif value_db >= least_db:
             self._say(
-                key, GOOD, self.tr("holds, {off:.1%} off ({db:.1f} dB)").format(off=_share(value_db), db=value_db)
+                key, GOOD, self.tr("holds, {off:.1f} % off ({db:.1f} dB)").format(off=_percent(value_db), db=value_db)
             )
         else:
-            text = self.tr("does not hold, {off:.0%} off ({db:.1f} dB): check the names of these leads")
-            self._say(key, BAD, text.format(off=_share(value_db), db=value_db))
+            text = self.tr("does not hold, {off:.0f} % off ({db:.1f} dB): check the names of these leads")
+            self._say(key, BAD, text.format(off=_percent(value_db), db=value_db))
 
     def _say_scale(self, report: QualityReport, scale: PaperScale | None, *, answered: bool) -> None:
         if scale is None:
@@ -210,9 +210,9 @@ class TwinPlot(QWidget):
         painter.end()
 
 
-def _share(value_db: float) -> float:
-    """Return the size of what is left over beside that of the signal."""
-    return float(10 ** (-value_db / 20))
+def _percent(value_db: float) -> float:
+    """Return the size of what is left over in percent of that of the signal."""
+    return float(100 * 10 ** (-value_db / 20))
 
 
 def _prints(ecg: DigitizedEcg | None, lead: str | None) -> tuple[LeadTrace, LeadTrace] | None:

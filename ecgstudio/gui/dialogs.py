@@ -145,11 +145,14 @@ class ShortcutSheet(QDialog):
                 columns.addLayout(column)
             column.addWidget(self._table(self.tr(menu), rows))
             spent += len(rows) + 2
+        column.addStretch(1)
         heading = QLabel(self.tr("What the drawing means"), self)
         heading.setObjectName("sheet-heading")
-        column.addWidget(heading)
-        column.addWidget(Legend(self))
-        column.addStretch(1)
+        drawing = QVBoxLayout()
+        for widget in (heading, Legend(self)):
+            drawing.addWidget(widget)
+        drawing.addStretch(1)
+        columns.addLayout(drawing)
         scroll = QScrollArea(self)
         scroll.setWidget(inner)
         scroll.setWidgetResizable(True)
@@ -158,7 +161,7 @@ class ShortcutSheet(QDialog):
         whole = QVBoxLayout(self)
         whole.addWidget(scroll)
         whole.addWidget(close)
-        self.resize(1240, 680)
+        self.resize(1400, 780)
 
     def _rows(self, menu: str) -> list[tuple[str, str]]:
         return [(keys_of(row), text_of(row).removesuffix("…")) for row in ACTIONS if row.menu == menu and row.keys]

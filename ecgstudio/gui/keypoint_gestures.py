@@ -33,6 +33,7 @@ from ecgstudio.gui.hit_test import hit_keypoint
 NEARLY_STILL_PX = 2.0  # a press that moves less on the screen is a click
 COARSE_TURN = math.radians(5)
 LEAST_SHEET_MM: Final = 40.0
+INSET: Final = 0.03
 
 
 # --- single corrections, merged into the edit that is there ---------------------------------------------------------
@@ -170,6 +171,8 @@ def _flat_rectangle(grid: GridFit, size: tuple[int, int]) -> F64 | None:
     _, (left, top), (right, bottom), _ = np.sort(mm, axis=0)  # the two inner ones of four along each axis
     if min(right - left, bottom - top) < LEAST_SHEET_MM:
         return None
+    inset_mm = INSET * min(right - left, bottom - top)  # a handle at the picture's very edge is hard to take
+    left, top, right, bottom = left + inset_mm, top + inset_mm, right - inset_mm, bottom - inset_mm
     try:
         return check_corners(grid.to_page(np.array([[left, top], [right, top], [right, bottom], [left, bottom]])))
     except ValueError:

@@ -14,6 +14,7 @@ from ecgstudio.gui.doubt import LEVELS, alpha_of
 from ecgstudio.gui.theme import Theme, theme_for
 
 SWATCH_PX: Final = (54, 22)
+LEAST_WORDS_PX: Final = 220
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Legend(QWidget):
         for number, entry in enumerate(ENTRIES):
             words = QLabel(tr(entry.text), self)
             words.setWordWrap(True)
-            words.setMinimumWidth(250)
+            words.setMinimumWidth(LEAST_WORDS_PX)
             grid.addWidget(Swatch(entry, theme or theme_for(False), self), number, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(words, number, 1)
         grid.setColumnStretch(1, 1)

@@ -158,7 +158,7 @@ class ScreenSizeDialog(QDialog):
         text = self.tr("The screen itself says {own:.2f} px/mm.").format(own=self._by_itself)
         off = px_per_mm / self._by_itself - 1
         if self._chosen and abs(off) > 0.002:
-            text += " " + self.tr("It is {percent:.1%} off.").format(percent=abs(off))
+            text += " " + self.tr("It is {percent:.1f} % off.").format(percent=100 * abs(off))
         self._said.setText(text)
 
 

@@ -25,8 +25,8 @@ def mv_at(values: F32, sample: float) -> float:
 def cursor_text(lead: str, t_s: float, mv: float, sure: float) -> str:
     """Say what stands at the cursor, and how sure the reading is."""
     if math.isfinite(mv):
-        text = QCoreApplication.translate("SignalView", "{lead}  {t:.3f} s  {mv:+.2f} mV  {sure:.0%} sure")
-        return text.format(lead=lead, t=t_s, mv=mv, sure=sure)
+        text = QCoreApplication.translate("SignalView", "{lead}  {t:.3f} s  {mv:+.2f} mV  {sure:.0f} % sure")
+        return text.format(lead=lead, t=t_s, mv=mv, sure=100 * sure)
     return QCoreApplication.translate("SignalView", "{lead}  {t:.3f} s  not readable").format(lead=lead, t=t_s)
 
 
