@@ -35,7 +35,7 @@ from ecgstudio.io.project import (
     saved_revision,
     write_project,
 )
-from ecgstudio.stages.contract import State, content_digest
+from ecgstudio.stages.contract import Failed, State, content_digest
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage
 from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.triage import EDITED_STAGES, edit_of, open_conflicts, settings_of, stage_states, urgency
@@ -44,8 +44,8 @@ __all__ = ["AuditRecord", "Change", "ChangeKind", "PageEntry", "PageState", "Ses
 
 Clock = Callable[[], datetime]
 
-_Judged = tuple[PageState, Analysis, PipelineSettings, dict[Stage, State]]
-"""What the states of a page's stages were found from, and the states: a long list asks for them again and again."""
+_Judged = tuple[PageState, Analysis, PipelineSettings, dict[Stage, State], float]
+"""What the states of a page's stages were found from, the states and the urgency: a long list asks again and again."""
 
 
 class ChangeKind(StrEnum):
@@ -115,6 +115,7 @@ class Session:
         self._id = secrets.token_hex(16)
         self._pages: dict[PageId, PageState] = {}
         self._analyses: dict[PageId, Analysis] = {}
+        self._outlines: dict[PageId, Analysis] = {}  # of pages whose signals were let go of
         self._judged: dict[PageId, _Judged] = {}
         self._audit: list[AuditRecord] = []
         self._weights = ""
@@ -173,14 +174,13 @@ class Session:
         self._pages[page]  # KeyError for a page that is not here
         return self._analyses.get(page, EMPTY_ANALYSIS)
 
+    def outline(self, page: PageId) -> Analysis:
+        """Return what is known about a page, perhaps without its signals: to judge it by, not to show or go on from."""
+        return self._outlines.get(page) or self.analysis(page)
+
     def stage_states(self, page: PageId) -> dict[Stage, State]:
         """Return every stage's state; COMPUTING where nothing is known yet or corrections or settings have changed."""
-        state, analysis = self._pages[page], self.analysis(page)
-        judged = self._judged.get(page)
-        if judged is None or judged[0] is not state or judged[1] is not analysis or judged[2] is not self._settings:
-            states = stage_states(analysis, state.corrections, settings=self._settings)
-            judged = self._judged[page] = state, analysis, self._settings, states
-        return dict(judged[3])
+        return dict(self._judge(page)[3])
 
     def worst_first(self) -> tuple[PageId, ...]:
         """Return all pages, the most urgent first; pages alike stay in their order."""
@@ -188,11 +188,20 @@ class Session:
 
     def urgency(self, page: PageId) -> float:
         """Say how much a page wants a human: failed > needs review > review > not computed > ok > decided (below 1)."""
-        return urgency(self.analysis(page), self.corrections(page), states=self.stage_states(page))
+        return self._judge(page)[4]
 
     def open_conflicts(self, page: PageId) -> tuple[str, ...]:
         """Return what blocks the export of a page until a human answers: a scale that contradicts its evidence."""
-        return open_conflicts(self.analysis(page), self.corrections(page))
+        return open_conflicts(self.outline(page), self.corrections(page))
+
+    def _judge(self, page: PageId) -> _Judged:
+        state, outline = self._pages[page], self.outline(page)
+        judged = self._judged.get(page)
+        if judged is None or judged[0] is not state or judged[1] is not outline or judged[2] is not self._settings:
+            states = stage_states(outline, state.corrections, settings=self._settings)
+            worth = urgency(outline, state.corrections, states=states)
+            judged = self._judged[page] = state, outline, self._settings, states, worth
+        return judged
 
     # --- changes ---------------------------------------------------------------------------------------------
 
@@ -213,8 +222,7 @@ class Session:
     def remove_page(self, page: PageId) -> Change:
         """Take a page out; what was said about it stays in the audit log."""
         state = self._pages.pop(page)
-        self._analyses.pop(page, None)
-        self._judged.pop(page, None)
+        self._forget(page)
         before, after = difference(encode(state.corrections), encode(NO_CORRECTIONS))
         self._log(f"removed {state.entry.name}", page=page, before=before, after=after)
         return Change(ChangeKind.PAGES, page, frozenset(ORDER))
@@ -280,11 +288,23 @@ class Session:
             return Change(ChangeKind.ANALYSIS, page)
         before = self.analysis(page)
         analysis, self._pages[page] = as_seen(analysis, self._pages[page])
+        self._outlines.pop(page, None)
         self._analyses[page] = analysis
         if analysis.keypoints is not None:
             self._weights = analysis.keypoints.key.weights
         changed = (stage for stage in ORDER if getattr(before, stage.value) is not getattr(analysis, stage.value))
         return Change(ChangeKind.ANALYSIS, page, frozenset(changed))
+
+    def rest(self, page: PageId) -> None:
+        """Let go of a page's signals: its states and its urgency stay, its analysis is empty until it is set again."""
+        if page in self._analyses:
+            outline = _without_signals(self._analyses[page])
+            self._forget(page)
+            self._outlines[page] = outline
+
+    def _forget(self, page: PageId) -> None:
+        for known in (self._analyses, self._outlines, self._judged):
+            known.pop(page, None)
 
     def set_settings(self, settings: PipelineSettings) -> Change:
         """Change the choices that hold for all pages."""
@@ -420,6 +440,16 @@ class Session:
             stage.value: EditedOver(content_digest(edit_of(corrections, stage)), content_digest(outcome.auto))
             for stage, outcome in known.items()
         }
+
+
+def _without_signals(analysis: Analysis) -> Analysis:
+    """Drop what takes memory; what went wrong, the report and the state of every stage stay."""
+    light = {
+        stage.value: replace(outcome, auto=None, value=None)  # to be judged, never to be used
+        for stage, outcome in analysis.outcomes()
+        if stage is not Stage.QUALITY and not isinstance(outcome.value, Failed)
+    }
+    return replace(analysis, **light)  # type: ignore[arg-type]
 
 
 def _seen(page: PageState, stage: Stage, over: EditedOver) -> PageState:

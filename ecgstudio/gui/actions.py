@@ -76,6 +76,7 @@ ACTIONS: Final = (
     Row("confirm-scale", "Edit", "Confirm the scale", "", "conflict"),
     Row("cancel", "Edit", "Stop", "Ctrl+.", "computing", icon="cancel", separator=True),
     Row("compute", "Edit", "Read the page again", "F5", "page"),
+    Row("compute-all", "Edit", "Read all pages", "Shift+F5", "pages"),
     Row("fit", "View", "Show the whole page", "F", "page", icon="fit"),
     Row("show-grid", "View", "Grid", "G", "page", icon="grid", checkable=True, separator=True),
     Row("show-traces", "View", "Traces", "T", "page", icon="traces", checkable=True),

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 from types import TracebackType
+from typing import Final
 
 import pyqtgraph
 from PySide6.QtCore import QCoreApplication, QSettings, QTimer
@@ -18,7 +18,6 @@ from ecgstudio.api import load_runtime
 from ecgstudio.gui.main_window import MainWindow
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.stages.contract import Runtime
-
 
 SWITCH_S: Final = 0.0005
 """How long a worker may hold Python while the window waits for it: painting lets go of it and takes it back hundreds of

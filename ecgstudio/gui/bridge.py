@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, Signal
 from ecgstudio.core.corrections import Corrections, FiducialEdit, GridEdit, KeypointEdit, TraceEdit
 from ecgstudio.core.leads import AUTO_LAYOUT
 from ecgstudio.core.page import Page, PageId
+from ecgstudio.gui.backlog import Backlog
 from ecgstudio.gui.computing import AnalyseRequest, Answer, Computer, Values, current_values
 from ecgstudio.gui.facts import EDITS_OF, is_corrected, value_of
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, Pool
@@ -27,11 +28,8 @@ from ecgstudio.gui.states import Step
 from ecgstudio.gui.undo import EditCorrections, UndoStacks
 from ecgstudio.session import Change, ChangeKind, PageEntry, Session
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage
+from ecgstudio.stages.triage import FAILED, REVIEW
 
-BACKGROUND_PAGES: Final = (
-    60  # projects up to this size are computed as a whole, larger ones only around the page in front
-)
-PREFETCHED: Final = 2
 FIND, RELINK = "find", "relink"
 OF_A_SESSION: Final = (FIND, RELINK)
 """What is found on the disk belongs into the project that it was looked for in."""
@@ -56,7 +54,7 @@ class Bridge(QObject):
         self._session, self._runner, self._computer = session, runner, computer
         self._current: PageId | None = None
         self.pages = PageStore(runner, parent=self)
-        self._stopped: set[PageId] = set()
+        self.backlog = Backlog(session, resting=computer.remembers, parent=self)
         self._shown: tuple[Analysis, Corrections, Values] = EMPTY_ANALYSIS, Corrections(), Values(None, None, None)
         self.undo = UndoStacks(self)
         self.pages.loaded.connect(self._take_page)
@@ -66,6 +64,7 @@ class Bridge(QObject):
         computer.failed.connect(self._take_failure)
         computer.progressed.connect(self.progressed)
         computer.busyChanged.connect(self._follow_computer)
+        self.backlog.finished.connect(self._sum_up)
 
     # --- what there is ---------------------------------------------------------------------------------------
 
@@ -116,7 +115,7 @@ class Bridge(QObject):
         self.undo.clear()
         self._session, self._current = session, None
         self.pages.clear()
-        self._stopped.clear()
+        self.backlog.replace_session(session)
         self.sessionReplaced.emit()
         self.show(next(iter(session.worst_first()), None))
 
@@ -131,6 +130,7 @@ class Bridge(QObject):
     def show(self, page: PageId | None) -> None:
         """Bring a page to the front: its picture at once if it can be, its answers as they come."""
         self._current = page
+        self.backlog.look_ahead()
         self.undo.show(page)
         self.shown.emit(page)
         if page is None:
@@ -152,6 +152,7 @@ class Bridge(QObject):
         self._computer.cancel(page)
         change = self._session.remove_page(page)
         self.pages.forget(page)
+        self.backlog.forget(page)
         self.undo.forget(page)
         if page == self._current:
             after = [other for other in order[order.index(page) :] if other != page] or list(order[:-1])
@@ -165,6 +166,7 @@ class Bridge(QObject):
     def relink(self, page: PageId, source: Path) -> None:
         """Look for a page's scan in another place."""
         self.pages.forget(page)
+        self.backlog.want(page)
         self.changed.emit(self._session.relink(page, source))
         if page == self._current:
             self.show(page)
@@ -276,7 +278,7 @@ class Bridge(QObject):
         if page not in self._session:
             return
         change = self._session.set_corrections(page, corrections, text=text)
-        self._stopped.discard(page)
+        self.backlog.want(page)
         self.changed.emit(change)
         if change.stages:
             self._compute(page, urgent=True)
@@ -293,27 +295,38 @@ class Bridge(QObject):
         """Forget what was computed for the page in front, and compute it anew."""
         page = self._current
         if page is not None:
-            self._stopped.discard(page)
+            self.backlog.want(page)
             self.changed.emit(self._session.set_analysis(page, EMPTY_ANALYSIS))
-            self._compute(page, urgent=True)
+            self._compute(page, urgent=True, anew=True)
+
+    def compute_all(self) -> None:
+        """Compute every page that nobody has decided on, one after the other, the page in front always first."""
+        if self._computer.is_hopeless:
+            self._say(self.tr("Without the networks no page can be read; an earlier message says why."), Severity.ERROR)
+            return
+        self.backlog.ask_for_all()
+        self._compute_current()
+        self._prefetch()
 
     def stop_computing(self) -> None:
-        """Let the page in front be; it is computed again when it is changed or asked for."""
-        if self._current is not None:
-            self._stopped.add(self._current)
-            self._computer.cancel(self._current)
+        """Let the page in front and all others be; they are computed again when they are changed or asked for."""
+        self.backlog.stop()
+        if self._current is not None and self.is_computing(self._current):
+            self.backlog.leave_alone(self._current)
+        self._computer.cancel_all()
 
     def _compute_current(self) -> None:
-        if self._current is not None and self._current not in self._stopped:
+        if self._current is not None and not self.backlog.is_left_alone(self._current):
             self._compute(self._current, urgent=True)
 
-    def _compute(self, page: PageId, *, urgent: bool) -> None:
+    def _compute(self, page: PageId, *, urgent: bool, anew: bool = False) -> None:
         request = AnalyseRequest(
             self._session.entry(page),
             self.pages.get(page),
             self._session.corrections(page),
             self._session.analysis(page),
             self._session.settings,
+            anew=anew,
         )
         self._computer.submit(request, urgent=urgent)
         self.computed.emit(page)
@@ -322,6 +335,7 @@ class Bridge(QObject):
         if page not in self._session:
             return
         change = self._session.set_analysis(page, answer.analysis)
+        self.backlog.take(page, front=self._current, complete=complete)
         self.changed.emit(change)
         self.computed.emit(page)
         if complete:
@@ -329,7 +343,7 @@ class Bridge(QObject):
 
     def _take_failure(self, page: PageId, sentence: str) -> None:
         if page in self._session:
-            self._stopped.add(page)
+            self.backlog.leave_alone(page)
             self._say(sentence, Severity.ERROR, page, "relink" if self.pages.is_unreadable(page) else "")
             self.computed.emit(page)
             self._prefetch()
@@ -339,21 +353,24 @@ class Bridge(QObject):
             self.computed.emit(self._current)
 
     def _prefetch(self) -> None:
-        """Compute the next page that nobody has seen to, if the page in front is done."""
-        if self._current is None or self.is_computing(self._current):
+        """Compute the next page that nobody waits for, if nothing else is computed."""
+        if self._current is None or self._computer.is_busy:
             return
-        order = [page for page in self._session.worst_first() if self._session.corrections(page).review is None]
-        reach = len(order) if len(order) <= BACKGROUND_PAGES else PREFETCHED + 1
-        for page in order[:reach]:
-            unknown = self._session.analysis(page).quality is None
-            if (
-                unknown
-                and page not in self._stopped
-                and not self.pages.is_unreadable(page)
-                and not self.is_computing(page)
-            ):
-                self._compute(page, urgent=False)
-                return
+        page = self.backlog.next_page()
+        while page is not None and self.pages.is_unreadable(page):
+            self.backlog.leave_alone(page)
+            page = self.backlog.next_page()
+        if page is not None:
+            self._compute(page, urgent=False)
+
+    def _sum_up(self) -> None:
+        """Say what came of computing all pages."""
+        session = self._session
+        pages = [entry.id for entry in session.entries]
+        failed = sum(session.outline(page).quality is None or session.urgency(page) >= FAILED for page in pages)
+        doubtful = sum(REVIEW <= session.urgency(page) < FAILED for page in pages)
+        text = self.tr("All %d pages are done: %d want a second look, %d could not be read.")
+        self._say(text % (len(pages), doubtful, failed), Severity.INFO)
 
     def _add_found(self, found: Found) -> None:
         for problem in found.problems:

@@ -6,8 +6,8 @@ What is asked for, and what is done with an answer, is the bridge's business.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar, cast
 
 from PySide6.QtCore import QObject, Signal
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 RUNTIME: Final = JobKey("runtime")
 ANALYSIS: Final = "analysis"
 HANDED_OVER: Final = (Stage.KEYPOINTS, Stage.GRID, Stage.QUALITY)
-"""Stages after which the window is told: record and quality follow the traces so quickly that it draws them together."""
+"""Stages after which the window is told: record and quality follow the traces at once, and it draws them together."""
 
 
 def analysis_key(page: PageId) -> JobKey:
@@ -40,13 +40,17 @@ def analysis_key(page: PageId) -> JobKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalyseRequest:
-    """All that an analysis needs; `page` is None if its pixels are still to be read from `entry`."""
+    """All that an analysis needs; `page` is None if its pixels are still to be read from `entry`.
+
+    `anew` says that what the cache holds does not count.
+    """
 
     entry: PageEntry
     page: Page | None
     corrections: Corrections
     analysis: Analysis
     settings: PipelineSettings
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,29 +67,47 @@ def analyse(
     """Bring an analysis up to date, handing over what is worth showing as soon as it is there.
 
     What an earlier session has computed is taken from the cache, and what is new is kept there; `memo` holds how strips
-    were read, for when only some of them are touched.
+    were read, for when only some of them are touched. A page is only decoded if something has to be read from it.
     """
-    page = request.page if request.page is not None else load_page(request.entry, status)
+    page_id = request.entry.id
+    page = request.page if request.page is not None else cast("Page", _Undecoded(page_id))
     analysis = kept = request.analysis
-    if cache is not None and analysis.keypoints is None:
-        analysis = kept = cache.load_analysis(page.id)
+    if cache is not None and analysis.keypoints is None and not request.anew:
+        status.checkpoint(0.0)
+        analysis = kept = cache.load_analysis(page_id)
+
+    def reach(stage: Stage) -> Analysis:
+        return advance(
+            page, request.corrections, analysis=analysis, upto=stage, runtime=runtime, settings=request.settings,
+            status=status, memo=memo,
+        )  # fmt: skip
+
     for stage in ORDER:
         before = getattr(analysis, stage.value)
-        analysis = advance(
-            page,
-            request.corrections,
-            analysis=analysis,
-            upto=stage,
-            runtime=runtime,
-            settings=request.settings,
-            status=status,
-            memo=memo,
-        )
+        try:
+            analysis = reach(stage)
+        except _PixelsWanted:
+            page = load_page(request.entry, status)
+            analysis = reach(stage)
         if stage in HANDED_OVER and getattr(analysis, stage.value) is not before:
             status.partial(Answer(analysis, request.corrections))
     if cache is not None:
-        cache.store_analysis(page.id, analysis, known=kept)
+        cache.store_analysis(page_id, analysis, known=kept)
     return Answer(analysis, request.corrections)
+
+
+class _PixelsWanted(Exception):
+    """A stage has to read the page."""
+
+
+class _Undecoded:
+    """Stands for a page whose answers may all be known: whoever asks for more than its identity wants its pixels."""
+
+    def __init__(self, page: PageId) -> None:
+        self.id = page
+
+    def __getattr__(self, name: str) -> object:
+        raise _PixelsWanted(name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,10 +187,28 @@ class Computer(QObject):
         self._runtime, self._load_runtime = None, load_runtime
         self.start()
 
+    @property
+    def remembers(self) -> bool:
+        """Whether what was computed once need not be computed again."""
+        return self._cache is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer for any page is under way."""
+        loading = bool(self._waiting) and self._runner.is_running(RUNTIME)
+        return loading or any(self._runner.is_running(key) for key in self._pages)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether there are no networks, and none are being loaded."""
+        return self._runtime is None and not self._runner.is_running(RUNTIME)
+
     def submit(self, request: AnalyseRequest, *, urgent: bool) -> None:
         """Bring a page up to date; one that nobody waits for makes way for one that somebody does."""
         page = request.entry.id
         if self._runtime is None:
+            for other, (waiting, hurry) in self._waiting.items():  # one page's pixels may wait, a hundred pages' not
+                self._waiting[other] = replace(waiting, page=None), hurry
             self._waiting[page] = (request, urgent)
             return
         runtime, cache, memo = self._runtime, self._cache, self._memo

@@ -98,7 +98,7 @@ class Desk(QObject):
         """Say what there is, for the actions."""
         bridge, page = self._bridge, self._bridge.current
         if page is None:
-            return Situation(dirty=bridge.session.dirty, computing=self._runner.is_running(EXPORT))
+            return Situation(dirty=bridge.session.dirty, computing=self._is_working())
         values, analysis = bridge.values, bridge.session.analysis(page)
         return Situation(
             pages=True,
@@ -107,12 +107,15 @@ class Desk(QObject):
             grid=values.grid is not None,
             traces=values.traces is not None,
             corrected=is_corrected(self._step, bridge.corrections),
-            computing=bridge.is_computing(page) or self._runner.is_running(EXPORT),
+            computing=self._is_working(),
             dirty=bridge.session.dirty,
             conflict=bool(bridge.session.open_conflicts(page)),
             reviewed=bridge.corrections.review is not None,
             record=value_of(analysis.record) is not None,
         )
+
+    def _is_working(self) -> bool:
+        return self._computer.is_busy or self.is_exporting
 
     # --- going from page to page -----------------------------------------------------------------------------
 

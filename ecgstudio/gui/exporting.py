@@ -83,7 +83,7 @@ def plan_export(session: Session, pages: Sequence[PageId], *, folder: Path, form
     left_out: list[tuple[str, str]] = []
     kept: list[PageId] = []
     for page in pages:
-        entry, analysis = session.entry(page), session.analysis(page)
+        entry, analysis = session.entry(page), session.outline(page)
         review = session.corrections(page).review
         if review is not None and review.verdict == "rejected":
             left_out.append((entry.name, f"it was rejected by {review.by}"))

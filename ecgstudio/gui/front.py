@@ -39,6 +39,7 @@ class Front(QObject):
         bridge.shown.connect(self._show_page)
         bridge.computed.connect(self._follow_page)
         bridge.progressed.connect(self._show_progress)
+        bridge.backlog.advanced.connect(self._show_backlog)
         bridge.sessionReplaced.connect(self._replace_session)
         views.derivedChanged.connect(self._show_derived)
 
@@ -104,6 +105,10 @@ class Front(QObject):
         if page == self._bridge.current:
             words = QCoreApplication.translate("facts", NOTES.get(note, note))
             self._frame.status_line.show_progress(fraction, words)
+
+    def _show_backlog(self, done: int, total: int) -> None:
+        words = self.tr("Reading all pages: %d of %d") % (done, total)
+        self._frame.status_line.show_progress(max(done, 0.5) / max(total, 1), words)
 
     def _show_derived(self, derived: Derived) -> None:
         self._frame.intervals_panel.set_intervals(derived.intervals)

@@ -234,8 +234,10 @@ class JobRunner(QObject):
                 job.partial(message.value)
             return
         del self._jobs[message.ticket], self._tickets[job.key]
-        if message.kind == "done":
-            job.done(message.value)
-        elif message.kind == "failed":
-            job.failed(str(message.value))
-        self.ended.emit(job.key)
+        try:
+            if message.kind == "done":
+                job.done(message.value)
+            elif message.kind == "failed":
+                job.failed(str(message.value))
+        finally:  # whoever counts jobs must not wait for one for ever
+            self.ended.emit(job.key)

@@ -131,10 +131,10 @@ class MainWindow(Frame):
         self.inspector.speedChosen.connect(self.bridge.set_speed)
         self.inspector.gainChosen.connect(self.bridge.set_gain)
         self.inspector.layoutChosen.connect(self.bridge.set_layout)
+        self.inspector.pageLayoutChosen.connect(self.bridge.set_page_layout)
         self.inspector.turned.connect(self.page_view.turn_by)
         self.inspector.templateChosen.connect(self.page_view.place_template)
         self.inspector.leadChosen.connect(self.views.select_lead)
-        self.inspector.pageLayoutChosen.connect(self.bridge.set_page_layout)
         self.preferences.changed.connect(self._follow_preference)
         self.welcome.recentChosen.connect(self._open_path)
         for view in (self.page_view, self.signal_view):
@@ -162,6 +162,7 @@ class MainWindow(Frame):
             "confirm-scale": self.bridge.confirm_scale,
             "cancel": self.desk.stop,
             "compute": self.bridge.compute_again,
+            "compute-all": self.bridge.compute_all,
             "fit": self.page_view.fit,
             "next-lead": self.views.next_lead,
             "worst-place": self.views.go_to_worst,

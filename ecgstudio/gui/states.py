@@ -87,7 +87,7 @@ def step_states(session: Session, page: PageId, *, computing: bool) -> Mapping[S
 
 def page_state(session: Session, page: PageId, *, computing: bool) -> str:
     """Return the one word for a page in the page list."""
-    return _review_state(session.analysis(page), session.corrections(page), computing=computing)
+    return _review_state(session.outline(page), session.corrections(page), computing=computing)
 
 
 def _review_state(analysis: Analysis, corrections: Corrections, *, computing: bool) -> str:
