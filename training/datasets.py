@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset
 
 from ecgstudio.stages.names import normalised_names
 from training.configs import CropPlan, TrainConfig
+from training.folders import page_files, truth_path
 from training.sampling import (
     MappedPage,
     grid_targets,
@@ -28,19 +29,10 @@ Rng = np.random.Generator
 Batch = dict[str, torch.Tensor]
 Arrays = dict[str, NDArray[np.generic]]
 
-VALIDATION_SHARE = 0.04
-PICTURES = (".jpg", ".png")
 SHUFFLE_CROPS = 384  # crops kept for mixing pages
 CROPS_PER_PAGE = {"stage0": 6, "stage1": 6, "stage2": 14}
 POSES_PER_PAGE = 2
 BESIDE_LEADS = 0.3  # share of stage-1 crops anywhere on or just beside the sheet: headers, edges, the table
-
-
-def page_files(folder: Path, split: str) -> list[Path]:
-    """Return the page pictures of a folder that belong to a split ("train" or "val"), sorted by name."""
-    found = sorted(p for p in folder.iterdir() if p.suffix in PICTURES and p.with_suffix(".npz").exists())
-    every = max(2, round(1 / VALIDATION_SHARE))
-    return [p for i, p in enumerate(found) if (i % every == 0) == (split == "val")]
 
 
 def load_page(path: Path) -> MappedPage:
@@ -48,7 +40,7 @@ def load_page(path: Path) -> MappedPage:
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         raise ValueError(f"{path.name}: not a readable picture")
-    return MappedPage(*upright(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), load_truth(path.with_suffix(".npz"))))
+    return MappedPage(*upright(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), load_truth(truth_path(path))))
 
 
 class PageCrops(IterableDataset[Batch]):

@@ -28,6 +28,7 @@ from ecgstudio.stages.contract import Runtime
 from ecgstudio.stages.overlay import encode_png, render_overlay
 from ecgstudio.stages.settings import PipelineSettings
 from training.configs import STAGES
+from training.folders import IMAGES, SPLITS, is_tree, page_files, pictures, series_path, truth_path
 from training.page_score import PageScore, PageTask, analyse, score_page
 from training.run_folder import BEST_FILE
 from training.score_report import Table, make_tables, pages_csv, worst_pages
@@ -35,6 +36,7 @@ from training.score_report import Table, make_tables, pages_csv, worst_pages
 logger = logging.getLogger(__name__)
 
 TRUTH_FOLDER = "truth"
+FLAT_SPLITS = ("val", "train")
 SAY_EVERY = 10
 SETTINGS = PipelineSettings()
 
@@ -43,12 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``python -m training evaluate``."""
     parser.add_argument(
         "--data", type=Path, required=True,
-        help="rendered pages of 'python -m training synth'; or cases, TIER/CASE.png and truth/CASE.npz (mv, fs); "
+        help="pages of 'python -m training synth', flat or as train|val|test/{images,annotations,series}; "
+        "or cases, TIER/CASE.png and truth/CASE.npz (mv, fs); "
         "pages without truth are listed with what they say about themselves (of each file the first page)",
     )  # fmt: skip
     parser.add_argument(
-        "--split", choices=("val", "all"), default="val",
-        help="of rendered pages: those that 'train' keeps for validation (default), or all",
+        "--split", choices=("val", "test", "all"), default="val",
+        help="of rendered pages and trees: what 'train' keeps for validation (default), a tree's test pages, or all",
     )  # fmt: skip
     parser.add_argument("--limit", type=int, help="take this many pages, evenly from all tiers")
     parser.add_argument("--oracle", action="store_true", help="error budget: put the truth in place of each stage")
@@ -90,10 +93,12 @@ def find_pages(folder: Path, *, split: str = "val") -> list[PageTask]:
     """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}.")
-    if (folder / TRUTH_FOLDER).is_dir() or not any(folder.glob("*.npz")):
+    if is_tree(folder):
+        tasks = [_of_tree(path, part) for part in _parts(split, SPLITS) for path in pictures(folder / part / IMAGES)]
+    elif (folder / TRUTH_FOLDER).is_dir() or not any(folder.glob("*.npz")):
         tasks = _cases(folder)
     else:
-        tasks = _rendered(folder, split)
+        tasks = [_rendered(path) for part in _parts(split, FLAT_SPLITS) for path in page_files(folder, part)]
     if not tasks:
         raise UserError(f"There are no pages in {folder}.")
     return sorted(tasks, key=lambda task: (task.tier, task.name))
@@ -109,17 +114,28 @@ def _cases(folder: Path) -> list[PageTask]:
     return tasks
 
 
-def _rendered(folder: Path, split: str) -> list[PageTask]:
-    """List rendered pages; the tier is the kind of degradation, which the truth tells."""
-    from training.datasets import page_files  # loads torch
+def _of_tree(picture: Path, split: str) -> PageTask:
+    """Take a page of a tree with the best truth there is: of every stage, of its record, or none."""
+    if truth_path(picture).is_file():
+        return _rendered(picture)
+    series = series_path(picture)
+    return PageTask(picture.stem, split, picture, series if series.is_file() else None, rendered=False)
+
+
+def _rendered(picture: Path) -> PageTask:
+    """Take a rendered page; its tier is the kind of degradation, which the truth tells."""
     from training.synth.truth import load_truth
 
-    paths = [path for part in (("val", "train") if split == "all" else (split,)) for path in page_files(folder, part)]
+    truth = truth_path(picture)
     try:
-        kinds = {path: load_truth(path.with_suffix(".npz")).kind for path in paths}
+        kind = load_truth(truth).kind
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"The truths in {folder} cannot be read: {error}") from error
-    return [PageTask(path.stem, kinds[path], path, path.with_suffix(".npz"), rendered=True) for path in paths]
+        raise UserError(f"The truth {truth} cannot be read: {error}") from error
+    return PageTask(picture.stem, kind, picture, truth, rendered=True)
+
+
+def _parts(split: str, splits: Sequence[str]) -> Sequence[str]:
+    return splits if split == "all" else (split,)
 
 
 def spread(tasks: list[PageTask], *, limit: int | None) -> list[PageTask]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import time
 from collections.abc import Mapping
@@ -72,9 +73,7 @@ class PageScore:
     twin: str = ""
 
 
-def score_page(
-    task: PageTask, *, runtime: Runtime, settings: PipelineSettings, budget: bool = False
-) -> PageScore:
+def score_page(task: PageTask, *, runtime: Runtime, settings: PipelineSettings, budget: bool = False) -> PageScore:
     """Digitize a page and score it; with `budget` also tell what each stage loses (rendered pages only).
 
     A page that breaks the pipeline or cannot be opened is a failed page that says why.
@@ -108,9 +107,7 @@ def score_page(
         twin=_twin(quality),
     )
     record = None if summary.status == "failed" else _known(analysis.record)
-    return _against_truth(
-        score, task, page, analysis, record=record, runtime=runtime, settings=settings, budget=budget
-    )
+    return _against_truth(score, task, page, analysis, record=record, runtime=runtime, settings=settings, budget=budget)
 
 
 def analyse(page: Page, *, runtime: Runtime, settings: PipelineSettings) -> Analysis:
@@ -163,11 +160,24 @@ def _against_truth(
 
 def _read_record(path: Path) -> tuple[F32, float]:
     """Read the truth of a case: mv [12, n] in the order of LEADS, NaN where not printed, and fs."""
+    if path.suffix == ".csv":
+        return _read_series(path)
     with np.load(path, allow_pickle=False) as case:
         mv, fs = case["mv"], float(case["fs"])
     if mv.ndim != 2 or mv.shape[0] != len(LEADS) or not fs > 0:
         raise ValueError(f"mv has shape {mv.shape}, fs is {fs}")
     return np.asarray(mv, np.float32), fs
+
+
+def _read_series(path: Path) -> tuple[F32, float]:
+    """Read a record of a table: time_s and a column in mV per lead, empty where not printed; others are ignored."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    times = [float(row["time_s"] or "nan") for row in rows]
+    if len(rows) < 2 or not times[-1] > times[0] or not rows[0].keys() & set(LEADS):
+        raise ValueError("it has no lead, no rows, or times that do not rise")
+    mv = [[float(row.get(lead) or "nan") for row in rows] for lead in LEADS]
+    return np.array(mv, np.float32), round((len(rows) - 1) / (times[-1] - times[0]), 6)
 
 
 def _score_signal(

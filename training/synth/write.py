@@ -15,8 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgstudio.core.ecg import EcgRecord
 from ecgstudio.errors import OutputError, UserError
 from ecgstudio.io.atomic import file_group
+from ecgstudio.io.export import FORMATS, PageResults
+from training.folders import IMAGES, series_path, truth_path
 from training.signals import RecordSource, open_source
 from training.signals.record import TRAINABLE_SPLITS
 from training.synth.degrade import degrade
@@ -54,6 +57,7 @@ class PagePlan:
     kind: str | None = None
     layout: str | None = None
     orient: bool = False
+    tree: bool = False
 
 
 def synthesize_page(
@@ -90,20 +94,29 @@ def write_page(plan: PagePlan, index: int) -> Path:
 
     Seed and index fix the page, whatever else was written.
     """
-    stem = plan.folder / f"page-{plan.seed:03d}-{index:06d}"
-    truth_path = stem.with_suffix(".npz")
-    for picture in (stem.with_suffix(".jpg"), stem.with_suffix(".png")):
-        if picture.exists() and truth_path.exists():
+    stem = f"page-{plan.seed:03d}-{index:06d}"
+    folder = plan.folder / plan.split / IMAGES if plan.tree else plan.folder
+    for picture in (folder / f"{stem}.jpg", folder / f"{stem}.png"):
+        if picture.exists() and truth_path(picture).exists():
             return picture
     rng = np.random.default_rng((plan.seed, index))
     source = _source(plan.records, plan.split)
     record = source[int(rng.integers(len(source)))]
     page = synthesize_page(record.mv, record.fs, rng=rng, kind=plan.kind, layout=plan.layout, orient=plan.orient)
-    picture = stem.with_suffix(".png" if page.lossless else ".jpg")
+    picture = folder / f"{stem}{'.png' if page.lossless else '.jpg'}"
     with file_group() as group:  # the truth first: readers of a growing folder look for pictures
-        group.add(truth_path, encode_truth(page.truth))
+        group.add(truth_path(picture), encode_truth(page.truth))
+        if plan.tree:
+            group.add(series_path(picture), encode_series(stem, page.truth))
         group.add(picture, encode_picture(page.pixels, suffix=picture.suffix))
     return picture
+
+
+def encode_series(stem: str, truth: PageTruth) -> bytes:
+    """Return the printed record as the content of a .csv file: time in s, every lead in mV, empty where not printed."""
+    record = EcgRecord(truth.sheet.record_mv, truth.sheet.record_fs)
+    [content] = FORMATS["csv"].encode(PageResults(stem, record, {}, None))
+    return content
 
 
 def encode_picture(pixels: NDArray[np.uint8], *, suffix: str) -> bytes:
@@ -129,6 +142,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, help="folder for pictures (.jpg, .png) and truths (.npz)")
     add("--records", default="synthetic", help='"synthetic" (the default), a folder of packs, or a PTB-XL folder')
     add("--split", choices=TRAINABLE_SPLITS, default="train", help="which split of the records to print")
+    add(
+        "--tree", action="store_true",
+        help="write OUT/SPLIT/{images,annotations,series}: pictures, truths, printed records (.csv)",
+    )  # fmt: skip
     add("--count", type=int, default=100, help="number of pages; those that exist are kept as they are")
     add("--first", type=int, default=0, help="number of the first page")
     add("--seed", type=int, default=0)
@@ -142,7 +159,7 @@ def main(args: argparse.Namespace) -> int:
     """Write the pages; running again writes only what is missing."""
     if args.count < 0 or args.first < 0 or args.seed < 0:
         raise UserError("--count, --first and --seed must not be negative.")
-    plan = PagePlan(args.out, args.records, args.split, args.seed, args.kind, args.layout, args.orient)
+    plan = PagePlan(args.out, args.records, args.split, args.seed, args.kind, args.layout, args.orient, args.tree)
     _source(plan.records, plan.split)  # say what is wrong with the records before any process starts
     numbers = range(args.first, args.first + args.count)
     if args.jobs <= 1:

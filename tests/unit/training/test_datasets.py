@@ -155,3 +155,25 @@ def test_a_picture_that_is_none_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(encode_picture(np.zeros((8, 8, 3), np.uint8), suffix=".jpg")[:40])
     with pytest.raises(ValueError, match="broken"):
         load_page(tmp_path / "broken.jpg")
+
+
+def test_a_tree_of_splits_gives_the_pages_of_each(folder: Path, tmp_path: Path) -> None:
+    for split, index in (("train", 0), ("train", 1), ("val", 2)):
+        write_page(PagePlan(tmp_path, kind="render", split=split, tree=True), index)
+    assert [p.relative_to(tmp_path).as_posix().partition(".")[0] for p in page_files(tmp_path, "train")] == [
+        "train/images/page-000-000000",
+        "train/images/page-000-000001",
+    ]
+    assert [p.stem for p in page_files(tmp_path, "val")] == ["page-000-000002"]
+    assert page_files(tmp_path, "test") == []
+    [batch] = batches("stage2", tmp_path, 1)
+    assert torch.isfinite(batch["height"]).any()
+
+
+def test_pictures_of_every_spelling_are_found(tmp_path: Path) -> None:
+    for name in ("a.jpeg", "b.JPG", "c.png", "d.gif"):
+        (tmp_path / name).touch()
+        (tmp_path / name).with_suffix(".npz").touch()
+    assert sorted(p.name for split in ("train", "val") for p in page_files(tmp_path, split)) == [
+        "a.jpeg", "b.JPG", "c.png",
+    ]  # fmt: skip

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ecgstudio.core.ecg import EcgRecord
 from ecgstudio.core.leads import LEADS
 from ecgstudio.errors import UserError
+from ecgstudio.io.export import FORMATS, PageResults
 from ecgstudio.nets.weights import NETWORK_NAMES, build_network, read_manifest, write_network
 from ecgstudio.stages.contract import NULL_STATUS
 from tests import fake_stages
@@ -104,6 +106,49 @@ def test_rendered_pages_are_split_as_training_splits_them(tmp_path: Path) -> Non
         picture(tmp_path / f"{name}.png").with_suffix(".npz").write_bytes(truth)
     assert [(task.name, task.tier, task.rendered) for task in find_pages(tmp_path)] == [("a", "photo", True)]
     assert [task.name for task in find_pages(tmp_path, split="all")] == ["a", "b", "c"]
+
+
+def test_a_tree_gives_the_pages_of_a_split_with_the_best_truth_there_is(tmp_path: Path) -> None:
+    for name in ("val/images/a.png", "val/images/b.jpeg", "test/images/c.JPG"):
+        picture(tmp_path / name)
+    annotation, series = tmp_path / "val" / "annotations" / "a.npz", tmp_path / "val" / "series" / "b.csv"
+    for path, content in ((annotation, encode_truth(truth_of(synth_page(), kind="photo"))), (series, b"time_s,I\n")):
+        path.parent.mkdir()
+        path.write_bytes(content)
+    assert [(task.name, task.tier, task.truth, task.rendered) for task in find_pages(tmp_path)] == [
+        ("a", "photo", annotation, True),
+        ("b", "val", series, False),
+    ]
+    [task] = find_pages(tmp_path, split="test")
+    assert (task.name, task.tier, task.truth) == ("c", "test", None)
+    assert len(find_pages(tmp_path, split="all")) == 3
+
+
+def test_a_page_of_a_tree_is_scored_by_its_series(tmp_path: Path, fakes: None) -> None:
+    found = fake_stages.read_traces(None, None, None, status=NULL_STATUS)  # type: ignore[arg-type]
+    mv = np.full((12, 5000), np.nan, np.float32)
+    for trace in found.traces:
+        first = round(trace.t0_s * trace.fs)
+        mv[LEADS.index(trace.lead), first : first + len(trace.mv)] = trace.mv
+    mv[LEADS.index("V6")] *= 1.1
+    series = FORMATS["csv"].encode(PageResults("a", EcgRecord(mv, 500.0), {}, None))[0]
+    picture(tmp_path / "test" / "images" / "a.jpeg")
+    (tmp_path / "test" / "series").mkdir()
+    (tmp_path / "test" / "series" / "a.csv").write_bytes(series)
+    [task] = find_pages(tmp_path, split="test")
+    score = score_page(task, runtime=fake_stages.NoNetworks(), settings=evaluate.SETTINGS)
+    assert score.lead_db["V6"] == pytest.approx(20.8, abs=0.2)
+    assert score.lead_db["V1"] > 40
+
+
+@pytest.mark.parametrize("content", ["", "time_s,I\n", "a,b\n1,2\n3,4\n", "time_s,I\n1,0\n1,0\n"])
+def test_a_series_that_is_no_record_is_named(tmp_path: Path, fakes: None, content: str) -> None:
+    picture(tmp_path / "val" / "images" / "a.png")
+    (tmp_path / "val" / "series").mkdir()
+    (tmp_path / "val" / "series" / "a.csv").write_text(content, "utf-8")
+    [task] = find_pages(tmp_path)
+    with pytest.raises(UserError, match=r"a\.csv cannot be read"):
+        score_page(task, runtime=fake_stages.NoNetworks(), settings=evaluate.SETTINGS)
 
 
 def test_a_folder_without_pages_says_so(tmp_path: Path) -> None:

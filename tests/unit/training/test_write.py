@@ -50,7 +50,7 @@ def test_the_truths_ink_is_darker_than_what_is_beside_it(record: Record, kind: s
 
 def test_an_oriented_page_is_the_upright_page_turned(record: Record) -> None:
     upright, turned = (
-        synthesize_page(record.mv, record.fs, rng=np.random.default_rng(3), kind="scan", orient=orient, px_per_mm=3.0)
+        synthesize_page(record.mv, record.fs, rng=np.random.default_rng(4), kind="scan", orient=orient, px_per_mm=3.0)
         for orient in (False, True)
     )
     assert upright.truth.orientation == 0
@@ -111,6 +111,20 @@ def test_two_processes_write_what_one_would(tmp_path: Path) -> None:
         assert cli.main(["synth", "--out", str(tmp_path / jobs), *options]) == 0
     one, two = ({p.name: p.read_bytes() for p in (tmp_path / jobs).iterdir()} for jobs in ("1", "2"))
     assert one == two
+
+
+def test_a_tree_keeps_pictures_truths_and_printed_records_apart(tmp_path: Path) -> None:
+    options = ["--tree", "--split", "val", "--kind", "render", "--count", "1", "--jobs", "1"]
+    assert cli.main(["synth", "--out", str(tmp_path), *options]) == 0
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    stem = "page-000-000000"
+    picture = next(name for name in found if name.startswith("val/images/"))
+    assert found == {picture, f"val/annotations/{stem}.npz", f"val/series/{stem}.csv"}
+    truth = load_truth(tmp_path / "val" / "annotations" / f"{stem}.npz").sheet
+    rows = (tmp_path / "val" / "series" / f"{stem}.csv").read_text("utf-8").splitlines()
+    lead_ii = [float(row.split(",")[2] or "nan") for row in rows[1:]]
+    assert rows[0] == "time_s,I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6"
+    np.testing.assert_allclose(lead_ii, truth.record_mv[1], atol=1e-4)
 
 
 @pytest.mark.parametrize("records", ["missing", "empty"])
