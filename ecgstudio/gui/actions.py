@@ -135,6 +135,7 @@ ACTIONS: Final = (
 GESTURES: Final = (
     ("Wheel", "Zoom at the cursor"),
     ("Arrows", "Nudge what is taken by one screen pixel (Shift: ten)"),
+    ("+ / −", "March the caliper that is taken"),
     ("Esc", "Let go"),
     ("Del", "Delete what is selected"),
     ("F6", "Go to the next pane"),
