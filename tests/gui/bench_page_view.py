@@ -2,8 +2,8 @@
 """How many frames a second panning and zooming gives: `QT_QPA_PLATFORM=offscreen python -m tests.gui.bench_page_view`.
 
 A page of 24 megapixels fills a view of 1440 x 900 with all overlays: grid, nodes, names, thirteen traces with their
-doubts and gaps, and unexplained ink. Printed are frames a second by the clock, the slowest frame, and the processor time
-of a frame, which says what a machine that does nothing else gives: 1000 / processor.
+doubts and gaps, and unexplained ink. Printed are frames a second by the clock, the slowest frame, and the processor
+time of a frame, which says what a machine that does nothing else gives: 1000 / processor.
 """
 
 from __future__ import annotations
