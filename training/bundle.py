@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from ecgstudio.errors import UserError
 from ecgstudio.nets.weights import (
     MANIFEST_NAME,
     Manifest,
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Bundle one checkpoint; return the exit code."""
+    """Bundle one checkpoint; return the exit code. Raises UserError if it or the data make no sense."""
     try:
         entry = bundle(
             args.checkpoint,
@@ -57,8 +58,7 @@ def main(args: argparse.Namespace) -> int:
             licence=args.licence,
         )
     except (ValueError, OSError) as error:
-        logger.error("%s", error)
-        return 1
+        raise UserError(str(error)) from error
     size_mb = (args.out / entry.file).stat().st_size / 1e6
     logger.info("%s: %.1f MB, sha256 %s", args.out / entry.file, size_mb, entry.sha256)
     return 0

@@ -42,10 +42,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog=f"python -m training {command}", description=f"{summary[0].upper()}{summary[1:]}."
     )
     module.add_arguments(parser)
+    parser.add_argument("-v", "--verbose", action="store_true", help="a line for every step or page")
+    parser.add_argument(
+        "--debug", action="store_true",
+        help="--verbose, and the traceback of every error; 'train' also names the operation that made a NaN "
+        "and loads in its own process (slow)",
+    )  # fmt: skip
     args = parser.parse_args(arguments[1:])
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    ours = [logging.getLogger(name) for name in ("training", "ecgstudio")]
+    for each in ours:
+        each.setLevel(logging.DEBUG if args.verbose or args.debug else logging.NOTSET)
     try:
         return int(module.main(args) or 0)
     except UserError as error:
-        logger.error("%s", error)
+        logger.error("%s", error, exc_info=args.debug)
         return USER_ERROR
+    finally:
+        for each in ours:
+            each.setLevel(logging.NOTSET)

@@ -60,6 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, help="folder of weights and manifest (default: the bundled ones)")
     parser.add_argument("--checkpoints", type=Path, metavar="RUNS", help=f"use each RUNS/stageN/{BEST_FILE} there is")
     parser.add_argument("--out", type=Path, help="folder for pages.csv, summary.json and the worst pages' overlays")
+    parser.add_argument(
+        "--overlays", type=Path, metavar="FOLDER",
+        help="draw what was found on every page into FOLDER/TIER/PAGE.png",
+    )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
@@ -68,10 +72,11 @@ def main(args: argparse.Namespace) -> int:
         raise UserError("--jobs and --limit must be at least 1.")
     tasks = spread(find_pages(args.data, split=args.split), limit=args.limit)
     with weights_from(args.weights, args.checkpoints) as folder:
-        engine = Engine(device=args.device, weights=folder, budget=args.oracle)
+        engine = Engine(device=args.device, weights=folder, budget=args.oracle, overlays=args.overlays)
         scores = []
         for score in run(tasks, engine, jobs=args.jobs):
             scores.append(score)
+            logger.debug("%s: %s, %.1f dB, %.1f s", score.name, score.status, score.snr_db, score.seconds)
             if len(scores) % SAY_EVERY == 0 or len(scores) == len(tasks):
                 logger.info("%d of %d pages", len(scores), len(tasks))
         tables = make_tables(scores)
@@ -183,6 +188,7 @@ class Engine:
     device: str
     weights: Path | None
     budget: bool
+    overlays: Path | None = None
 
     def load(self) -> Runtime:
         """Make the networks ready."""
@@ -190,13 +196,20 @@ class Engine:
 
         return load_runtime(self.device, self.weights)
 
+    def score(self, task: PageTask, runtime: Runtime) -> PageScore:
+        """Score a page, and draw it if pages are to be drawn."""
+        drawing = None
+        if self.overlays is not None:
+            drawing = self.overlays / safe_name(task.tier) / f"{safe_name(task.name)}.png"
+        return score_page(task, runtime=runtime, settings=SETTINGS, budget=self.budget, drawing=drawing)
+
 
 def run(tasks: Sequence[PageTask], engine: Engine, *, jobs: int) -> Iterator[PageScore]:
     """Yield the pages' scores in their order, each as soon as it and those before it are done."""
     if jobs == 1:
         runtime = engine.load()
         for task in tasks:
-            yield score_page(task, runtime=runtime, settings=SETTINGS, budget=engine.budget)
+            yield engine.score(task, runtime)
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")  # a forked torch hangs
@@ -223,7 +236,7 @@ def _work(task: PageTask) -> PageScore:
     if _worker is None:
         raise RuntimeError("this process was not started as a worker")
     engine, runtime = _worker
-    return score_page(task, runtime=runtime, settings=SETTINGS, budget=engine.budget)
+    return engine.score(task, runtime)
 
 
 # --- what is kept -------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -98,13 +98,15 @@ class _Meter:
     """Averages the loss terms and the speed since the last log line."""
 
     sums: dict[str, Tensor] = field(default_factory=dict)
+    last: Mapping[str, Tensor] = field(default_factory=dict)
     count: int = 0
     samples: int = 0
     started_s: float = field(default_factory=time.monotonic)
 
     def add(self, terms: Mapping[str, Tensor], samples: int) -> None:
-        for name, term in terms.items():
-            self.sums[name] = self.sums.get(name, torch.zeros((), device=term.device)) + term.detach()
+        self.last = {name: term.detach() for name, term in terms.items()}
+        for name, term in self.last.items():
+            self.sums[name] = self.sums.get(name, torch.zeros((), device=term.device)) + term
         self.count += 1
         self.samples += samples
 
@@ -147,12 +149,15 @@ def train(
     Raises:
         FileExistsError: the folder holds a run and ``resume`` is not set.
         FloatingPointError: the gradient stays non-finite.
+        ValueError: there is no such GPU, or the data hold no batch.
         KeyboardInterrupt: ``interrupted`` said so.
     """
     world = world or World()
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     device = _device(config, world)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     shape = {"encoder": config.encoder} | ({"channels": config.channels} if config.channels else {})
     network = build_network(config.network, shape)
     if config.start_from:
@@ -174,6 +179,9 @@ def train(
         start=counters.step * config.accumulate,
     )
     validation = _validation_batches(dataset_factory, config) if is_first else []
+    if config.overfit_batches:
+        validation = list(islice(dataset_factory("train", seed=config.seed), config.overfit_batches))
+        stream = cycle(validation)
     journal = Journal(stage, folder, config, resumed=counters.step) if is_first else None
     wrapped: nn.Module = network
     if world.size > 1:
@@ -199,6 +207,7 @@ def train(
 
         if not journal:
             continue
+        journal.step(counters, meter.last, rate=rate, gradient=norm)
         if counters.step % config.log_every == 0:
             row = meter.read(world.size) | {"lr": rate, "gradient": norm}
             journal.log("train", counters, row, progress=progress)
@@ -257,7 +266,10 @@ def _descend(
     for part in range(config.accumulate):
         batch = _to_device(next(stream), device)
         is_last = part == config.accumulate - 1
-        with nullcontext() if is_last or wrapped is trained.network else wrapped.no_sync():  # type: ignore[operator]
+        with (
+            nullcontext() if is_last or wrapped is trained.network else wrapped.no_sync(),  # type: ignore[operator]
+            torch.autograd.set_detect_anomaly(config.detect_anomaly),
+        ):
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda" and config.mixed_precision):
                 outputs = wrapped(_inputs(batch))
             terms = LOSSES[config.network](outputs, batch, config, progress=progress)
@@ -332,9 +344,16 @@ def _agree(progress: float, verdict: Verdict, world: World, device: torch.device
 
 
 def _device(config: TrainConfig, world: World) -> torch.device:
-    if config.device != "auto":
+    if config.gpus:
+        if world.local_rank >= len(config.gpus):
+            raise ValueError(f"{len(config.gpus)} GPUs are named, but process {world.local_rank + 1} needs one too")
+        number = config.gpus[world.local_rank]
+        if not 0 <= number < torch.cuda.device_count():
+            raise ValueError(f"there is no GPU {number}: this computer has {torch.cuda.device_count()}")
+        return torch.device("cuda", number)
+    if config.device not in ("auto", "cuda"):
         return torch.device(config.device)
-    if torch.cuda.is_available():
+    if config.device == "cuda" or torch.cuda.is_available():
         return torch.device("cuda", world.local_rank)
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 

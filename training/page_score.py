@@ -18,9 +18,11 @@ from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
 from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.errors import UserError
+from ecgstudio.io.atomic import write_bytes
 from ecgstudio.io.images import read_page
 from ecgstudio.stages.assemble import assemble
 from ecgstudio.stages.contract import NULL_STATUS, Failed, Outcome, Runtime
+from ecgstudio.stages.overlay import encode_png, render_overlay
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage, advance
 from ecgstudio.stages.quality import QualityReport, Verdict
 from ecgstudio.stages.report import summarize
@@ -73,13 +75,17 @@ class PageScore:
     twin: str = ""
 
 
-def score_page(task: PageTask, *, runtime: Runtime, settings: PipelineSettings, budget: bool = False) -> PageScore:
+def score_page(
+    task: PageTask, *, runtime: Runtime, settings: PipelineSettings, budget: bool = False, drawing: Path | None = None
+) -> PageScore:
     """Digitize a page and score it; with `budget` also tell what each stage loses (rendered pages only).
+
+    `drawing` is the PNG file to draw into what was found.
 
     A page that breaks the pipeline or cannot be opened is a failed page that says why.
 
     Raises:
-        UserError: the truth cannot be read.
+        UserError: the truth cannot be read, or the drawing cannot be written.
     """
     start = time.perf_counter()
     analysis, page = EMPTY_ANALYSIS, None
@@ -93,6 +99,8 @@ def score_page(task: PageTask, *, runtime: Runtime, settings: PipelineSettings, 
         logger.warning("%s broke the pipeline", task.name, exc_info=True)
         crash = Failed("page", f"unexpected error: {error or type(error).__name__}")
     seconds = time.perf_counter() - start
+    if drawing is not None and page is not None:
+        write_bytes(drawing, encode_png(render_overlay(page, analysis)))
     summary = summarize(analysis, crash=crash)
     quality = _known(analysis.quality)
     score = PageScore(

@@ -126,6 +126,12 @@ class Journal:
             for name, value in values.items():
                 self._board.add_scalar(f"{kind}/{name}", value, counters.step)
 
+    def step(self, counters: Counters, terms: Mapping[str, torch.Tensor], *, rate: float, gradient: float) -> None:
+        """Write a line about the step just taken, if every step is to be told."""
+        if logger.isEnabledFor(logging.DEBUG):
+            text = " ".join(f"{name} {float(term):.4g}" for name, term in terms.items())
+            logger.debug("%s step %d %s lr %.4g gradient %.4g", self._stage, counters.step, text, rate, gradient)
+
     def close(self) -> None:
         """Close the files."""
         logger.removeHandler(self._handler)

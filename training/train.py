@@ -11,6 +11,7 @@ from types import FrameType
 
 from torch.utils.data import IterableDataset
 
+from ecgstudio.errors import UserError
 from training.configs import STAGES, TrainConfig, config_for
 from training.loop import Batch, DatasetFactory, World, join_world, leave_world, train
 
@@ -26,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"), help="runs are kept in OUT/STAGE (default: runs)")
     parser.add_argument("--resume", action="store_true", help="go on where the run in OUT/STAGE stopped")
     parser.add_argument("--minutes", type=float, help="length of the run in wall-clock minutes instead of steps")
+    parser.add_argument(
+        "--gpus", metavar="N,N", help="numbers of the GPUs to use; under torchrun process k takes the k-th"
+    )
     parser.add_argument("--config", type=Path, help="TOML file of settings; tables [stage0].. apply to one stage")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; may be repeated"
@@ -33,10 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Train the stages asked for, one after the other; return the exit code."""
+    """Train the stages asked for, one after the other; return the exit code.
+
+    Raises UserError if settings, data or a checkpoint make no sense, or the gradient stays non-finite.
+    """
     interrupted = _Interruption()
     stages = list(STAGES) if args.stage == "all" else [args.stage]
-    overrides = list(args.set)
+    overrides = ["detect_anomaly=true", "workers=0"] if args.debug else []
+    overrides += args.set
+    if args.gpus is not None:
+        overrides.append(f"gpus=[{args.gpus}]")
     if args.minutes is not None:
         overrides.append(f"minutes={args.minutes}")
     try:
@@ -45,8 +55,7 @@ def main(args: argparse.Namespace) -> int:
         for stage, config in configs.items():
             _train_stage(stage, config, args, world, interrupted)
     except (ValueError, OSError, FloatingPointError) as error:
-        logger.error("%s", error)
-        return 1
+        raise UserError(str(error)) from error
     except KeyboardInterrupt as stop:
         logger.warning("%s", stop)
         return INTERRUPTED

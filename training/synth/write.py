@@ -164,22 +164,21 @@ def main(args: argparse.Namespace) -> int:
     numbers = range(args.first, args.first + args.count)
     if args.jobs <= 1:
         for done, index in enumerate(numbers, 1):
-            write_page(plan, index)
-            _say(done, len(numbers))
+            _say(done, len(numbers), write_page(plan, index))
         return 0
     # Not forked: libraries have started threads by now, and a forked lock may stay closed for ever.
     pool = ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,))
     with pool:
         try:
             for done, page in enumerate(as_completed([pool.submit(write_page, plan, i) for i in numbers]), 1):
-                page.result()
-                _say(done, len(numbers))
+                _say(done, len(numbers), page.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return 0
 
 
-def _say(done: int, count: int) -> None:
+def _say(done: int, count: int, picture: Path) -> None:
+    logger.debug("%s", picture)
     if done % PROGRESS_EVERY == 0 or done == count:
         logger.info("%d of %d pages", done, count)

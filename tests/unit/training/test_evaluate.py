@@ -231,6 +231,18 @@ def test_the_tables_of_cases_and_of_pages_without_truth(
     assert len(list((tmp_path / "out" / "worst").glob("*.png"))) == 3
 
 
+def test_every_page_is_drawn_when_asked(tmp_path: Path, fakes: None) -> None:
+    case(tmp_path / "data", "clean", "c1")
+    picture(tmp_path / "data" / "real" / "r 1.jpg")
+    assert run("--data", tmp_path / "data", "--overlays", tmp_path / "drawn") == 0
+    drawn = {
+        path.relative_to(tmp_path / "drawn").as_posix(): cv2.imread(str(path)) for path in tmp_path.rglob("drawn/*/*")
+    }
+    assert drawn.keys() == {"clean/c1.png", "real/r_1.png"}
+    page = cv2.imread(str(tmp_path / "data" / "clean" / "c1.png"))
+    assert (drawn["clean/c1.png"] != page).any()
+
+
 def test_an_evaluation_with_oracle_names_the_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
