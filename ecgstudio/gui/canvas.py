@@ -39,9 +39,9 @@ class Canvas:
 
     def sheet(self) -> Image:
         """Return a copy of the picture to draw on; the one that was handed out before is no longer one."""
-        self._sheet = np.empty_like(self.picture) if self._sheet is None else self._sheet
-        np.copyto(self._sheet, self.picture)
-        return self._sheet
+        sheet = self._any_sheet()
+        np.copyto(sheet, self.picture)
+        return sheet
 
     def lay_sheet(self, *, opacity: float) -> None:
         """Lay the sheet over the picture, the more transparent the smaller the opacity."""
@@ -50,16 +50,16 @@ class Canvas:
 
     def tint(self, where: Image, colour: str, *, opacity: float) -> None:
         """Lay a colour over the pixels where the mask u8[h, w] is not 0."""
-        sheet = self.sheet()
+        sheet = self._any_sheet()
         _fill(sheet, colour)
         cv2.addWeighted(sheet, opacity, self.picture, 1 - opacity, 0, dst=sheet)
         cv2.copyTo(sheet, where, self.picture)
 
     def white_sheet(self) -> Image:
         """Return an empty sheet to stain, for `darken`; the one that was handed out before is no longer one."""
-        self._sheet = np.empty_like(self.picture) if self._sheet is None else self._sheet
-        self._sheet[...] = 255
-        return self._sheet
+        sheet = self._any_sheet()
+        sheet[...] = 255
+        return sheet
 
     def darken(self) -> None:
         """Stain the picture as the sheet is stained, as a marker pen does: what is dark stays dark."""
@@ -72,6 +72,10 @@ class Canvas:
         self.picture = np.empty_like(before) if self._before is None else self._before
         self._before = before
         return before
+
+    def _any_sheet(self) -> Image:
+        self._sheet = np.empty_like(self.picture) if self._sheet is None else self._sheet
+        return self._sheet
 
     def scratch(self, *shape: int) -> Image:
         """Return memory of a shape for a moment: the next call hands it out again."""

@@ -32,7 +32,8 @@ def draw_traces(
     uncertain: bool = True,
 ) -> None:  # fmt: skip
     """Blend the traces in; the chosen ones are wider and opaque."""
-    seen = [(index, trace) for index, trace in enumerate(ecg.traces) if _in_sight(trace, camera)]
+    view = camera.visible_box()
+    seen = [(index, trace) for index, trace in enumerate(ecg.traces) if _in_sight(trace, view)]
     px_per_px = camera.zoom * ratio  # device pixels per page pixel
     if uncertain:
         _shade_doubt(canvas, [trace for _, trace in seen], camera, ratio=ratio, theme=theme)
@@ -167,10 +168,10 @@ def paint_names(painter: QPainter, ecg: DigitizedEcg, camera: Camera, theme: The
             paint_tag(painter, place, text, theme, role=trace.lead)
 
 
-def _in_sight(trace: LeadTrace, camera: Camera) -> bool:
-    """Say whether any of a trace can be seen."""
+def _in_sight(trace: LeadTrace, view: tuple[float, float, float, float]) -> bool:
+    """Say whether any of a trace can be seen in a view: left, top, right and bottom in page pixels."""
     box = stretches_of(trace).box
     if box is None:
         return False
-    left, top, right, bottom = camera.visible_box()
+    left, top, right, bottom = view
     return box[0] <= right and box[2] >= left and box[1] <= bottom and box[3] >= top
