@@ -253,7 +253,7 @@ class Views(QObject):
                 JobKey(DERIVED),
                 lambda status: derive(page, grid, ecg, keypoints, record, status),
                 self._set_derived,
-                lambda _: None,
+                self._miss_derived,
                 pool=Pool.DISK,
             )
         )
@@ -273,6 +273,9 @@ class Views(QObject):
             derived = replace(derived, intervals=derived.intervals.with_edit(self._placed))
         self._signal_view.set_fiducials(derived.intervals)
         self.derivedChanged.emit(derived)
+
+    def _miss_derived(self, sentence: str) -> None:
+        self.said.emit(self.tr("Intervals and unexplained ink could not be worked out: %s") % sentence)
 
     def measure_again(self) -> None:
         """Take back which fiducials were placed by hand."""

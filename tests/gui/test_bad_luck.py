@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from ecgstudio import cli
 from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.grid import GridFit
-from ecgstudio.gui import desk, project_files
+from ecgstudio.gui import desk, project_files, views
 from ecgstudio.gui.app import hear_faults
 from ecgstudio.gui.dialogs import ExportDialog
 from ecgstudio.gui.exporting import Exported, export_pages, plan_export
@@ -403,3 +403,17 @@ def test_what_was_computed_long_ago_is_cleared_away(bench: Bench, monkeypatch: p
     monkeypatch.setattr(OutcomeCache, "prune", lambda cache: pruned.append(cache))
     bench.open(scan)
     assert len(pruned) == 1
+
+
+def test_intervals_that_cannot_be_worked_out_are_a_sentence(
+    bench: Bench, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(views, "print_back", broken)
+    said: list[str] = []
+    bench.window.views.said.connect(said.append)
+    bench.open(scan)
+    assert any("could not be worked out" in sentence for sentence in said)
+    assert bench.window.bridge.values.traces is not None
