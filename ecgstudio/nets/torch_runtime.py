@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 CPU: Final = torch.device("cpu")
 SIZE_MULTIPLE = 32
 STRIP_MULTIPLES = (32, 16)
+_NO_ROOM: Final = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_alloc_failed")
+"""What an error says when a device has no room left: its libraries have words of their own for it."""
 STRIP_PIXELS_PER_CALL = {"cpu": 1_200_000, "mps": 20_000_000, "cuda": 60_000_000}
 """Bounds the memory of one call. On a CPU one strip at a time is also a third faster: it stays in the cache."""
 
@@ -109,7 +111,7 @@ class TorchRuntime:
             try:
                 return self._run_on(self._device, name, pixels)
             except RuntimeError as error:
-                if "out of memory" not in str(error).lower():
+                if not any(words in str(error).lower() for words in _NO_ROOM):
                     raise
                 logger.warning("%s is out of memory: the %s network runs on the CPU", self.device, name)
         return self._run_on(CPU, name, pixels)

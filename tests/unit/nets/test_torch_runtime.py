@@ -89,15 +89,27 @@ def test_threads_share_one_runtime(runtime: TorchRuntime, image: np.ndarray) -> 
 
 
 @pytest.mark.logs("the fallback is announced")
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ],
+)
 def test_a_device_without_room_leaves_the_work_to_the_cpu(
-    weights_dir: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    weights_dir: Path,
+    image: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: RuntimeError,
 ) -> None:
     runtime = TorchRuntime(read_manifest(weights_dir), device=torch.device("cuda"))
     build = runtime._network
 
     def full(name: str, device: torch.device) -> torch.nn.Module:
         if device.type == "cuda":
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            raise error
         return build(name, device)
 
     def on_device(device: torch.device, name: str, pixels: torch.Tensor) -> list[np.ndarray]:
