@@ -130,9 +130,21 @@ def safe_name(text: str) -> str:
     if name.startswith("-"):
         name = "_" + name[1:]
     if lost or len(name) > _MAX_NAME_CHARS:
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        name = f"{name[: _MAX_NAME_CHARS - 9]}-{digest}"
+        name = _shortened(name, text)
     return f"_{name}" if name.lower() in _RESERVED_NAMES else name
+
+
+def numbered_name(name: str, number: str) -> str:
+    """Return a safe name with a number such as `-2` or `-p2` at its end; a long one makes room for it."""
+    if len(name) + len(number) <= _MAX_NAME_CHARS:
+        return f"{name}{number}"
+    return f"{_shortened(name, name, room=len(number))}{number}"
+
+
+def _shortened(name: str, text: str, *, room: int = 0) -> str:
+    """Cut a name, and let a hash of the whole text keep it apart from others that begin alike."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name[: _MAX_NAME_CHARS - 9 - room]}-{digest}"
 
 
 @dataclass(slots=True)
@@ -142,11 +154,12 @@ class StemRegister:
     _taken: set[str] = field(default_factory=set)
 
     def claim(self, stem: str) -> str:
-        """Return the stem if it is free, else `<stem>-2`, `<stem>-3` and so on; it is taken from then on."""
-        name, number = stem, 1
+        """Return the stem, made safe, if it is free, else `<stem>-2`, `<stem>-3`, ...; it is taken from then on."""
+        stem, number = safe_name(stem), 1
+        name = stem
         while name.casefold() in self._taken:
             number += 1
-            name = f"{stem}-{number}"
+            name = numbered_name(stem, f"-{number}")
         self._taken.add(name.casefold())
         return name
 

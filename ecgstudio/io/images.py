@@ -11,7 +11,7 @@ from pathlib import Path
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.errors import InputError
 from ecgstudio.io.dicom import open_dicom
-from ecgstudio.io.export import OVERLAY_SUFFIX, safe_name
+from ecgstudio.io.export import OVERLAY_SUFFIX, numbered_name, safe_name
 from ecgstudio.io.pdf import PdfReader
 from ecgstudio.io.pixels import PageReader, check_size
 from ecgstudio.io.raster import RASTER_FORMATS, RasterReader
@@ -65,7 +65,7 @@ def read_page(path: str | os.PathLike[str], index: int) -> Page:
 def page_stem(path: str | os.PathLike[str], index: int) -> str:
     """Return the name under which a page's results are written: `<stem>`, then `<stem>-p2` and so on."""
     stem = safe_name(Path(path).stem)
-    return stem if index == 0 else f"{stem}-p{index + 1}"
+    return stem if index == 0 else numbered_name(stem, f"-p{index + 1}")
 
 
 def expand_inputs(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:

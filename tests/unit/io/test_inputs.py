@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgstudio.errors import InputError
-from ecgstudio.io.export import StemRegister, safe_name
+from ecgstudio.io.export import StemRegister, output_paths, safe_name
 from ecgstudio.io.images import count_pages, expand_inputs, page_stem
 
 
@@ -109,3 +109,13 @@ def test_no_two_pages_share_a_stem(stems: list[str]) -> None:
     assert len({name.casefold() for name in claimed}) == len(stems)
     if stems:
         assert claimed[0] == stems[0]
+
+
+@pytest.mark.parametrize("length", [90, 97, 98, 99, 100, 101, 300])
+def test_the_name_of_a_later_page_is_the_name_of_its_files(length: int, tmp_path: Path) -> None:
+    register = StemRegister()
+    pages = [page_stem(f"{'x' * length}{end}.pdf", index) for end in "ab" for index in (0, 1, 11)]
+    stems = [register.claim(stem) for stem in [*pages, *pages]]
+    assert len(set(stems)) == len(stems)
+    for stem in stems:
+        assert output_paths(stem, tmp_path, ["csv"]) == [tmp_path / f"{stem}.csv"]
