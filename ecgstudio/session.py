@@ -21,18 +21,19 @@ from ecgstudio.errors import OutputError
 from ecgstudio.io.audit import AuditRecord, difference
 from ecgstudio.io.autosave import discard_autosaves, last_good_copy, write_autosave
 from ecgstudio.io.codec import encode
-from ecgstudio.io.export import StemRegister, safe_name
+from ecgstudio.io.export import StemRegister
+from ecgstudio.io.locking import locked
 from ecgstudio.io.project import (
     EditedOver,
     NewerProjectError,
     PageEntry,
     PageState,
-    ProjectChangedError,
     ProjectError,
     ProjectState,
     read_autosave,
     read_project,
     saved_revision,
+    unchanged,
     write_project,
 )
 from ecgstudio.stages.contract import Failed, State, content_digest
@@ -213,7 +214,7 @@ class Session:
         added = 0
         for entry in entries:
             if entry.id not in self._pages:
-                unique = replace(entry, name=register.claim(safe_name(entry.name)))
+                unique = replace(entry, name=register.claim(entry.name))
                 self._pages[entry.id] = PageState(unique)
                 self._log(f"added {unique.name}", page=entry.id)
                 added += 1
@@ -344,12 +345,8 @@ class Session:
         if target is None:
             raise ValueError("a project that was never saved needs a path")
         target, before = target.absolute(), self.path
-        there = saved_revision(target) if target == before else None
-        if there is not None and there != self._there:
-            raise ProjectChangedError(
-                f"{target.name} was saved by another program since it was opened here; save under another name."
-            )
-        write_project(target, self.state())
+        around = unchanged(target, self._there) if target == before else locked(target)
+        write_project(target, self.state(), around=around)
         self.path, self._saved_revision, self._there = target, self._revision, (self._id, self._revision)
         if before != target:
             discard_autosaves(before, project_id=self._id)

@@ -1,7 +1,9 @@
-"""Write files so that a reader, a crash or a full disk never sees half of one, nor half of a group.
+"""Write files so that a reader, a crash or a full disk never sees half of one.
 
-Every file goes to a temporary file beside its target, is flushed to the disk, and then takes the target's
-name.
+Every file goes to a temporary file beside its target, is flushed to the disk, and then takes the target's name. The
+files of a group take their names one right after the other, and an error in between takes all of them back. Only a
+program that is killed, or a computer that stops, within these milliseconds leaves some files of a group new and others
+old, each of them whole. Temporary files that a killed program left are removed by the next one that writes there.
 """
 
 import contextlib
@@ -9,12 +11,16 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ecgstudio.errors import OutputError
+from ecgstudio.io.process import has_ended, process_tag
 
+_PREFIX, _SUFFIX = ".ecgstudio-", ".tmp"
+_LEFT_BEHIND_S = 60.0  # no file is being written for so long; and whether a program still runs cannot always be told
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your share of the disk is used up",
@@ -29,12 +35,15 @@ _REASONS = {
 }
 
 
-def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+def write_bytes(
+    path: str | os.PathLike[str], content: bytes, *, around: AbstractContextManager[None] | None = None
+) -> None:
     """Write a file whole or not at all, over an existing one; its folder is made if missing.
 
-    Raises OutputError if that fails; an existing file is then as it was.
+    The file takes its name within the block of `around`, which may raise to prevent it. Raises OutputError if writing
+    fails; an existing file is then as it was.
     """
-    with file_group() as group:
+    with file_group(around=around) as group:
         group.add(path, content)
 
 
@@ -48,6 +57,7 @@ class FileGroup:
 
     def __init__(self) -> None:
         self._staged: list[tuple[Path, Path]] = []  # temporary file, target
+        self._tidied: set[Path] = set()
 
     def add(self, path: str | os.PathLike[str], content: bytes) -> None:
         """Stage a file; it appears at the end of the group. Raises OutputError if it cannot be written."""
@@ -56,7 +66,10 @@ class FileGroup:
             if target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "is a folder")
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.parent / f".ecgstudio-{secrets.token_hex(8)}.tmp"
+            if target.parent not in self._tidied:
+                self._tidied.add(target.parent)
+                _remove_left_behind(target.parent)
+            temporary = _temporary(target.parent)
             self._staged.append((temporary, target))
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
             with open(temporary, "xb", opener=lambda name, _: os.open(name, flags, 0o666)) as stream:
@@ -97,16 +110,17 @@ class FileGroup:
 
 
 @contextmanager
-def file_group() -> Iterator[FileGroup]:
+def file_group(*, around: AbstractContextManager[None] | None = None) -> Iterator[FileGroup]:
     """Write several files all or nothing: they appear when the block ends, and none if it raises.
 
-    Raises OutputError if one of them cannot be written; files of those names from before are then as they
-    were.
+    They take their names within the block of `around`, which may raise to prevent it. Raises OutputError if one of them
+    cannot be written; files of those names from before are then as they were.
     """
     group = FileGroup()
     try:
         yield group
-        group.commit()
+        with around or contextlib.nullcontext():
+            group.commit()
     finally:
         group.discard()
 
@@ -129,12 +143,25 @@ class _Remove:
 
 def _backup(target: Path) -> Path:
     """Keep the target's content under a second name, so that the target never vanishes in between."""
-    backup = target.parent / f".ecgstudio-{secrets.token_hex(8)}.tmp"
+    backup = _temporary(target.parent)
     try:
         os.link(target, backup)
     except (OSError, NotImplementedError):  # a file system without hard links
         shutil.copy2(target, backup)
     return backup
+
+
+def _temporary(folder: Path) -> Path:
+    """Return a name that no other file has, and that says whose it is."""
+    return folder / f"{_PREFIX}{process_tag()}-{secrets.token_hex(8)}{_SUFFIX}"
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Remove the temporary files of programs that were killed while they wrote into a folder."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        ours = [entry for entry in entries if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)]
+        old = [folder / entry.name for entry in ours if entry.stat().st_mtime < time.time() - _LEFT_BEHIND_S]
+        _remove([path for path in old if has_ended(path.name.removeprefix(_PREFIX).rpartition("-")[0])])
 
 
 def _remove(paths: list[Path]) -> None:

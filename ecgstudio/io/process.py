@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import platform
 import subprocess
@@ -33,6 +35,32 @@ def runs_elsewhere(process: Process | None) -> bool:
     if process is None or process.host != platform.node() or process.number == os.getpid():
         return False
     return bool(process.started) and _started(process.number) == process.started
+
+
+def process_tag() -> str:
+    """Return a word for the program that asks, fit for the name of a file."""
+    return _tag(os.getpid())
+
+
+def has_ended(tag: str) -> bool:
+    """Tell whether a tag is that of a program of this computer that is known to run no more."""
+    if tag == process_tag():
+        return False
+    host, _, rest = tag.partition("-")
+    number = rest.partition("-")[0]
+    if host != _digest(platform.node()) or not number.isdecimal():
+        return False
+    started = _started(int(number))
+    return started is None or tag != f"{host}-{number}-{_digest(started)}"
+
+
+@functools.cache
+def _tag(number: int) -> str:
+    return f"{_digest(platform.node())}-{number}-{_digest(_started(number) or '')}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def process_to_json(process: Process) -> dict[str, object]:

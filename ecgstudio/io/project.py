@@ -11,7 +11,8 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -23,6 +24,7 @@ from ecgstudio.errors import InputError, OutputError
 from ecgstudio.io.atomic import write_bytes
 from ecgstudio.io.audit import AuditRecord
 from ecgstudio.io.codec import decode, encode
+from ecgstudio.io.locking import locked
 from ecgstudio.io.process import Process, process_from_json, process_to_json
 from ecgstudio.stages.settings import PipelineSettings
 
@@ -119,11 +121,17 @@ class Autosave:
 
 
 def write_project(
-    path: Path, state: ProjectState, *, autosave_of: Path | None = None, process: Process | None = None
+    path: Path,
+    state: ProjectState,
+    *,
+    autosave_of: Path | None = None,
+    process: Process | None = None,
+    around: AbstractContextManager[None] | None = None,
 ) -> None:
     """Write a project file whole or not at all; an autosave says of which project it is, and who wrote it.
 
-    Raises OutputError; an existing file is then as it was.
+    The file takes its name within the block of `around`, such as `unchanged`. Raises OutputError; an existing file is
+    then as it was.
     """
     head: Document = {
         "format": FORMAT,
@@ -141,7 +149,24 @@ def write_project(
     lines = [f"{json.dumps(key)}: {_json(value)}" for key, value in head.items()]
     lines.append(_array("pages", [_page_line(page, folder) for page in state.pages]))
     lines.append(_array("audit", [_audit_line(record) for record in state.audit]))
-    write_bytes(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "surrogatepass"))
+    content = ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "surrogatepass")
+    write_bytes(path, content, around=around)
+
+
+@contextmanager
+def unchanged(path: Path, there: tuple[str, int] | None) -> Iterator[None]:
+    """Keep other programs from saving a project meanwhile; refuse to begin if one did since the file held `there`.
+
+    `there` is what `saved_revision` returned. A file that is gone, or holds no project any more, may be replaced.
+    Raises ProjectChangedError.
+    """
+    with locked(path):
+        now = saved_revision(path)
+        if now is not None and now != there:
+            raise ProjectChangedError(
+                f"{path.name} was saved by another program since it was opened here; save under another name."
+            )
+        yield
 
 
 def read_project(path: Path) -> ProjectState:

@@ -1,5 +1,7 @@
 """A session: what every change reports, what it leaves behind, and what a saved project brings back."""
 
+import contextlib
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -397,6 +399,28 @@ def test_what_another_program_saved_meanwhile_is_not_overwritten(session: Sessio
     session.save(tmp_path / "q.ecgproj")
     session.save()
     assert Session.load(tmp_path / "q.ecgproj").corrections(A).comment == "Ada's"
+
+
+def test_of_programs_that_save_at_the_same_moment_none_overwrites_another(session: Session, tmp_path: Path) -> None:
+    path, done = tmp_path / "p.ecgproj", []
+    session.save(path)
+
+    def work(name: str) -> None:
+        for number in range(12):
+            mine = Session.load(path, user=name)
+            mine.set_corrections(A, Corrections(comment=f"{name} {number}"), text=f"{name} {number}")
+            with contextlib.suppress(ProjectChangedError):
+                mine.save()
+                done.append(f"{name} {number}")
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("Bob", "Cyd", "Dan")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) >= 12
+    assert sorted(record.text for record in Session.load(path).audit if record.by != session.user) == sorted(done)
+    assert not list(tmp_path.glob("*.lock"))
 
 
 def test_a_damaged_project_names_its_last_good_copy_which_can_be_opened(session: Session, tmp_path: Path) -> None:

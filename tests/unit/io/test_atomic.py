@@ -1,6 +1,8 @@
 import errno
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -163,3 +165,53 @@ def test_a_group_is_taken_back_without_hard_links_too(tmp_path: Path, monkeypatc
     with pytest.raises(OutputError, match="not allowed"):
         write_group(tmp_path, "abc")
     assert contents(tmp_path) == {"a": b"a", "b": b"b"}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ecgstudio.io import atomic
+replace = os.replace
+def replace_once(source, target):
+    replace(source, target)
+    os.kill(os.getpid(), signal.SIGKILL)
+atomic.os.replace = replace_once
+with atomic.file_group() as group:
+    for name in "ab":
+        group.add(Path(sys.argv[1]) / name, b"new")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_program_killed_between_two_names_leaves_whole_files_and_its_rest_is_removed(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_bytes(b"old")
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert {name: content for name, content in contents(tmp_path).items() if name in "ab"} == {"a": b"new", "b": b"old"}
+    left = [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
+    assert left
+    for path in left:
+        os.utime(path, (0, time.time() - 3600))
+    write_bytes(tmp_path / "c", b"1")
+    assert contents(tmp_path) == {"a": b"new", "b": b"old", "c": b"1"}
+
+
+def test_the_temporary_files_of_programs_that_run_or_are_unknown_stay(tmp_path: Path) -> None:
+    with file_group() as group:
+        group.add(tmp_path / "a", b"1")
+        [mine] = tmp_path.iterdir()
+        _, host, number, started, token = mine.name.split("-")
+        names = [
+            mine.name,
+            f".ecgstudio-{host}-{number}-{started}-{token}x.tmp",
+            f".ecgstudio-otherhos-{number}-deadbeef-{token}.tmp",
+            f".ecgstudio-{token}",
+            ".ecgstudio-note.tmp",
+        ]
+        for name in names:
+            (tmp_path / name).touch()
+            os.utime(tmp_path / name, (0, time.time() - 3600))
+        (tmp_path / f".ecgstudio-{host}-{number}-deadbeef-{token}.tmp").touch()  # dead, but from just now
+        before = len(list(tmp_path.iterdir()))
+        write_bytes(tmp_path / "b", b"1")
+        assert len(list(tmp_path.iterdir())) == before + 1

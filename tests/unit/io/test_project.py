@@ -269,10 +269,10 @@ def test_where_the_folder_cannot_be_written_to_the_copy_goes_to_the_users_own(
     write_project(path, state())
     write = project.write_bytes
 
-    def refuse(target: Path, content: bytes) -> None:
+    def refuse(target: Path, content: bytes, **how: object) -> None:
         if Path(target).parent == tmp_path:
             raise OutputError("the disk is read-only")
-        write(target, content)
+        write(target, content, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(project, "write_bytes", refuse)
     copy = write_autosave(state(revision=7), path)
