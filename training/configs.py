@@ -9,7 +9,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+ConfigT = TypeVar("ConfigT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +174,8 @@ def config_for(stage: str, *, toml: Path | None = None, overrides: Sequence[str]
         name, equals, text = override.partition("=")
         if not equals:
             raise ValueError(f"--set takes name=value, not {override!r}")
-        values[name.strip()] = _parse(text.strip())
-    return _with_values(STAGES[stage](), values)
+        values[name.strip()] = parse_setting(text.strip())
+    return with_settings(STAGES[stage](), values)
 
 
 def config_as_mapping(config: TrainConfig) -> dict[str, Any]:
@@ -183,15 +185,21 @@ def config_as_mapping(config: TrainConfig) -> dict[str, Any]:
     return plain
 
 
-def _parse(text: str) -> object:
+def parse_setting(text: str) -> object:
+    """Read a value as TOML would; what is none is taken as a text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
 
 
-def _with_values(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
-    known = {entry.name: getattr(config, entry.name) for entry in fields(config)}
+def with_settings(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
+    """Return a configuration with these values in the place of its own.
+
+    Raises:
+        ValueError: an unknown name, or a value of the wrong type.
+    """
+    known = {entry.name: getattr(config, entry.name) for entry in fields(config)}  # type: ignore[arg-type]
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
@@ -199,7 +207,7 @@ def _with_values(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
         if name in WHOLE_NUMBERS and isinstance(value, list) and all(type(item) is int for item in value):
             value = tuple(value)
         checked[name] = _crops(value) if name == "crops" else _matching(name, value, known[name])
-    return replace(config, **checked)
+    return replace(config, **checked)  # type: ignore[type-var]
 
 
 def _crops(value: object) -> tuple[CropPlan, ...]:

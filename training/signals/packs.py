@@ -103,14 +103,17 @@ def is_pack_folder(folder: Path) -> bool:
     return any((folder / pack.name).is_file() for pack in PACK_FILES)
 
 
-def open_packs(folder: Path, split: str = "train", *, include_resampled: bool = True) -> ScreenedSource:
+def open_packs(
+    folder: Path, split: str = "train", *, include_resampled: bool = True, scoring: bool = False
+) -> ScreenedSource:
     """Open every pack of the folder for one split.
 
     Packs without splits (LUDB, Challenge) belong to train. A record that the labels of a pack with splits do
     not name is left out, since it might be a test record; FileNotFoundError where those labels are missing.
     `include_resampled=False` leaves out records stored below 500 Hz, which carry little above 40 Hz.
+    `scoring=True` opens the test split too.
     """
-    check_split(split)
+    check_split(split, scoring=scoring)
     entries: list[_Entry] = []
     for file in PACK_FILES:
         path = folder / file.name

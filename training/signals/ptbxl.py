@@ -23,7 +23,7 @@ from training.signals.record import (
 
 DATABASE = "ptbxl_database.csv"
 STATEMENTS = "scp_statements.csv"
-FOLDS = {"train": range(1, 9), "val": range(9, 10)}  # fold 10 is the official test fold
+FOLDS = {"train": range(1, 9), "val": range(9, 10), "test": range(10, 11)}  # the official folds
 LEAD_ORDER = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
 MV_PER_UNIT = {"mv": 1.0, "uv": 1e-3, "v": 1e3}
 _Entry = tuple[Path, Mapping[str, str]]  # the record's path without extension, its row of the database
@@ -36,13 +36,15 @@ def is_ptbxl_folder(folder: Path) -> bool:
     return (folder / DATABASE).is_file()
 
 
-def open_ptbxl(folder: Path, split: str = "train", *, include_resampled: bool = True) -> ScreenedSource:
+def open_ptbxl(
+    folder: Path, split: str = "train", *, include_resampled: bool = True, scoring: bool = False
+) -> ScreenedSource:
     """Open the records of the split's folds, each from its 500 Hz file or else its 100 Hz file.
 
     Records of which neither file exists are left out, so a partial download works. `include_resampled=False`
-    also leaves out records that exist only at 100 Hz.
+    also leaves out records that exist only at 100 Hz, `scoring=True` opens the test split too.
     """
-    check_split(split)
+    check_split(split, scoring=scoring)
     classes = _classes_by_statement(folder)
     entries: list[_Entry] = []
     with (folder / DATABASE).open(newline="", encoding="utf-8") as stream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -17,7 +17,9 @@ LOG = logging.getLogger(__name__)
 LEAD_COUNT = 12
 TARGET_FS = 500.0
 TRAINABLE_SPLITS = ("train", "val")
-"""Splits a source gives out; never the test split, since nothing here may learn from it or tune on it."""
+"""Splits a source gives out to those who train; never the test split: nothing may learn from it or tune on it."""
+SCORED_SPLITS = (*TRAINABLE_SPLITS, "test")
+"""Splits a source gives out to those who only measure (``scoring=True``)."""
 
 DIAGNOSTIC_CLASSES = ("NORM", "MI", "STTC", "CD", "HYP")  # PTB-XL's superclasses
 ARTEFACT_MV = 10.0
@@ -68,10 +70,11 @@ class RecordSource(Protocol):
     def __getitem__(self, index: int) -> Record: ...
 
 
-def check_split(split: str) -> str:
-    """Return the split if training may see it; raise ValueError otherwise."""
-    if split not in TRAINABLE_SPLITS:
-        raise ValueError(f"split must be one of {', '.join(TRAINABLE_SPLITS)}, not {split!r}")
+def check_split(split: str, *, scoring: bool = False) -> str:
+    """Return the split if training, or with `scoring` measuring, may see it; raise ValueError otherwise."""
+    allowed = SCORED_SPLITS if scoring else TRAINABLE_SPLITS
+    if split not in allowed:
+        raise ValueError(f"split must be one of {', '.join(allowed)}, not {split!r}")
     return split
 
 
@@ -114,6 +117,10 @@ class ScreenedSource:
             LOG.info("skipping record %s of %s: %s", record.id, record.source, reason)
             self._unusable.add(candidate)
         raise ValueError("the source holds no usable record")
+
+    def as_stored(self) -> Iterator[Record]:
+        """Give every record once, the unusable ones too: a classifier has to answer for them."""
+        return map(self._read, range(self._count))
 
 
 def resample_mirrored(mv: NDArray[np.float32], fs: float, target_fs: float) -> NDArray[np.float32]:

@@ -1,0 +1,100 @@
+"""What a classifier is worth: every figure per class and averaged, through scikit-learn, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics as sk
+
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+
+RATES = (
+    "sensitivity", "specificity", "precision", "npv", "f1_score", "accuracy", "auc_roc", "auc_pr",
+)  # fmt: skip
+COUNTS = ("tp", "fp", "fn", "tn", "support")
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Figures per class (name → figure → value), and their macro and micro averages."""
+
+    classes: tuple[str, ...]
+    per_class: Mapping[str, Mapping[str, float]]
+    macro: Mapping[str, float]
+    micro: Mapping[str, float]
+
+
+def score(labels: U8, probabilities: F64, thresholds: F64, *, classes: Sequence[str]) -> Scores:
+    """Compute all figures; a rate without a denominator is NaN."""
+    decided = (probabilities >= thresholds).astype(np.uint8)
+    per_class = {
+        name: class_scores(labels[:, column], probabilities[:, column], decided[:, column])
+        for column, name in enumerate(classes)
+    }
+    macro = {rate: _mean([values[rate] for values in per_class.values()]) for rate in RATES}
+    micro = class_scores(labels.ravel(), probabilities.ravel(), decided.ravel())
+    return Scores(tuple(classes), per_class, macro, micro)
+
+
+def class_scores(truth: U8, probability: F64, decided: U8) -> dict[str, float]:
+    """Compute the figures of one class."""
+    tn, fp, fn, tp = (float(value) for value in sk.confusion_matrix(truth, decided, labels=[0, 1]).ravel())
+    return {
+        "sensitivity": _ratio(tp, tp + fn),
+        "specificity": _ratio(tn, tn + fp),
+        "precision": _ratio(tp, tp + fp),
+        "npv": _ratio(tn, tn + fn),
+        "f1_score": float(sk.f1_score(truth, decided, zero_division=np.nan)),
+        "accuracy": float(sk.accuracy_score(truth, decided)),
+        "auc_roc": auc_roc(truth, probability),
+        "auc_pr": float(sk.average_precision_score(truth, probability)) if truth.any() else np.nan,
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "tn": tn,
+        "support": tp + fn,
+    }
+
+
+def auc_roc(truth: U8, probability: F64) -> float:
+    """Return the area under the ROC curve; NaN if only one class is present."""
+    if truth.min(initial=1) == truth.max(initial=0):
+        return float("nan")
+    return float(sk.roc_auc_score(truth, probability))
+
+
+def macro_auc(labels: U8, probabilities: F64) -> float:
+    """Return the mean over the classes of the area under the ROC curve."""
+    return _mean([auc_roc(labels[:, column], probabilities[:, column]) for column in range(labels.shape[1])])
+
+
+def interval(
+    statistic: Callable[[U8, F64], float],
+    labels: U8,
+    probabilities: F64,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of a statistic, examples drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(resamples):
+        rows = rng.integers(0, len(labels), len(labels))
+        values.append(statistic(labels[rows], probabilities[rows]))
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
