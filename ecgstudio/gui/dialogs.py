@@ -67,6 +67,21 @@ class QtAsk:
         answer = kinds(box.exec())
         return {kinds.Save: "save", kinds.Discard: "discard"}.get(answer, "cancel")
 
+    def keep_work(self, text: str) -> str:
+        """Ask what is to be done with work that a crash left."""
+        box = QMessageBox(self._parent)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle(box.tr("Recover work"))
+        box.setText(text)
+        recover = box.addButton(box.tr("Recover"), QMessageBox.ButtonRole.AcceptRole)
+        discard = box.addButton(box.tr("Discard..."), QMessageBox.ButtonRole.DestructiveRole)
+        later = box.addButton(box.tr("Decide later"), QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(recover)
+        box.setEscapeButton(later)
+        box.exec()
+        clicked = box.clickedButton()
+        return "recover" if clicked is recover else "discard" if clicked is discard else "later"
+
     def yes(self, title: str, text: str, *, button: str) -> bool:
         """Ask a question that one button says yes to."""
         box = QMessageBox(self._parent)

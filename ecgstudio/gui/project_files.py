@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,14 +19,22 @@ from ecgstudio.gui.bridge import Bridge
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus, Pool
 from ecgstudio.gui.messages import Message, Severity
 from ecgstudio.gui.preferences import Preferences
-from ecgstudio.io.autosave import is_autosave, is_open_elsewhere, newer_autosave, unsaved_projects, write_autosave
+from ecgstudio.io.autosave import (
+    discard_copy,
+    is_autosave,
+    is_open_elsewhere,
+    newer_autosave,
+    unsaved_projects,
+    write_autosave,
+)
 from ecgstudio.io.images import SUFFIXES as PAGE_SUFFIXES
-from ecgstudio.io.project import SUFFIX, ProjectError
+from ecgstudio.io.project import SUFFIX, ProjectError, read_autosave
 from ecgstudio.session import Session
 
 PROJECT_FILTER: Final = f"ECG Studio (*{SUFFIX})"
 PAGE_FILTER: Final = "ECG (" + " ".join(f"*{suffix}" for suffix in PAGE_SUFFIXES) + ");;* (*)"
 
+NAMED: Final = 3  # pages by which kept work is recognised
 AUTOSAVE: Final = JobKey("autosave")
 WRITING_MS: Final = 500  # a copy that is promised every five seconds is begun so much earlier
 
@@ -47,6 +56,10 @@ class Ask(Protocol):
 
     def keep_changes(self, name: str) -> str:
         """Return what is to be done with changes that are not saved: "save", "discard" or "cancel"."""
+        ...
+
+    def keep_work(self, text: str) -> str:
+        """Return what is to be done with work that a crash left: "recover", "discard" or "later"."""
         ...
 
     def yes(self, title: str, text: str, *, button: str) -> bool:
@@ -143,17 +156,29 @@ class ProjectFiles(QObject):
         return True
 
     def offer_recovery(self) -> bool:
-        """Offer what a crash left of projects that were never saved; return whether one was opened."""
+        """Offer what a crash left of projects that were never saved, newest first; return whether one was opened."""
+        text = self.tr("ECG Studio ended without saving a new project of %d pages (%s; last changed %s). It was kept.")
         for copy in unsaved_projects():
-            if self._ask.yes(
-                self.tr("Recover work"),
-                self.tr("ECG Studio ended without saving a new project. Its pages and corrections were kept."),
-                button=self.tr("Recover"),
-            ):
-                self._recover(copy)
-                return True
-            return False
+            try:
+                pages = [page.entry.name for page in read_autosave(copy).state.pages]
+                at = datetime.fromtimestamp(copy.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+            except (ProjectError, OSError):
+                continue  # another window was faster
+            names = ", ".join(pages[:NAMED]) + (" ..." if len(pages) > NAMED else "")
+            match self._ask.keep_work(text % (len(pages), names, at)):
+                case "recover":
+                    return self._recover(copy)
+                case "discard":
+                    self._discard(copy, names)
         return False
+
+    def _discard(self, copy: Path, names: str) -> None:
+        text = self.tr("Delete what was said about %s for good? The scans themselves are not touched.") % names
+        if self._ask.yes(self.tr("Delete kept work"), text, button=self.tr("Delete")):
+            try:
+                discard_copy(copy)
+            except UserError as error:
+                self._complain(error)
 
     def _recover(self, copy: Path) -> bool:
         try:

@@ -100,6 +100,16 @@ def discard_autosaves(project: Path | None, *, project_id: str) -> None:
                 copy.unlink(missing_ok=True)
 
 
+def discard_copy(copy: Path) -> None:
+    """Forget one copy for good, unless another program works on it. Raises OutputError if it cannot be removed."""
+    if _is_taken(copy):
+        raise OutputError(f"{copy.name} is kept: another window works on it.")
+    try:
+        copy.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{copy} cannot be removed: {error.strerror}.") from error
+
+
 def is_autosave(path: Path) -> bool:
     """Tell by its name whether a file is such a copy."""
     return path.name.endswith(SUFFIX)

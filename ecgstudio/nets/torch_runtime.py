@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ecgstudio.errors import UserError
 from ecgstudio.nets import blocks
-from ecgstudio.nets.weights import NETWORK_NAMES, Manifest, check_entry, load_bundled, read_manifest
+from ecgstudio.nets.weights import NETWORK_NAMES, Manifest, checked_content, load_bundled, read_manifest
 from ecgstudio.paths import weights_folder
 from ecgstudio.stages.contract import FloatMap, GridMaps, Image, KeypointMaps, TraceMaps
 
@@ -38,14 +38,15 @@ STRIP_PIXELS_PER_CALL = {"cpu": 1_200_000, "mps": 20_000_000, "cuda": 60_000_000
 def load_runtime(device: str = "auto", weights_dir: Path | None = None) -> TorchRuntime:
     """Return a runtime on "auto" (the best there is), "cpu", "cuda", "cuda:N" or "mps".
 
-    The networks are read, checked and built when first used; whether their files exist is checked now.
+    The networks are built when first used; whether their files are there and whole is checked now, so that it is said
+    once and not page by page.
 
     Raises:
-        UserError: the device is not available, or weights are missing.
+        UserError: the device is not available, or weights are missing or damaged.
     """
     manifest = read_manifest(weights_folder() if weights_dir is None else weights_dir)
     for name in NETWORK_NAMES:
-        check_entry(manifest, name)
+        checked_content(manifest, name)
     return TorchRuntime(manifest, device=_choose_device(device))
 
 

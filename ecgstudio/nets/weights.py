@@ -102,6 +102,22 @@ def check_entry(manifest: Manifest, name: str) -> Path:
     return path
 
 
+def checked_content(manifest: Manifest, name: str) -> bytes:
+    """Return the content of a network's file.
+
+    Raises:
+        UserError: the file is missing, cannot be read or was changed.
+    """
+    path = check_entry(manifest, name)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"The weights {path} cannot be read: {error.strerror}. {REINSTALL_HINT}") from error
+    if hashlib.sha256(content).hexdigest() != manifest.entries[name].sha256:
+        raise UserError(f"The weights {path} are damaged: their sha256 is not the manifest's. {REINSTALL_HINT}")
+    return content
+
+
 def load_bundled(manifest: Manifest, name: str) -> nn.Module:
     """Build a network with its bundled weights (float32, eval mode), after checking their hash.
 
@@ -111,16 +127,15 @@ def load_bundled(manifest: Manifest, name: str) -> nn.Module:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    path = check_entry(manifest, name)
+    content = checked_content(manifest, name)
     entry = manifest.entries[name]
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != entry.sha256:
-        raise UserError(f"The weights {path} are damaged: their sha256 is not the manifest's. {REINSTALL_HINT}")
     try:
         network = build_network(entry.network, entry.config)
         network.load_state_dict(_as_float(load(content)))
     except (SafetensorError, ValueError, RuntimeError, TypeError) as error:
-        raise UserError(f"The weights {path} do not fit the {entry.network} network: {error}") from error
+        raise UserError(
+            f"The weights {manifest.folder / entry.file} do not fit the {entry.network} network: {error}"
+        ) from error
     return network.eval()
 
 

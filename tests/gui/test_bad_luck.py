@@ -1,6 +1,7 @@
 """What goes wrong around the window: disks, other windows, files that moved: each a sentence, and nothing is lost."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,21 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
-from ecgstudio import cli
+from ecgstudio import cli, load_runtime
 from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.grid import GridFit
 from ecgstudio.gui import desk, project_files, views
 from ecgstudio.gui.app import hear_faults
-from ecgstudio.gui.dialogs import ExportDialog
+from ecgstudio.gui.dialogs import ExportDialog, QtAsk
 from ecgstudio.gui.exporting import Exported, export_pages, plan_export
 from ecgstudio.gui.jobs import Job, JobKey, JobStatus, Pool
-from ecgstudio.io.autosave import newer_autosave, unsaved_projects
+from ecgstudio.io.autosave import newer_autosave, unsaved_projects, write_autosave
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.io.project import ProjectState
 from ecgstudio.io.scans import page_entries
+from ecgstudio.paths import weights_folder
 from ecgstudio.session import Session
 from ecgstudio.stages import stage1_grid
 from tests import fake_stages
@@ -160,14 +163,95 @@ def test_a_safety_copy_waits_for_no_other_file(bench: Bench, scan: Path) -> None
     assert Session.recover(copy).corrections(bench.page).grid is not None
 
 
+# --- what a crash left of projects that were never saved -----------------------------------------------------
+
+
+def left_behind(*scans: Path) -> list[Path]:
+    """Leave a copy of a new project for each scan, the oldest first."""
+    copies = []
+    for age, file in enumerate(reversed(scans)):
+        session = Session.new(user="Ada")
+        session.add_pages(page_entries(file))
+        copies.append(write_autosave(session.state(), None))
+        os.utime(copies[-1], (0, 1_700_000_000 - 60 * age))
+    return copies[::-1]
+
+
+def test_left_work_may_be_deleted_and_older_work_is_still_offered(bench: Bench, tmp_path: Path) -> None:
+    older, newer = left_behind(write_page(tmp_path / "older.png", seed=1), write_page(tmp_path / "newer.png", seed=2))
+    bench.script.kept_work = ["discard", "recover"]
+    assert bench.window.files.offer_recovery()
+    offered_newer, sure, offered_older = bench.script.asked
+    assert ("newer" in offered_newer, "newer" in sure, "older" in offered_older) == (True, True, True)
+    assert (newer.exists(), older.exists()) == (False, True)
+    assert names(bench) == ["older"]
+    bench.settle()
+
+
+@pytest.mark.parametrize("answer", ["later", "discard"])
+def test_left_work_is_kept_until_somebody_says_that_it_may_go(bench: Bench, tmp_path: Path, answer: str) -> None:
+    copies = left_behind(write_page(tmp_path / "older.png", seed=1), write_page(tmp_path / "newer.png", seed=2))
+    bench.script.kept_work, bench.script.says_yes = [answer, "later"], False
+    assert not bench.window.files.offer_recovery()
+    assert all(copy.exists() for copy in copies)
+    assert names(bench) == []
+
+
+def test_left_work_that_cannot_be_deleted_says_so(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_behind(write_page(tmp_path / "a.png"))
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    bench.script.kept_work = ["discard"]
+    assert not bench.window.files.offer_recovery()
+    monkeypatch.undo()
+    assert "cannot be removed" in bench.said[0]
+
+
+@pytest.mark.parametrize(("button", "answer"), [("Recover", "recover"), ("Discard...", "discard"), ("", "later")])
+def test_the_question_about_left_work_has_three_answers(qtbot: QtBot, button: str, answer: str) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+
+    def press() -> None:
+        box = QApplication.activeModalWidget()
+        assert isinstance(box, QMessageBox)
+        if button:
+            next(each for each in box.buttons() if each.text().replace("&", "") == button).click()
+        else:
+            qtbot.keyClick(box, Qt.Key.Key_Escape)
+
+    QTimer.singleShot(0, parent, press)
+    assert QtAsk(parent).keep_work("There is work.") == answer
+
+
+def test_damaged_networks_are_said_once_for_all_pages(qtbot: QtBot, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    shutil.copytree(weights_folder(), weights)
+    damaged = next(weights.glob("*.safetensors"))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    bench = Bench(qtbot, tmp_path, load_runtime=lambda device: load_runtime("cpu", weights))
+    bench.open(*(write_page(tmp_path / f"{seed}.png", seed=seed) for seed in range(3)))
+    for entry in bench.window.bridge.session.entries:
+        bench.window.bridge.show(entry.id)
+        bench.settle()
+    assert [text for text in bench.said if "damaged" in text] == bench.said
+    assert len(bench.said) == 1
+
+
 # --- another window ------------------------------------------------------------------------------------------
 
 EDITING = """
 import sys
 from pathlib import Path
-from ecgstudio import cli
+from ecgstudio import cli, load_runtime
 from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.grid import GridFit
+from ecgstudio.paths import weights_folder
 from ecgstudio.session import Session
 session = Session.load(Path(sys.argv[1]))
 session.set_corrections(session.entries[0].id, Corrections(comment="the other's"), text="comment")

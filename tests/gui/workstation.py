@@ -28,6 +28,7 @@ class Script:
     folder: Path | None = None
     save_to: Path | None = None
     keep: str = "discard"
+    kept_work: list[str] = field(default_factory=lambda: ["recover"])
     says_yes: bool = True
     asked: list[str] = field(default_factory=list)
 
@@ -46,6 +47,10 @@ class Script:
     def keep_changes(self, name: str) -> str:
         self.asked.append(name)
         return self.keep
+
+    def keep_work(self, text: str) -> str:
+        self.asked.append(text)
+        return self.kept_work.pop(0)
 
     def yes(self, title: str, text: str, *, button: str) -> bool:
         self.asked.append(text)

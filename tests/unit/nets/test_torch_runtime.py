@@ -146,6 +146,13 @@ def test_missing_weights_are_found_before_any_work(weights_dir: Path) -> None:
         load_runtime("cpu", weights_dir)
 
 
+def test_damaged_weights_are_found_before_any_work(weights_dir: Path) -> None:
+    path = weights_dir / "trace.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="are damaged"):
+        load_runtime("cpu", weights_dir)
+
+
 def test_a_wrong_size_is_refused(runtime: TorchRuntime) -> None:
     with pytest.raises(ValueError, match="multiples of 32"):
         runtime.grid(np.zeros((100, 64, 3), np.uint8))
