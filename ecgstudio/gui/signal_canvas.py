@@ -63,7 +63,7 @@ class SignalCanvas(QAbstractScrollArea):
         self._theme = theme_for(False)
         self._layout = NO_LAYOUT
         self._frame = PaperFrame(screen_px_per_mm(self))
-        self._picture = PaperPicture(NO_LAYOUT, self._frame)
+        self._picture: PaperPicture | None = None  # made when it is first painted: a layout often follows another
         self._paper: QPixmap | None = None
         self._paper_key: object = None
         self._selected_lead: str | None = None
@@ -86,7 +86,7 @@ class SignalCanvas(QAbstractScrollArea):
     def set_layout(self, layout: StripLayout, frame: PaperFrame) -> None:
         """Show these strips at this scale."""
         self._layout, self._frame = layout, frame
-        self._picture = PaperPicture(layout, frame)
+        self._picture = None
         self._let_go()
         self._place_ticks()
         self._forget_paper()
@@ -192,6 +192,7 @@ class SignalCanvas(QAbstractScrollArea):
             pixmap.setDevicePixelRatio(ratio)
             painter = QPainter(pixmap)
             painter.translate(-visible.topLeft())
+            self._picture = self._picture or PaperPicture(self._layout, self._frame)
             self._picture.paint(painter, visible, theme=self._theme, selected=self._selected_lead, shade=self._shade)
             painter.end()
             self._paper, self._paper_key = pixmap, key

@@ -72,7 +72,7 @@ def derive(
     status: JobStatus,
 ) -> Derived:
     """Print the traces back and measure the intervals."""
-    status.checkpoint(0.0)
+    status.let_window_go_first()
     residual = print_back(page, grid, ecg, keypoints=keypoints)
     status.checkpoint(0.7)
     return Derived(residual, None if record is None else measure_intervals(record))
