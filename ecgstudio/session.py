@@ -220,12 +220,31 @@ class Session:
                 added += 1
         return Change(ChangeKind.PAGES, stages=frozenset(ORDER) if added else frozenset())
 
-    def remove_page(self, page: PageId) -> Change:
-        """Take a page out; what was said about it stays in the audit log."""
+    def remove_page(self, page: PageId, *, text: str = "") -> Change:
+        """Take a page out; what was said about it stays in the audit log, under `text` if one is given."""
         state = self._pages.pop(page)
         self._forget(page)
         before, after = difference(encode(state.corrections), encode(NO_CORRECTIONS))
-        self._log(f"removed {state.entry.name}", page=page, before=before, after=after)
+        self._log(text or f"removed {state.entry.name}", page=page, before=before, after=after)
+        return Change(ChangeKind.PAGES, page, frozenset(ORDER))
+
+    def restore_page(self, state: PageState, *, at: int, text: str) -> Change:
+        """Put a page that was removed back in its place among the pages, as it was; one opened anew gives way to it.
+
+        If its name was given to another page meanwhile, it gets a number.
+        """
+        page = state.entry.id
+        now = self._pages.pop(page, None)
+        self._forget(page)
+        register = StemRegister()
+        for known in self.entries:
+            register.claim(known.name)
+        entry = now.entry if now else replace(state.entry, name=register.claim(state.entry.name))
+        state = replace(state, entry=entry)
+        before, after = difference(encode(now.corrections if now else NO_CORRECTIONS), encode(state.corrections))
+        pages = list(self._pages.items())
+        self._pages = dict([*pages[:at], (page, state), *pages[at:]])
+        self._log(text, page=page, before=before, after=after)
         return Change(ChangeKind.PAGES, page, frozenset(ORDER))
 
     def relink(self, page: PageId, source: Path) -> Change:
@@ -307,8 +326,8 @@ class Session:
         for known in (self._analyses, self._outlines, self._judged):
             known.pop(page, None)
 
-    def set_settings(self, settings: PipelineSettings) -> Change:
-        """Change the choices that hold for all pages."""
+    def set_settings(self, settings: PipelineSettings, *, text: str = "settings") -> Change:
+        """Change the choices that hold for all pages; `text` says in the audit log what was done."""
         changed = [
             stage
             for stage in ORDER
@@ -318,7 +337,7 @@ class Session:
             return Change(ChangeKind.SETTINGS)
         before, after = difference(encode(self._settings), encode(settings))
         self._settings = settings
-        self._log("settings", before=before, after=after)
+        self._log(text, before=before, after=after)
         return Change(ChangeKind.SETTINGS, stages=frozenset(ORDER[ORDER.index(changed[0]) :]))
 
     # --- files -----------------------------------------------------------------------------------------------

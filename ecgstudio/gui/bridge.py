@@ -25,9 +25,10 @@ from ecgstudio.gui.loading import Found, Preview, find_pages
 from ecgstudio.gui.messages import Message, Severity
 from ecgstudio.gui.page_store import PageStore
 from ecgstudio.gui.states import Step
-from ecgstudio.gui.undo import EditCorrections, UndoStacks
-from ecgstudio.session import Change, ChangeKind, PageEntry, Session
+from ecgstudio.gui.undo import ChangeSettings, EditCorrections, RemovePage, UndoStacks
+from ecgstudio.session import Change, ChangeKind, PageEntry, PageState, Session
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage
+from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.triage import FAILED, REVIEW
 
 FIND, RELINK = "find", "relink"
@@ -147,10 +148,16 @@ class Bridge(QObject):
         self.pages.want_thumbnails([self._session.entry(page) for page in pages if page in self._session])
 
     def remove(self, page: PageId) -> None:
-        """Take a page out of the project; what was said about it stays in the audit log."""
+        """Take a page out of the project, undoably; what was said about it stays in the audit log."""
+        text = self.tr("Remove %s") % self._session.entry(page).name
+        self.undo.push(None, RemovePage(self, page, text=text))
+
+    def take_out(self, page: PageId, *, text: str) -> tuple[PageState, int]:
+        """Take a page out; return what is to be kept of it, and its place. Only the undo commands call this."""
+        kept = self._session.page_state(page), [entry.id for entry in self._session.entries].index(page)
         order = self._session.worst_first()
         self._computer.cancel(page)
-        change = self._session.remove_page(page)
+        change = self._session.remove_page(page, text=text)
         self.pages.forget(page)
         self.backlog.forget(page)
         self.undo.forget(page)
@@ -162,6 +169,12 @@ class Bridge(QObject):
             )
         else:
             self.changed.emit(change)
+        return kept
+
+    def put_back(self, state: PageState, at: int, *, text: str) -> None:
+        """Put a page that was taken out back in its place; only the undo commands call this."""
+        self.changed.emit(self._session.restore_page(state, at=at, text=text))
+        self.show(state.entry.id)
 
     def relink(self, page: PageId, source: Path) -> None:
         """Look for a page's scan in another place."""
@@ -182,7 +195,7 @@ class Bridge(QObject):
         if before.review is not None and after.review is before.review and _answers(after) != _answers(before):
             after = replace(after, review=None)
         command = EditCorrections(self, page, before=before, after=after, text=text, merge=merge)
-        self.undo.of(page).push(command)
+        self.undo.push(page, command)
 
     def edit_keypoints(self, edit: KeypointEdit, text: str) -> None:
         """Take a finished gesture of stage 0."""
@@ -285,8 +298,16 @@ class Bridge(QObject):
 
     def set_layout(self, name: str) -> None:
         """Choose the layout that the user vouches for, for all pages."""
-        settings = self._session.settings
-        self.changed.emit(self._session.set_settings(replace(settings, traces=replace(settings.traces, layout=name))))
+        before = self._session.settings
+        after = replace(before, traces=replace(before.traces, layout=name))
+        if after != before:
+            words = self.tr("automatic") if name == AUTO_LAYOUT else name
+            text = self.tr("Layout of all pages: %s") % words
+            self.undo.push(None, ChangeSettings(self, before=before, after=after, text=text))
+
+    def set_settings(self, settings: PipelineSettings, *, text: str) -> None:
+        """Change the choices for all pages; only the undo commands call this."""
+        self.changed.emit(self._session.set_settings(settings, text=text))
         self._compute_current()
 
     # --- computing -------------------------------------------------------------------------------------------

@@ -77,6 +77,8 @@ class Front(QObject):
     # --- following the bridge --------------------------------------------------------------------------------
 
     def _follow(self, change: Change) -> None:
+        if change.kind is ChangeKind.SETTINGS:
+            self._frame.inspector.set_layout_choice(self._bridge.session.settings.traces.layout)
         if change.page is None or change.kind in (ChangeKind.PAGES, ChangeKind.PROJECT):
             self._order_pages()
         else:

@@ -96,7 +96,7 @@ class MainWindow(Frame):
 
     def _connect(self) -> None:
         self.actions_.connect_all(self._handlers())
-        undo = self.bridge.undo.group
+        undo = self.bridge.undo
         undo.canUndoChanged.connect(self.actions_["undo"].setEnabled)
         undo.canRedoChanged.connect(self.actions_["redo"].setEnabled)
         undo.undoTextChanged.connect(self._name_undo)
@@ -156,8 +156,8 @@ class MainWindow(Frame):
             "export": self._export,
             "preferences": self._edit_preferences,
             "quit": self.close,
-            "undo": self.bridge.undo.group.undo,
-            "redo": self.bridge.undo.group.redo,
+            "undo": self.bridge.undo.undo,
+            "redo": self.bridge.undo.redo,
             "revert": self.desk.revert,
             "confirm-scale": self.bridge.confirm_scale,
             "cancel": self.desk.stop,

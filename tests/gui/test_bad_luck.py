@@ -373,7 +373,10 @@ def test_a_page_that_was_removed_and_opened_again_begins_anew(bench: Bench, scan
     bench.window.files.open_paths([scan])
     bench.settle()
     assert bench.window.bridge.corrections == Corrections()
-    assert not bench.window.actions_["undo"].isEnabled()
+    bench.window.actions_["undo"].trigger()
+    bench.settle()
+    assert bench.window.bridge.corrections.comment == "once"
+    assert names(bench) == ["scan"]
 
 
 # --- exporting -----------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from PySide6.QtCore import QObject
 
 from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
 from ecgstudio.core.page import PageId
-from ecgstudio.gui.undo import EditCorrections, UndoStacks
+from ecgstudio.gui.undo import ChangeSettings, EditCorrections, UndoStacks
+from ecgstudio.stages.settings import PipelineSettings, TraceSettings
 
 PAGE, OTHER = PageId("a", 0), PageId("b", 0)
 
@@ -77,9 +78,58 @@ def test_other_edits_never_merge(qapp: QObject) -> None:
 def test_undo_acts_on_the_page_in_front(qapp: QObject) -> None:
     model, stacks = Model(), UndoStacks()
     for page in (PAGE, OTHER):
-        stacks.of(page).push(EditCorrections(model, page, before=NO_CORRECTIONS, after=said("x"), text="Comment"))
+        stacks.push(page, EditCorrections(model, page, before=NO_CORRECTIONS, after=said("x"), text="Comment"))
     stacks.show(PAGE)
-    stacks.group.undo()
+    stacks.undo()
     assert model.now == {PAGE: NO_CORRECTIONS, OTHER: said("x")}
     assert model.log == ["Comment", "Comment", "undo: Comment"]
+    stacks.clear()
+
+
+class Choices:
+    """Holds the choices for all pages as the bridge does."""
+
+    def __init__(self) -> None:
+        self.layout = "auto"
+
+    def set_settings(self, settings: PipelineSettings, *, text: str) -> None:
+        self.layout = settings.traces.layout
+
+
+def layout(choices: Choices, name: str) -> ChangeSettings:
+    before, after = (PipelineSettings(traces=TraceSettings(layout=each)) for each in (choices.layout, name))
+    return ChangeSettings(choices, before=before, after=after, text=f"Layout {name}")
+
+
+def test_page_and_project_are_undone_in_the_order_in_which_they_were_changed(qapp: QObject) -> None:
+    model, choices, stacks = Model(), Choices(), UndoStacks()
+    stacks.show(PAGE)
+    seen = []
+    stacks.undoTextChanged.connect(lambda text: seen.append(text))
+    stacks.push(PAGE, EditCorrections(model, PAGE, before=NO_CORRECTIONS, after=said("1"), text="First"))
+    stacks.push(None, layout(choices, "3x4"))
+    stacks.push(PAGE, EditCorrections(model, PAGE, before=said("1"), after=said("2"), text="Second"))
+    states = [(model.now[PAGE].comment, choices.layout)]
+    for step in (stacks.undo, stacks.undo, stacks.undo, stacks.undo, stacks.redo, stacks.redo, stacks.redo):
+        step()
+        states.append((model.now[PAGE].comment, choices.layout))
+    assert states == [
+        ("2", "3x4"), ("1", "3x4"), ("1", "auto"), ("", "auto"),
+        ("", "auto"), ("1", "auto"), ("1", "3x4"), ("2", "3x4"),
+    ]  # fmt: skip
+    assert seen == ["First", "Layout 3x4", "Second", "Layout 3x4", "First", "", "First", "Layout 3x4", "Second"]
+    stacks.clear()
+
+
+def test_what_was_undone_before_something_new_was_done_is_not_done_again(qapp: QObject) -> None:
+    model, choices, stacks = Model(), Choices(), UndoStacks()
+    stacks.show(PAGE)
+    stacks.push(None, layout(choices, "3x4"))
+    stacks.undo()
+    stacks.push(PAGE, EditCorrections(model, PAGE, before=NO_CORRECTIONS, after=said("1"), text="First"))
+    stacks.redo()
+    assert choices.layout == "auto"
+    stacks.show(OTHER)
+    stacks.redo()
+    assert choices.layout == "3x4"
     stacks.clear()

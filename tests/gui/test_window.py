@@ -93,6 +93,54 @@ def test_every_edit_can_be_undone_and_done_again(bench: Bench, scan: Path) -> No
     ]
 
 
+def test_a_removed_page_comes_back_with_its_corrections_to_its_place(bench: Bench, tmp_path: Path) -> None:
+    bench.open(*(write_page(tmp_path / f"{name}.png", seed=seed) for seed, name in enumerate("abc")))
+    bridge = bench.window.bridge
+    middle = bridge.session.entries[1].id
+    bridge.show(middle)
+    bridge.comment("kept")
+    bench.window.actions_["remove-page"].trigger()
+    bench.settle()
+    assert [entry.name for entry in bridge.session.entries] == ["a", "c"]
+    assert bench.window.actions_["undo"].text() == "Undo Remove b"
+    bench.press(Qt.Key.Key_Z, CONTROL)
+    bench.settle()
+    assert [entry.name for entry in bridge.session.entries] == ["a", "b", "c"]
+    assert (bench.page, bridge.corrections.comment) == (middle, "kept")
+    assert bridge.values.traces is not None
+    bench.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    bench.settle()
+    assert [entry.name for entry in bridge.session.entries] == ["a", "c"]
+    assert [record.text for record in bridge.session.audit][-3:] == ["Remove b", "undo: Remove b", "redo: Remove b"]
+
+
+def test_the_last_page_that_is_removed_comes_back_too(bench: Bench, scan: Path) -> None:
+    bench.open(scan)
+    bench.window.actions_["remove-page"].trigger()
+    assert bench.window.bridge.current is None
+    bench.window.actions_["undo"].trigger()
+    bench.settle()
+    assert bench.window.bridge.page is not None
+
+
+def test_the_layout_of_all_pages_can_be_undone_on_any_page(bench: Bench, tmp_path: Path) -> None:
+    bench.open(*(write_page(tmp_path / f"{name}.png", seed=seed) for seed, name in enumerate("ab")))
+    bridge = bench.window.bridge
+    first, second = (entry.id for entry in bridge.session.entries)
+    bridge.show(first)
+    bench.window.inspector.layoutChosen.emit("6x2")
+    bridge.show(second)
+    bench.settle()
+    bench.press(Qt.Key.Key_Z, CONTROL)
+    bench.settle()
+    assert bridge.session.settings.traces.layout == "auto"
+    assert bench.window.inspector._layout_box.currentData() == "auto"
+    bench.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    bench.settle()
+    assert bench.window.inspector._layout_box.currentData() == "6x2"
+    assert bridge.session.audit[-1].text == "redo: Layout of all pages: 6x2"
+
+
 def test_reverting_brings_the_automatic_answer_back(bench: Bench, scan: Path) -> None:
     bench.open(scan)
     bench.window.bridge.set_gain(20.0)
