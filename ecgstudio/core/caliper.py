@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ecgstudio.core.arrays import F64
+from ecgstudio.core.ecg import LeadTrace
 from ecgstudio.core.leads import LEAD_INDEX
 
 CaliperKind = Literal["time", "amplitude"]
@@ -69,6 +70,10 @@ class Caliper:
     def feet_s(self) -> F64:
         """Moments [count + 1] of all feet of a march, in the order of time, the first foot first."""
         return min(self.t0_s, self.t1_s) + self.interval_s * np.arange(self.count + 1, dtype=np.float64)
+
+    def stands_on(self, trace: LeadTrace) -> bool:
+        """Tell whether a foot stands where a trace was printed."""
+        return trace.holds(self.t0_s) or trace.holds(self.t1_s)
 
     def moved(self, part: Part, *, by_s: float, by_mv: float) -> "Caliper":
         """Move a foot, or all of it; the feet of a time caliper have no voltage of their own."""

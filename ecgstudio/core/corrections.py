@@ -6,7 +6,7 @@ a rerun with other weights they apply again.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from ecgstudio.core.trace_edit import (
 __all__ = [
     "KEYPOINT_REACH_MM",
     "NO_CORRECTIONS",
+    "NO_GRID_EDIT",
     "TRACE_REACH_MM",
     "XY",
     "Corrections",
@@ -117,6 +118,9 @@ class GridEdit:
             nodes = frozen_array(self.nodes, dtype=np.float64, shape=(None, None, 2), name="nodes")
             check_finite(nodes, "nodes")
             object.__setattr__(self, "nodes", nodes)
+
+
+NO_GRID_EDIT: Final = GridEdit(np.empty((0, 2, 2)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,10 @@ class LeadTrace:
         """Length in seconds."""
         return len(self.mv) / self.fs
 
+    def holds(self, t_s: float) -> bool:
+        """Tell whether the trace was printed at a moment."""
+        return self.t0_s <= t_s <= self.t0_s + self.duration_s
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DigitizedEcg:

@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from ecgstudio.core.corrections import Corrections, FiducialEdit, GridEdit, KeypointEdit, TraceEdit
+from ecgstudio.core.corrections import NO_GRID_EDIT, Corrections, FiducialEdit, GridEdit, KeypointEdit, TraceEdit
 from ecgstudio.core.leads import AUTO_LAYOUT
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.gui.backlog import Backlog
@@ -229,7 +228,7 @@ class Bridge(QObject):
         self._set_scale(replace(self._grid_edit(), mm_per_mV=mm_per_mV), self.tr("Set gain"))
 
     def _grid_edit(self) -> GridEdit:
-        return self.corrections.grid or GridEdit(moves=np.empty((0, 2, 2)))
+        return self.corrections.grid or NO_GRID_EDIT
 
     def _set_scale(self, edit: GridEdit, text: str) -> None:
         empty = not len(edit.moves) and edit.nodes is None and edit.mm_per_s is None and edit.mm_per_mV is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,13 +12,12 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.caliper import Caliper, Part
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit
-from ecgstudio.gui.gestures import XY, Asker, CaliperSet, Done, Gesture, Pointer, Preview, Scene, as_xy
+from ecgstudio.gui.gestures import XY, Asker, CaliperSet, Done, Drag, Gesture, Pointer, Preview, Scene, as_xy
 from ecgstudio.gui.hit_test import Hit, Kind
 from ecgstudio.gui.trace_corrections import trace_at
 from ecgstudio.gui.trace_frame import frame_of
 
 LEAST_CALIPER_PX: Final = 4.0
-NEARLY_STILL_PX: Final = 1.0
 FOOT_MM: Final = 9.0  # a time caliper's foot reaches this far above and below its bar
 ARM_MM: Final = 4.0
 
@@ -42,9 +41,7 @@ class CaliperLines:
 def homes(caliper: Caliper, ecg: DigitizedEcg | None) -> tuple[LeadTrace, ...]:
     """Return the traces on which a caliper stands: all prints of its lead that hold one of its feet, or the first."""
     prints = tuple(trace for trace in (ecg.of(caliper.lead) if ecg is not None else ()) if len(trace.mv))
-    feet = (caliper.t0_s, caliper.t1_s)
-    held = tuple(t for t in prints if any(t.t0_s <= foot <= t.t0_s + t.duration_s for foot in feet))
-    return held or prints[:1]
+    return tuple(trace for trace in prints if caliper.stands_on(trace)) or prints[:1]
 
 
 def lines_of(caliper: Caliper, trace: LeadTrace, grid: GridFit) -> CaliperLines | None:
@@ -162,24 +159,18 @@ def begin_caliper(scene: Scene, pointer: Pointer) -> Gesture | None:
     """Take the caliper under the pointer, or set the first foot of a new one on the nearest trace."""
     hit = hit_caliper(scene, pointer.xy, reach_px=scene.reach(LEAST_CALIPER_PX * 3))
     if hit is not None:
-        return MoveCaliper(scene, hit, pointer, pointer)
+        return MoveCaliper(scene, pointer, pointer, hit)
     if scene.grid is None:
         return None
     index = trace_at(scene.traces, pointer.xy, grid=scene.grid)
-    return None if index is None else NewCaliper(scene, index, pointer, pointer)
+    return None if index is None else NewCaliper(scene, pointer, pointer, index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MoveCaliper(Gesture):
+class MoveCaliper(Drag):
     """Carry a foot of a caliper, or all of it."""
 
     hit: Hit
-    start: Pointer
-    now: Pointer
-
-    def moved(self, pointer: Pointer) -> MoveCaliper:
-        """Follow the pointer."""
-        return replace(self, now=pointer)
 
     def preview(self) -> Preview:
         """Show the caliper as it would stand."""
@@ -190,26 +181,20 @@ class MoveCaliper(Gesture):
 
     def result(self, ask: Asker) -> Done | None:
         """Move the caliper, unless it was only a click."""
-        if math.dist(self.start.screen, self.now.screen) < NEARLY_STILL_PX:
+        if self.is_click:
             return None
         return _moved(self.scene, self.hit, start=self.start.xy, end=self.now.xy, text="Move a caliper")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class NewCaliper(Gesture):
+class NewCaliper(Drag):
     """Span a caliper: along the paper for time, upright for voltage."""
 
     index: int
-    start: Pointer
-    now: Pointer
-
-    def moved(self, pointer: Pointer) -> NewCaliper:
-        """Follow the pointer."""
-        return replace(self, now=pointer)
 
     def caliper(self) -> Caliper | None:
         """Return the caliper as it is now; None while its feet stand together."""
-        if math.dist(self.start.screen, self.now.screen) < LEAST_CALIPER_PX:
+        if self.far_px < LEAST_CALIPER_PX:
             return None
         assert self.scene.traces is not None
         assert self.scene.grid is not None

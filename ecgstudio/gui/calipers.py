@@ -72,8 +72,7 @@ def new_caliper(tool: CaliperTool, start: Spot, end: Spot) -> Caliper:
 def homes(caliper: Caliper, layout: StripLayout) -> tuple[Strip, ...]:
     """Return the strips on which a caliper stands; the first of its lead if it has left them all."""
     strips = layout.of(caliper.lead)
-    holding = tuple(strip for strip in strips if strip.holds(caliper.t0_s) or strip.holds(caliper.t1_s))
-    return holding or strips[:1]
+    return tuple(strip for strip in strips if caliper.stands_on(strip.trace)) or strips[:1]
 
 
 def grip_at(

@@ -6,6 +6,8 @@ if the user let go now.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, Self
 
@@ -17,6 +19,7 @@ from ecgstudio.core.corrections import GridEdit, KeypointEdit, TraceEdit
 from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.leads import LEAD_INDEX
 from ecgstudio.gui.camera import Camera
 from ecgstudio.gui.hit_test import Kind
 
@@ -25,6 +28,7 @@ XY = tuple[float, float]
 GRAB_PX = 12.0  # a handle is taken from this near, in screen pixels
 LINE_GRAB_PX = 9.0
 USUAL_SHEET_MM = 297.0  # long side of A4, the first guess of a scale where there is no other
+NEARLY_STILL_PX = 2.0  # a press that moves less on the screen is a click
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,12 @@ class Scene:
             return self.grid.px_per_mm
         if self.keypoints is not None:
             return self.keypoints.px_per_mm
-        return max(self.size) / USUAL_SHEET_MM
+        return usual_px_per_mm(self.size)
+
+
+def usual_px_per_mm(size: tuple[int, int]) -> float:
+    """Guess the scale of a page of this size in pixels about which nothing else is known."""
+    return max(size) / USUAL_SHEET_MM
 
 
 MarkKind = Literal["line", "dashed", "band", "handle", "ring", "tag"]
@@ -167,6 +176,39 @@ class Gesture:
     def result(self, ask: Asker) -> Done | None:
         """Turn the finished gesture into an edit; None if nothing is changed."""
         return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drag(Gesture):
+    """A gesture from one place to another, on one press."""
+
+    start: Pointer
+    now: Pointer
+
+    def moved(self, pointer: Pointer) -> Self:
+        """Follow the pointer."""
+        return replace(self, now=pointer)
+
+    def carries(self, xy: XY) -> XY:
+        """Return where a thing is that stood at a place when it was taken."""
+        return xy[0] + self.now.xy[0] - self.start.xy[0], xy[1] + self.now.xy[1] - self.start.xy[1]
+
+    @property
+    def far_px(self) -> float:
+        """How far it went on the screen."""
+        return math.dist(self.start.screen, self.now.screen)
+
+    @property
+    def is_click(self) -> bool:
+        """Whether it went nowhere."""
+        return self.far_px < NEARLY_STILL_PX
+
+
+def missing_first(names: tuple[str, ...], there: Iterable[str]) -> tuple[str, ...]:
+    """Return names to choose from: the leads that are not there yet, then all others."""
+    known = set(there)
+    missing = tuple(name for name in names if name in LEAD_INDEX and name not in known)
+    return missing + tuple(name for name in names if name not in missing)
 
 
 def points(*places: XY) -> F64:

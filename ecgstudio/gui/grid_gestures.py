@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from ecgstudio.core.arrays import F64, Floats
-from ecgstudio.core.corrections import GridEdit
+from ecgstudio.core.corrections import NO_GRID_EDIT, GridEdit
 from ecgstudio.core.geometry import apply_homography, fit_homography, perspective_reach
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.gui.gestures import (
@@ -18,6 +18,7 @@ from ecgstudio.gui.gestures import (
     XY,
     Asker,
     Done,
+    Drag,
     Gesture,
     Mark,
     Pointer,
@@ -27,7 +28,7 @@ from ecgstudio.gui.gestures import (
     points,
 )
 from ecgstudio.gui.hit_test import Hit, Kind, hit_line, hit_node
-from ecgstudio.gui.keypoint_gestures import page_corners, pose, set_px_per_mm
+from ecgstudio.gui.keypoint_gestures import page_corners, paper_axes, set_px_per_mm
 from ecgstudio.gui.snapping import snap_to_crossing
 
 ELASTIC_MM: Final = 20.0  # nodes further than this from the one that is dragged stay
@@ -44,7 +45,7 @@ MOST_NODES: Final = 250  # on a side
 
 def merge_moves(edit: GridEdit | None, *, starts: Floats, ends: Floats) -> GridEdit:
     """Add moves of nodes [N, 2] to an edit; a node that was moved before keeps its first start."""
-    edit = edit or GridEdit(np.empty((0, 2, 2)))
+    edit = edit or NO_GRID_EDIT
     moves = edit.moves.copy()
     fresh = []
     for start, end in zip(np.asarray(starts, np.float64), np.asarray(ends, np.float64), strict=True):
@@ -104,15 +105,12 @@ def scaled_grid(grid: GridFit, edit: GridEdit | None, *, a: XY, b: XY, mm: float
     counts = np.clip(np.ceil((high - first) / GRID_PITCH_MM).astype(int) + 1, 2, MOST_NODES)
     x_mm, y_mm = (first[axis] + GRID_PITCH_MM * np.arange(counts[axis]) for axis in range(2))
     nodes = grid.lattice_to_page((x_mm - anchor[0]) / factor + anchor[0], (y_mm - anchor[1]) / factor + anchor[1])
-    return replace(edit or GridEdit(np.empty((0, 2, 2))), moves=np.empty((0, 2, 2)), nodes=nodes)
+    return replace(edit or NO_GRID_EDIT, moves=NO_GRID_EDIT.moves, nodes=nodes)
 
 
 def level_lattice(scene: Scene, edit: GridEdit | None, *, at: XY, px_per_mm: float) -> GridEdit:
     """Lay an even lattice over the whole page, as the keypoints say that it lies; one node at `at`."""
-    angle, mirrored = pose(scene.keypoints)
-    across = np.array([math.cos(angle), math.sin(angle)])
-    down = np.array([-across[1], across[0]]) * (-1 if mirrored else 1)
-    matrix = np.column_stack([across, down]) * px_per_mm
+    matrix = np.column_stack(paper_axes(scene.keypoints)) * px_per_mm
     mm = (page_corners(scene.size, scene.keypoints) - at) @ _inverse(matrix).T
     x_mm, y_mm = _cover(mm)
     lattice = np.stack(np.meshgrid(x_mm, y_mm), axis=-1)
@@ -148,8 +146,8 @@ def _cover(mm: F64) -> tuple[F64, F64]:
 
 def _with_scale(edit: GridEdit | None, nodes: F64) -> GridEdit:
     """Give a new lattice the usual speed and gain where a human has not set them: there is no automatic answer."""
-    edit = edit or GridEdit(np.empty((0, 2, 2)))
-    return GridEdit(np.empty((0, 2, 2)), nodes, edit.mm_per_s or USUAL_MM_PER_S, edit.mm_per_mV or USUAL_MM_PER_MV)
+    edit = edit or NO_GRID_EDIT
+    return GridEdit(NO_GRID_EDIT.moves, nodes, edit.mm_per_s or USUAL_MM_PER_S, edit.mm_per_mV or USUAL_MM_PER_MV)
 
 
 # --- gestures -------------------------------------------------------------------------------------------------------
@@ -158,13 +156,13 @@ def _with_scale(edit: GridEdit | None, nodes: F64) -> GridEdit:
 def begin_node(scene: Scene, pointer: Pointer) -> Gesture | None:
     """Take the node under the pointer."""
     hit = hit_node(scene.grid, pointer.xy, reach_px=scene.reach(GRAB_PX))
-    return None if hit is None else DragGrid(scene, hit, pointer, pointer)
+    return None if hit is None else DragGrid(scene, pointer, pointer, hit)
 
 
 def begin_line(scene: Scene, pointer: Pointer) -> Gesture | None:
     """Take the line under the pointer."""
     hit = hit_line(scene.grid, pointer.xy, reach_px=scene.reach(LINE_GRAB_PX))
-    return None if hit is None else DragGrid(scene, hit, pointer, pointer)
+    return None if hit is None else DragGrid(scene, pointer, pointer, hit)
 
 
 def pull(scene: Scene, hit: Hit, *, by_px: Floats, alone: bool) -> F64:
@@ -181,21 +179,14 @@ def pull(scene: Scene, hit: Hit, *, by_px: Floats, alone: bool) -> F64:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DragGrid(Gesture):
+class DragGrid(Drag):
     """Pull a node or a line; Alt moves nothing else. A node lets itself be caught by the crossing that is printed."""
 
     hit: Hit
-    start: Pointer
-    now: Pointer
-
-    def moved(self, pointer: Pointer) -> DragGrid:
-        """Follow the pointer."""
-        return replace(self, now=pointer)
 
     @property
     def _to_xy(self) -> XY:
-        x, y = self.hit.xy
-        to = (x + self.now.xy[0] - self.start.xy[0], y + self.now.xy[1] - self.start.xy[1])
+        to = self.carries(self.hit.xy)
         if self.hit.kind is Kind.NODE and self.scene.snap and self.scene.pixels is not None and self.scene.grid:
             return snap_to_crossing(self.scene.pixels, to, grid=self.scene.grid)
         return to

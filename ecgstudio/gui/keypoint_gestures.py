@@ -13,24 +13,25 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.corrections import KeypointEdit, KeypointMove
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints, check_corners
-from ecgstudio.core.leads import KEYPOINT_NAMES, LEADS
+from ecgstudio.core.leads import KEYPOINT_NAMES
 from ecgstudio.gui.gestures import (
     GRAB_PX,
-    USUAL_SHEET_MM,
     XY,
     Asker,
     Done,
+    Drag,
     Gesture,
     Mark,
     Pointer,
     Preview,
     Scene,
     as_xy,
+    missing_first,
     points,
+    usual_px_per_mm,
 )
 from ecgstudio.gui.hit_test import hit_keypoint
 
-NEARLY_STILL_PX = 2.0  # a press that moves less on the screen is a click
 COARSE_TURN = math.radians(5)
 LEAST_SHEET_MM: Final = 40.0
 INSET: Final = 0.03
@@ -89,7 +90,7 @@ def set_angle(
         ring = _turned_ring(np.array(edit.corners), angle_rad=angle_rad, mirrored=mirrored)
         edit = replace(edit, corners=_as_corners(ring))
     if value is None and edit.px_per_mm is None:
-        edit = replace(edit, px_per_mm=max(size) / USUAL_SHEET_MM)
+        edit = replace(edit, px_per_mm=usual_px_per_mm(size))
     return edit
 
 
@@ -118,6 +119,13 @@ def pose(value: Keypoints | None) -> tuple[float, bool]:
     return (0.0, False) if value is None else (float(value.angle_rad), bool(value.mirrored))
 
 
+def paper_axes(value: Keypoints | None) -> tuple[F64, F64]:
+    """Return where the paper's x and y axes point in the page, as vectors [2] of length 1."""
+    angle, mirrored = pose(value)
+    across = np.array([math.cos(angle), math.sin(angle)])
+    return across, np.array([-across[1], across[0]]) * (-1 if mirrored else 1)
+
+
 def wrapped(angle_rad: float) -> float:
     """Return the angle in [-pi, pi)."""
     return (angle_rad + math.pi) % (2 * math.pi) - math.pi
@@ -129,7 +137,7 @@ def with_angle(value: Keypoints | None, edit: KeypointEdit, *, size: tuple[int, 
     angle = edit.angle_rad or 0.0
     if value is None:
         none = np.empty((0, 2))
-        scale = edit.px_per_mm or max(size) / USUAL_SHEET_MM
+        scale = edit.px_per_mm or usual_px_per_mm(size)
         return Keypoints((), none, none[:, 0], orientation, 1.0, scale, angle, orientation >= 4)
     return replace(value, orientation=orientation, angle_rad=angle, mirrored=orientation >= 4)
 
@@ -139,9 +147,7 @@ def page_corners(size: tuple[int, int], value: Keypoints | None) -> F64:
 
     In the order of the upright sheet: top left, top right, bottom right, bottom left.
     """
-    angle, mirrored = pose(value)
-    across = np.array([math.cos(angle), math.sin(angle)])
-    down = np.array([-across[1], across[0]]) * (-1 if mirrored else 1)
+    across, down = paper_axes(value)
     half = np.array([size[0], size[1]]) / 2
     if abs(across[0]) < abs(across[1]):
         half = half[::-1]
@@ -210,26 +216,19 @@ def begin_keypoint(scene: Scene, pointer: Pointer) -> Gesture | None:
     hit = hit_keypoint(scene.keypoints, pointer.xy, reach_px=scene.reach(GRAB_PX))
     if hit is None:
         return AddKeypoint(scene, pointer.xy)
-    return DragKeypoint(scene, hit.index, pointer, pointer)
+    return DragKeypoint(scene, pointer, pointer, hit.index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DragKeypoint(Gesture):
+class DragKeypoint(Drag):
     """Carry a keypoint to another place."""
 
     index: int
-    start: Pointer
-    now: Pointer
-
-    def moved(self, pointer: Pointer) -> DragKeypoint:
-        """Follow the pointer."""
-        return replace(self, now=pointer)
 
     @property
     def _to_xy(self) -> XY:
         assert self.scene.keypoints is not None
-        x, y = self.scene.keypoints.xy[self.index]
-        return float(x + self.now.xy[0] - self.start.xy[0]), float(y + self.now.xy[1] - self.start.xy[1])
+        return self.carries(as_xy(self.scene.keypoints.xy[self.index]))
 
     def preview(self) -> Preview:
         """Show the name in its new place."""
@@ -241,7 +240,7 @@ class DragKeypoint(Gesture):
     def result(self, ask: Asker) -> Done | None:
         """Move the keypoint, unless it was only a click."""
         value = self.scene.keypoints
-        if value is None or math.dist(self.start.screen, self.now.screen) < NEARLY_STILL_PX:
+        if value is None or self.is_click:
             return None
         edit = move_keypoint(value, self.scene.keypoint_edit, index=self.index, to_xy=self._to_xy)
         return Done(edit, "Move {0}", value.names[self.index], select=self._to_xy)
@@ -263,9 +262,8 @@ class AddKeypoint(Gesture):
 
     def result(self, ask: Asker) -> Done | None:
         """Ask for the name; leads that are missing come first."""
-        there = set(self.scene.keypoints.names) if self.scene.keypoints is not None else set()
-        missing = tuple(name for name in LEADS if name not in there)
-        names = missing + tuple(name for name in KEYPOINT_NAMES if name not in missing)
+        there = self.scene.keypoints.names if self.scene.keypoints is not None else ()
+        names = missing_first(KEYPOINT_NAMES, there)
         name = ask.name("Which name is printed here?", names[0], names)
         if name is None:
             return None
@@ -280,15 +278,8 @@ def begin_rotate(scene: Scene, pointer: Pointer) -> Gesture:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DragRotate(Gesture):
+class DragRotate(Drag):
     """Turn the sheet by dragging it round the middle of the view; Shift turns by steps of 5 degrees."""
-
-    start: Pointer
-    now: Pointer
-
-    def moved(self, pointer: Pointer) -> DragRotate:
-        """Follow the pointer."""
-        return replace(self, now=pointer)
 
     @property
     def by_rad(self) -> float:

@@ -43,7 +43,7 @@ class Strip:
 
     def holds(self, t_s: float) -> bool:
         """Say whether the trace was printed at a moment."""
-        return self.trace.t0_s <= t_s <= self.trace.t0_s + self.trace.duration_s
+        return self.trace.holds(t_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

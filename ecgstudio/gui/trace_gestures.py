@@ -20,7 +20,20 @@ from ecgstudio.core.corrections import (
     TraceSplit,
 )
 from ecgstudio.core.leads import LEADS
-from ecgstudio.gui.gestures import XY, Asker, Done, Gesture, Mark, Pointer, Preview, Scene, as_xy, points
+from ecgstudio.gui.gestures import (
+    XY,
+    Asker,
+    Done,
+    Drag,
+    Gesture,
+    Mark,
+    Pointer,
+    Preview,
+    Scene,
+    as_xy,
+    missing_first,
+    points,
+)
 from ecgstudio.gui.hit_test import Hit, hit_trace, nearest_sample
 from ecgstudio.gui.snapping import snap_to_ink
 from ecgstudio.gui.trace_corrections import (
@@ -35,7 +48,6 @@ from ecgstudio.gui.trace_frame import frame_of
 
 TRACE_GRAB_PX: Final = 16.0
 STROKE_STEP_PX: Final = 1.5
-NEARLY_STILL_PX: Final = 2.0
 SPLINE_STEP_MM: Final = 0.2
 
 
@@ -122,9 +134,7 @@ def _redraw(scene: Scene, line: F64, ask: Asker) -> Done | None:
         lead = _lead(scene, index)
         change: TraceChange = TraceRedraw(line, lead if chosen else None)
         return Done(with_change(scene.trace_edit, change), "Redraw {0}", lead)
-    there = {trace.lead for trace in scene.traces.traces} if scene.traces is not None else set()
-    missing = tuple(lead for lead in LEADS if lead not in there)
-    names = missing + tuple(lead for lead in LEADS if lead in there)
+    names = missing_first(LEADS, (trace.lead for trace in scene.traces.traces) if scene.traces is not None else ())
     name = ask.name("Which lead is this?", names[0], names)
     if name is None:
         return None
@@ -213,20 +223,14 @@ class Spline(Gesture):
 def begin_shift(scene: Scene, pointer: Pointer) -> Gesture | None:
     """Take hold of a trace."""
     hit = _trace_under(scene, pointer)
-    return None if hit is None or scene.grid is None else ShiftTrace(scene, hit, pointer, pointer)
+    return None if hit is None or scene.grid is None else ShiftTrace(scene, pointer, pointer, hit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ShiftTrace(Gesture):
+class ShiftTrace(Drag):
     """Shift a trace in time and voltage; it is drawn shifted while it is held, its ink stays where it is."""
 
     hit: Hit
-    start: Pointer
-    now: Pointer
-
-    def moved(self, pointer: Pointer) -> ShiftTrace:
-        """Follow the pointer."""
-        return replace(self, now=pointer)
 
     def _shift(self) -> tuple[float, float]:
         assert self.scene.traces is not None
@@ -248,7 +252,7 @@ class ShiftTrace(Gesture):
 
     def result(self, ask: Asker) -> Done | None:
         """Shift the trace."""
-        if math.dist(self.start.screen, self.now.screen) < NEARLY_STILL_PX:
+        if self.is_click:
             return None
         shift_s, shift_mv = self._shift()
         change = TraceShift(self.hit.xy, shift_s, shift_mv)
