@@ -28,6 +28,12 @@ class ClassifySettings:
     """Normal or abnormal: XLSX or CSV of index and label."""
     index: str = "index"
     label: str = "label"
+    series_hz: float = 0.0
+    """Normal or abnormal: the rate that the series' time columns must show; 0: any."""
+    unmatched: str = "drop"
+    """Normal or abnormal: rows that a modality lacks: "drop" or "error"."""
+    missing: str = "error"
+    """Normal or abnormal: cells without a value: "error", or "drop" their rows."""
     cache: str = ""
     """Folder for what is slow to compute (records at 100 Hz, GAF and MTF); none given: RUNS/cache."""
     pretrained: str = ""
