@@ -32,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", type=Path, help="TOML file of settings; tables [stage0].. apply to one stage")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting; may be repeated"
-    )
+        "--set", action="append", default=[], metavar="NAME=VALUE",
+        help="change one setting of training/configs.py, such as overfit_batches=2; may be repeated",
+    )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
