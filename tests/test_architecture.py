@@ -33,6 +33,8 @@ ONLY_IN = {
     "pypdfium2": ("io", "training"),
     "PIL": ("io", "training"),
     "matplotlib": ("training",),
+    "pyts": ("training",),
+    "sklearn": ("training",),
     "tensorboard": ("training",),
 }
 ALL_THAT_A_LAYER_MAY_USE = {

@@ -18,7 +18,7 @@ from ecgstudio.errors import InputError
 from training.classify.checkpoint import BEST_FILE, Trained, read_trained
 from training.classify.dataset import Examples
 from training.classify.loop import predict
-from training.classify.metrics import Scores, interval, macro_auc, score
+from training.classify.metrics import RESAMPLES, Scores, bootstrap_aucs, interval, score
 from training.classify.zoo import ZOO
 
 __all__ = ["Evaluation", "compare_models", "evaluate_model", "find_trained", "read_trained"]
@@ -60,7 +60,7 @@ def find_trained(runs: Path) -> dict[str, Trained]:
     return dict(sorted(found.items(), key=lambda item: (order.index(item[1].recipe.model), item[0])))
 
 
-def evaluate_model(trained: Trained, examples: Examples, *, name: str = "", resamples: int = 1000) -> Evaluation:
+def evaluate_model(trained: Trained, examples: Examples, *, name: str = "", resamples: int = RESAMPLES) -> Evaluation:
     """Score a classifier with its own calibration and thresholds.
 
     Raises:
@@ -78,10 +78,7 @@ def evaluate_model(trained: Trained, examples: Examples, *, name: str = "", resa
     probabilities = trained.calibration.probabilities(predict(trained.network, examples))
     thresholds = np.array(trained.calibration.threshold)
     labels = examples.labels
-    per_class = tuple(
-        interval(macro_auc, labels[:, [column]], probabilities[:, [column]], resamples=resamples)
-        for column in range(labels.shape[1])
-    )
+    aucs = bootstrap_aucs(labels, probabilities, resamples=resamples)
     return Evaluation(
         name=name or recipe.model,
         model=recipe.model,
@@ -89,8 +86,8 @@ def evaluate_model(trained: Trained, examples: Examples, *, name: str = "", resa
         probabilities=probabilities,
         thresholds=thresholds,
         scores=score(labels, probabilities, thresholds, classes=examples.classes),
-        auc_interval=interval(macro_auc, labels, probabilities, resamples=resamples),
-        class_intervals=per_class,
+        auc_interval=interval(aucs.mean(axis=1)),
+        class_intervals=tuple(interval(values) for values in aucs.T),
         parameters=sum(p.numel() for p in trained.network.parameters()),
     )
 

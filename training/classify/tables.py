@@ -106,6 +106,9 @@ def numbers(table: pd.DataFrame, settings: ClassifySettings, path: Path) -> pd.D
     columns = {}
     for name in table.columns:
         values = table[name]
+        if pd.api.types.is_numeric_dtype(values):
+            columns[name] = values.astype(float)
+            continue
         parsed = pd.to_numeric(values, errors="coerce")
         words = values.astype(str).str.strip().str.lower().map(WORDS)
         parsed = parsed.where(parsed.notna(), words)

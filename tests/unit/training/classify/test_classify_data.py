@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -221,10 +222,20 @@ def test_a_fault_in_a_tree_is_named(tmp_path: Path, examples: Examples, fault: s
 # --- tables
 
 
+PER_SPLIT = 20
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, splits: Splits) -> Path:
+    folder = tmp_path_factory.mktemp("tables")
+    assert write_splits(splits_of_their_own(splits), folder, limit=PER_SPLIT) == 3 * PER_SPLIT
+    return folder
+
+
 @pytest.fixture
-def tables(tmp_path: Path, splits: Splits) -> Path:
-    write_splits(splits_of_their_own(splits), tmp_path)
-    return tmp_path
+def tables(tmp_path: Path, written: Path) -> Path:
+    """Sixty rows of strips, series, clinical values and labels, to be spoilt."""
+    return shutil.copytree(written, tmp_path / "tables")
 
 
 def splits_of_their_own(splits: Splits) -> Splits:
@@ -243,8 +254,8 @@ def settings_of(folder: Path, tiny: ClassifySettings) -> ClassifySettings:
 
 def test_tables_are_joined_scored_and_split_as_they_say(tables: Path, tiny: ClassifySettings) -> None:
     made = open_tables(settings_of(tables, tiny))
-    assert [len(part) for part in made.named().values()] == [40, 40, 40]
-    assert made.train.inputs["strip"].shape == (40, 3, 16, 100)
+    assert [len(part) for part in made.named().values()] == [PER_SPLIT] * 3
+    assert made.train.inputs["strip"].shape == (PER_SPLIT, 3, 16, 100)
     for name in ("series", "clinical"):
         values = made.train.inputs[name]
         assert np.allclose(values.mean(axis=0), 0, atol=1e-4)
@@ -271,14 +282,14 @@ def flat_row(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_without_a_split_column_tables_are_divided_8_1_1(tables: Path, tiny: ClassifySettings) -> None:
     rewrite(tables / "labels.csv", lambda table: table.drop(columns="split"))
-    assert [len(part) for part in open_tables(settings_of(tables, tiny)).named().values()] == [96, 12, 12]
+    assert [len(part) for part in open_tables(settings_of(tables, tiny)).named().values()] == [48, 6, 6]
 
 
 def test_borderline_rows_are_left_out(tables: Path, tiny: ClassifySettings) -> None:
     rewrite(tables / "labels.csv", cell(7, "label", "Borderline"))
     made = open_tables(settings_of(tables, tiny))
     assert "train-record-7" not in made.train.ids
-    assert len(made.train) == 39
+    assert len(made.train) == PER_SPLIT - 1
 
 
 @pytest.mark.logs("a row without a strip is left out")

@@ -62,7 +62,7 @@ def test_the_zoo_holds_every_model_that_was_asked_for() -> None:
     assert ZOO["clinical_fusion"].family == "clinical"
 
 
-@pytest.mark.parametrize("model", ["alexnet_cbam", "vgg", "resnet", "bilstm"])
+@pytest.mark.parametrize("model", ["alexnet_cbam", "vgg", "resnet", "clinical_fusion"])
 def test_the_published_sizes_are_a_matter_of_settings(model: str) -> None:
     settings = settings_for(ZOO[model].defaults, full=True)
     with torch.device("meta"):  # shapes without memory
