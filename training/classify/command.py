@@ -83,6 +83,9 @@ def _train(args: argparse.Namespace) -> None:
         given |= {name: getattr(args, name) for name in (*PATHS, "device")}
         settings = settings_for(ZOO[model].defaults, table=model, toml=args.config, full=args.full, overrides=args.set)
         settings = with_settings(settings, {name: value for name, value in given.items() if value is not None})
+        if settings.pretrained and settings.width != 1.0:
+            logger.info("%s: full width, as the pretrained weights have it", model)
+            settings = with_settings(settings, {"width": 1.0})
         if not settings.cache:
             settings = with_settings(settings, {"cache": str(args.runs / "cache")})
         name = args.name or model if len(names) == 1 else model

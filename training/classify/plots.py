@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -25,6 +26,7 @@ HEATMAPS = ("f1_score", "sensitivity", "specificity", "auc_roc")
 BARS = ("f1_score", "sensitivity", "specificity", "auc_roc")
 DPI = 110
 CURVES_PER_ROW = 3
+COLOURS = colormaps["tab20"].colors  # type: ignore[attr-defined]  # as many as the zoo has models, nearly
 
 
 def write_plots(order: Sequence[Evaluation], folder: Path) -> None:
@@ -61,10 +63,12 @@ def write_training_curves(runs: Mapping[str, Path], folder: Path) -> None:
             _training(figure, history, title=name)
     with _figure(folder / "training_comparison.png", width=13, height=5) as figure:
         loss, auc = figure.subplots(1, 2)
+        for ax in (loss, auc):
+            ax.set_prop_cycle(color=COLOURS)
         for name, history in histories.items():
             epochs = [row["epoch"] for row in history]
-            loss.plot(epochs, [row["val_loss"] for row in history], label=name)
-            auc.plot(epochs, [row["val_macro_auc_roc"] for row in history], label=name)
+            loss.plot(epochs, [row["val_loss"] for row in history], ".-", label=name)
+            auc.plot(epochs, [row["val_macro_auc_roc"] for row in history], ".-", label=name)
         _dress(loss, title="validation loss", x="epoch", y="loss")
         _dress(auc, title="validation macro AUC", x="epoch", y="AUC")
 
@@ -74,14 +78,14 @@ def _training(figure: Figure, history: Sequence[Mapping[str, float]], *, title: 
     classes = [name for name in (*DIAGNOSTIC_CLASSES, "ABNORMAL") if f"val_{name}_f1_score" in history[0]]
     axes = figure.subplots(2, 3)
     for name in ("train_loss", "val_loss"):
-        axes[0, 0].plot(epochs, [row[name] for row in history], label=name.replace("_", " "))
+        axes[0, 0].plot(epochs, [row[name] for row in history], ".-", label=name.replace("_", " "))
     _dress(axes[0, 0], title=f"{title}: loss", x="epoch", y="loss")
     for rate in CURVE_RATES:
-        axes[0, 1].plot(epochs, [row[f"val_macro_{rate}"] for row in history], label=rate.replace("_", " "))
+        axes[0, 1].plot(epochs, [row[f"val_macro_{rate}"] for row in history], ".-", label=rate.replace("_", " "))
     _dress(axes[0, 1], title="validation, macro averages", x="epoch", y="")
     for ax, rate in zip((axes[0, 2], *axes[1]), ("f1_score", "sensitivity", "specificity", "auc_roc"), strict=True):
         for name in classes:
-            ax.plot(epochs, [row[f"val_{name}_{rate}"] for row in history], label=name)
+            ax.plot(epochs, [row[f"val_{name}_{rate}"] for row in history], ".-", label=name)
         _dress(ax, title=f"validation {rate.replace('_', ' ')} per class", x="epoch", y="")
 
 
@@ -93,6 +97,7 @@ def _bars(ax: Axes, order: Sequence[Evaluation]) -> None:
     ax.set_xticks(at, [each.name for each in order], rotation=30, ha="right")
     ax.set_ylim(0, 1)
     _dress(ax, title="macro averages on the test split", x="", y="")
+    ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _heatmap(figure: Figure, order: Sequence[Evaluation], rate: str) -> None:
@@ -138,6 +143,7 @@ def _write_curves(order: Sequence[Evaluation], path: Path, *, draw: Callable[[Ax
     with _figure(path, width=5 * columns, height=4.3 * rows) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for column, name in enumerate(classes):
+            axes[column].set_prop_cycle(color=COLOURS)
             for each in order:
                 if 0 < each.labels[:, column].sum() < len(each.labels):
                     draw(axes[column], each, column)

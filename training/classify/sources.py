@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from ecgstudio.errors import InputError
-from training.classify.dataset import Examples, Splits
+from training.classify.dataset import Examples, Splits, Values
 from training.classify.folder_tree import is_folder_tree, open_tree
 from training.classify.gaf_mtf import KINDS, images_of
 from training.classify.records import open_records
@@ -18,7 +21,7 @@ TABLE_PATHS = ("images", "series", "clinical", "labels")
 
 
 def open_examples(model: str, settings: ClassifySettings) -> Splits:
-    """Return all that a model looks at; images are made of the signals where the data bring none of that size.
+    """Return all that a model looks at; images that the data bring are resized, others are made of the signals.
 
     Raises:
         InputError: a path is not given or does not exist, or its content cannot be used.
@@ -38,9 +41,18 @@ def open_examples(model: str, settings: ClassifySettings) -> Splits:
 
 def _with_images(part: Examples, kind: str, settings: ClassifySettings, cache: Path | None) -> Examples:
     size = settings.image_size
-    if kind in part.inputs and part.inputs[kind].shape[-1] == size:
-        return part
+    if kind in part.inputs:
+        return part.having(**{kind: _resized(part.inputs[kind], size)})
     return part.having(**{kind: images_of(part.inputs["signal"], kind=kind, size=size, cache=cache)})
+
+
+def _resized(images: Values, size: int) -> Values:
+    """Bring images [N, channels, side, side] to another side."""
+    if images.shape[-1] == size:
+        return images
+    way = cv2.INTER_AREA if images.shape[-1] > size else cv2.INTER_LINEAR
+    last = [cv2.resize(each.transpose(1, 2, 0), (size, size), interpolation=way) for each in images]
+    return np.ascontiguousarray(np.stack(last).transpose(0, 3, 1, 2))
 
 
 def _each(splits: Splits, change: Callable[[Examples], Examples]) -> Splits:

@@ -20,6 +20,7 @@ from training.classify.gaf_mtf import images_of
 from training.classify.paper import QUIET, TRAINING_LAYOUTS, as_paper, printed
 from training.classify.records import as_examples, normal_or_not
 from training.classify.settings import ClassifySettings
+from training.classify.sources import open_examples
 from training.classify.splitting import stratified
 from training.classify.tables import open_tables
 from training.classify.write_tables import write_splits
@@ -177,6 +178,19 @@ def test_a_tree_without_splits_is_divided(tmp_path: Path, examples: Examples) ->
     write_tree(whole, tmp_path)
     splits = open_tree(tmp_path, seed=0)
     assert [len(part) for part in splits.named().values()] == [160, 20, 20]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_images_of_a_tree_are_used_in_the_size_asked_for(
+    tmp_path: Path, examples: Examples, tiny: ClassifySettings, kind: type
+) -> None:
+    grey = np.full((len(examples), 3, 48, 48), 7, kind)
+    for part in ("train", "val", "test"):
+        write_tree(examples.having(gaf=grey), tmp_path / part)
+    made = open_examples("alexnet", replace(tiny, records=str(tmp_path))).test.inputs["gaf"]
+    assert made.shape == (len(examples), 3, tiny.image_size, tiny.image_size)
+    assert np.allclose(made, 7)
+    assert made.dtype == kind
 
 
 def spoil(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
