@@ -24,6 +24,7 @@ PULSE_STRIP_HALF_MM = 30.0
 MAX_PULSES = 4
 MIN_MARKER_CONFIDENCE = 0.5
 FOOT_MM = 0.3
+SAME_FOOT_MM = 1.0
 SNAP = 0.085  # a measured pulse stands for a standard gain within this share
 
 
@@ -34,6 +35,7 @@ class Pulse:
     height_mm: float
     width_mm: float
     middle_mm: float = 0.0  # right of the place that was looked at
+    stands_on_both: bool = True  # its feet on either side lie at one height
 
 
 def decide_scale(
@@ -106,10 +108,11 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
     height, mass = trace_path(runtime.trace(normalised(strips)).columns)
     found: dict[float, list[Pulse]] = {}
     for (centre, wanted), row, sure in zip(hypotheses, pair_average(height), pair_average(mass), strict=True):
-        pulse = _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure)
+        pulse = _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure, wanted_mm=wanted)
         if pulse is None or not _is_on_page(page, grid, centre, pulse):
             continue
-        if abs(pulse.height_mm / wanted - 1) <= SNAP:
+        # a lead may begin at the falling edge of a standard pulse; an unusual height needs both of its feet
+        if abs(pulse.height_mm / wanted - 1) <= SNAP and (pulse.stands_on_both or wanted == STANDARD_MM_PER_MV):
             found.setdefault(wanted, []).append(pulse)
     return _agreed(found, places=len(centres))
 
@@ -125,22 +128,29 @@ def _is_on_page(page: Page, grid: GridFit, centre_mm: F64, pulse: Pulse) -> bool
 def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
     """Return the pulse that most places confirm.
 
-    An unusual height needs two witnesses (where there are two) and none for the standard one: misread pulses are far
-    more common than unusual gains.
+    An unusual height needs two witnesses (where there are two), more than the standard one has, and no other unusual
+    one beside it: misread pulses are far more common than unusual gains.
     """
     standard = STANDARD_MM_PER_MV * PULSE_MV
-    if standard in found:
+    witnesses = {wanted: len(pulses) for wanted, pulses in found.items()}
+    usual = witnesses.pop(standard, 0)
+    chosen = max(witnesses, key=lambda wanted: witnesses[wanted], default=standard)
+    if usual >= witnesses.get(chosen, 0):
         chosen = standard
-    else:
-        chosen = max(found, key=lambda wanted: len(found[wanted]), default=standard)
-        if len(found.get(chosen, ())) < min(2, places) or len(found) > 1:
-            return None
+    elif witnesses[chosen] < min(2, places) or len(witnesses) > 1:
+        chosen = standard
+    if chosen not in found:
+        return None
     pulses = found[chosen]
-    return Pulse(float(np.median([p.height_mm for p in pulses])), float(np.median([p.width_mm for p in pulses])))
+    both = [p for p in pulses if p.stands_on_both] or pulses
+    return Pulse(float(np.median([p.height_mm for p in both])), float(np.median([p.width_mm for p in both])))
 
 
-def _pulse_of(level_mm: F64, mass: F64) -> Pulse | None:
-    """Find a rectangular step around the middle of a trace (mm above the strip's centre)."""
+def _pulse_of(level_mm: F64, mass: F64, *, wanted_mm: float) -> Pulse | None:
+    """Find a rectangular step around the middle of a trace (mm above the strip's centre).
+
+    Of its two feet the one counts that is nearer to the height that is looked for: beside the other a lead may begin.
+    """
     n = len(level_mm)
     near = slice(n // 2 - int(STRIP_PX_PER_MM), n // 2 + int(STRIP_PX_PER_MM))
     if mass[near].mean() < 0.3:
@@ -161,10 +171,17 @@ def _pulse_of(level_mm: F64, mass: F64) -> Pulse | None:
     while right < n - 1 and high[right + 1]:
         right += 1
     width_mm = (right - left + 1) / STRIP_PX_PER_MM
-    # the foot: the pulse's own short flats just outside its edges
-    flats = np.concatenate([level_mm[max(0, left - 7) : max(0, left - 2)], level_mm[right + 3 : right + 8]])
-    if len(flats) < 4:
+    # the feet: the pulse's own short flats just outside its edges
+    sides_mm = [
+        top - float(np.median(flat))
+        for flat in (level_mm[max(0, left - 7) : max(0, left - 2)], level_mm[right + 3 : right + 8])
+        if len(flat) >= 4
+    ]
+    if not sides_mm:
         return None
-    height_mm = top - float(np.median(flats))
+    height_mm = min(sides_mm, key=lambda side_mm: abs(side_mm - wanted_mm))
+    agree = len(sides_mm) == 2 and abs(sides_mm[1] - sides_mm[0]) < SAME_FOOT_MM
     middle_mm = ((left + right) / 2 - (n - 1) / 2) / STRIP_PX_PER_MM
-    return Pulse(height_mm, width_mm, middle_mm) if 3.0 < height_mm < 25.0 and 2.5 < width_mm < 13.0 else None
+    if not (3.0 < height_mm < 25.0 and 2.5 < width_mm < 13.0):
+        return None
+    return Pulse(height_mm, width_mm, middle_mm, agree)

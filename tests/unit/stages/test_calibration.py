@@ -9,7 +9,7 @@ import pytest
 
 from ecgstudio.core.grid import PaperScale
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.stages.calibration import Pulse, decide_scale, measure_pulse
+from ecgstudio.stages.calibration import Pulse, _agreed, _pulse_of, decide_scale, measure_pulse
 from ecgstudio.stages.settings import GridSettings
 from tests.synth_page import SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
 
@@ -132,3 +132,34 @@ def test_of_two_texts_the_surer_one_counts() -> None:
 def test_an_unsure_text_is_not_believed() -> None:
     synth = small_page(pulse="none")
     assert scale_of(synth, keypoints=with_marker(true_keypoints(synth), "gain5", confidence=0.4)).mm_per_mV == 10.0
+
+
+def test_a_pulse_beside_which_a_lead_begins_is_measured_by_its_other_foot() -> None:
+    n = 256
+    level_mm = np.zeros(n)
+    level_mm[108:148] = 10.0
+    level_mm[148:] = -4.0  # the lead begins with an S wave
+    pulse = _pulse_of(level_mm, np.ones(n), wanted_mm=10.0)
+    assert pulse is not None
+    assert pulse.height_mm == pytest.approx(10.0)
+    assert not pulse.stands_on_both
+    level_mm[148:] = 0.0
+    pulse = _pulse_of(level_mm, np.ones(n), wanted_mm=10.0)
+    assert pulse is not None
+    assert pulse.stands_on_both
+
+
+def agreed(witnesses: dict[float, int]) -> float | None:
+    found = {wanted: [Pulse(wanted, 5.0)] * count for wanted, count in witnesses.items()}
+    pulse = _agreed(found, places=4)
+    return None if pulse is None else pulse.height_mm
+
+
+def test_an_unusual_gain_needs_more_witnesses_than_the_standard() -> None:
+    assert agreed({20.0: 2}) == 20.0
+    assert agreed({20.0: 1}) is None
+    assert agreed({20.0: 2, 10.0: 2}) == 10.0
+    assert agreed({20.0: 3, 10.0: 1}) == 20.0
+    assert agreed({20.0: 3, 5.0: 2}) is None
+    assert agreed({20.0: 3, 5.0: 2, 10.0: 1}) == 10.0
+    assert agreed({}) is None
