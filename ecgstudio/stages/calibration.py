@@ -135,9 +135,7 @@ def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
     witnesses = {wanted: len(pulses) for wanted, pulses in found.items()}
     usual = witnesses.pop(standard, 0)
     chosen = max(witnesses, key=lambda wanted: witnesses[wanted], default=standard)
-    if usual >= witnesses.get(chosen, 0):
-        chosen = standard
-    elif witnesses[chosen] < min(2, places) or len(witnesses) > 1:
+    if usual >= witnesses.get(chosen, 0) or witnesses[chosen] < min(2, places) or len(witnesses) > 1:
         chosen = standard
     if chosen not in found:
         return None
