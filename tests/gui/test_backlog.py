@@ -222,7 +222,8 @@ def test_waiting_for_the_networks_keeps_the_pixels_of_one_page_at_most(
         qtbot.waitUntil(lambda: bridge.page is not None, timeout=20_000)
     gc.collect()
     own = {entry.id for entry in bridge.session.entries}  # other tests may keep pages of theirs
-    assert sum(isinstance(each, Page) and each.id in own for each in gc.get_objects()) <= KEPT_PAGES + 1
+    # isinstance would ask every object for its class, of which torch has some that warn
+    assert sum(type(each) is Page and each.id in own for each in gc.get_objects()) <= KEPT_PAGES + 1
     go.set()
     bench.settle()
     assert len(known(bench)) == 8
