@@ -95,7 +95,7 @@ def bundle(
         network=name,
         config=config,
         input=INPUTS[name],
-        training_data=f"{training_data}; {notes['samples']} crops in {notes['step']} steps",
+        training_data=f"{training_data}; {notes['samples']} crops",
         licence=licence,
         metrics={key: round(value, 5) for key, value in metrics.items()},
         created=datetime.now(UTC).date().isoformat(),

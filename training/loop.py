@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
-from ecgstudio.nets.weights import build_network, read_network
+from ecgstudio.nets.weights import build_network, read_header, read_network
 from training.configs import TrainConfig
 from training.losses import LOSSES, METRICS
 from training.run_folder import (
@@ -110,10 +110,10 @@ class _Meter:
         self.count += 1
         self.samples += samples
 
-    def read(self, processes: int) -> dict[str, float]:
+    def read(self) -> dict[str, float]:
         seconds = max(time.monotonic() - self.started_s, 1e-9)
         means = {name: float(value) / max(self.count, 1) for name, value in self.sums.items()}
-        return means | {"crops_per_s": processes * self.samples / seconds}
+        return means | {"crops_per_s": self.samples / seconds}
 
 
 def join_world() -> World:
@@ -160,12 +160,13 @@ def train(
         torch.cuda.set_device(device)
     shape = {"encoder": config.encoder} | ({"channels": config.channels} if config.channels else {})
     network = build_network(config.network, shape)
+    counters = Counters()
     if config.start_from:
         widen(read_network(Path(config.start_from)), network)
+        counters.samples = int(read_header(Path(config.start_from))[2].get("samples", 0))
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    trained = Trained(network, average, _optimizer(network, config), Counters())
-    counters = trained.counters
+    trained = Trained(network, average, _optimizer(network, config), counters)
     if (folder / STATE_FILE).exists():
         if not resume:
             raise FileExistsError(f"{folder} holds a run already: use --resume, or choose another folder")
@@ -201,7 +202,9 @@ def train(
         if progress >= 1 or verdict is not Verdict.GO_ON:
             break
         rate = learning_rate(counters.step, progress, config)
-        norm = _descend(wrapped, trained, stream, config, rate=rate, progress=progress, meter=meter)
+        norm = _descend(
+            wrapped, trained, stream, config, rate=rate, progress=progress, meter=meter, processes=world.size
+        )
         _update_average(average, network, min(config.ema_decay, (1 + counters.step) / (10 + counters.step)))
         counters.step += 1
 
@@ -209,7 +212,7 @@ def train(
             continue
         journal.step(counters, meter.last, rate=rate, gradient=norm)
         if counters.step % config.log_every == 0:
-            row = meter.read(world.size) | {"lr": rate, "gradient": norm}
+            row = meter.read() | {"lr": rate, "gradient": norm}
             journal.log("train", counters, row, progress=progress)
             bar.update(100 * progress - bar.n)
             meter = _Meter()
@@ -237,7 +240,7 @@ def train(
         raise KeyboardInterrupt(f"{stage} stopped after {counters.step} steps: go on with --resume")
     return TrainResult(
         steps=counters.step,
-        samples=counters.samples * world.size,
+        samples=counters.samples,
         best=counters.best,
         stopped_early=verdict is Verdict.STOP_EARLY,
         best_weights=folder / BEST_FILE,
@@ -253,6 +256,7 @@ def _descend(
     rate: float,
     progress: float,
     meter: _Meter,
+    processes: int,
 ) -> float:
     """Take one optimizer step over ``accumulate`` batches and return the gradient's norm before clipping.
 
@@ -274,7 +278,7 @@ def _descend(
                 outputs = wrapped(_inputs(batch))
             terms = LOSSES[config.network](outputs, batch, config, progress=progress)
             (terms["loss"] / config.accumulate).backward()  # type: ignore[no-untyped-call]
-        samples = next(iter(batch.values())).shape[0]
+        samples = processes * next(iter(batch.values())).shape[0]
         counters.samples += samples
         meter.add(terms, samples)
     norm = float(nn.utils.clip_grad_norm_(trained.network.parameters(), config.clip_norm))

@@ -29,7 +29,7 @@ class Counters:
     """What changes while a run goes on and is saved with it."""
 
     step: int = 0
-    samples: int = 0
+    samples: int = 0  # of all processes, and of the runs that this one went on from
     skipped: int = 0
     elapsed_s: float = 0.0
     best: float = math.inf

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import IterableDataset
 
-from ecgstudio.nets.weights import read_header, read_network
+from ecgstudio.nets.weights import build_network, read_header, read_network
 from training.bundle import bundle
 from training.configs import TraceTraining
-from training.loop import Batch, learning_rate, train, validate
-from training.run_folder import BEST_FILE, LAST_FILE
+from training.loop import Batch, _descend, _Meter, learning_rate, train, validate
+from training.run_folder import BEST_FILE, LAST_FILE, Counters, Trained
 
 HEIGHT, WIDTH = 64, 64
 BASE = TraceTraining(
@@ -188,6 +188,23 @@ def test_a_run_can_begin_with_the_weights_of_another(tmp_path: Path) -> None:
     train("stage2", config, one_batch, folder=tmp_path / "second")
     first, second = load_file(start), load_file(tmp_path / "second" / LAST_FILE)
     assert torch.equal(first["columns.weight"], second["columns.weight"])
+
+
+def test_the_crops_of_earlier_runs_are_counted(tmp_path: Path) -> None:
+    first = train("stage2", replace(BASE, steps=3), one_batch, folder=tmp_path / "first")
+    assert first.samples == 3 * 2
+    on = replace(BASE, steps=2, start_from=str(tmp_path / "first" / LAST_FILE))
+    assert train("stage2", on, one_batch, folder=tmp_path / "second").samples == first.samples + 2 * 2
+    assert read_header(tmp_path / "second" / LAST_FILE)[2]["samples"] == first.samples + 2 * 2
+
+
+def test_the_crops_of_all_processes_are_counted() -> None:
+    network = build_network("trace", {})
+    trained = Trained(network, network, torch.optim.SGD(network.parameters(), 1e-4), Counters())
+    _descend(
+        network, trained, iter(Sines(seed=0, distinct=1)), BASE, rate=1e-4, progress=0.0, meter=_Meter(), processes=3
+    )
+    assert trained.counters.samples == 3 * 2
 
 
 def test_a_checkpoint_becomes_bundled_weights(tmp_path: Path) -> None:
