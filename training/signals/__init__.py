@@ -14,21 +14,23 @@ __all__ = ["Record", "RecordSource", "open_source", "synthesize_record"]
 SYNTHETIC = "synthetic"
 
 
-def open_source(spec: str, split: str = "train", *, include_resampled: bool = True) -> RecordSource:
-    """Open "synthetic", a folder of packs or a PTB-XL folder, for the "train" or "val" split.
+def open_source(
+    spec: str, split: str = "train", *, include_resampled: bool = True, scoring: bool = False
+) -> RecordSource:
+    """Open "synthetic", a folder of packs or a PTB-XL folder, for the "train" or "val" split; to measure also "test".
 
     Records of real folders are given at 500 Hz; those stored at 100 Hz are resampled, carry the label
-    `resampled_from_hz`, and are left out with `include_resampled=False`. Raises ValueError for another split
-    or for a folder that is neither, FileNotFoundError for a missing folder.
+    `resampled_from_hz`, and are left out with `include_resampled=False`. `scoring=True` opens the "test" split
+    too. Raises ValueError for another split or for a folder that is neither, FileNotFoundError for a missing folder.
     """
-    check_split(split)
+    check_split(split, scoring=scoring)
     if spec == SYNTHETIC:
         return SyntheticSource(split)
     folder = Path(spec)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of records at {folder}")
     if is_ptbxl_folder(folder):
-        return open_ptbxl(folder, split, include_resampled=include_resampled)
+        return open_ptbxl(folder, split, include_resampled=include_resampled, scoring=scoring)
     if is_pack_folder(folder):
-        return open_packs(folder, split, include_resampled=include_resampled)
+        return open_packs(folder, split, include_resampled=include_resampled, scoring=scoring)
     raise ValueError(f"{folder} holds neither ptbxl_database.csv nor record packs (*_500hz.npz)")

@@ -7,6 +7,7 @@ import functools
 import logging
 import multiprocessing
 import os
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from ecgstudio.io.atomic import file_group
 from ecgstudio.io.export import FORMATS, PageResults
 from training.folders import IMAGES, series_path, truth_path
 from training.signals import RecordSource, open_source
-from training.signals.record import TRAINABLE_SPLITS
+from training.signals.record import SCORED_SPLITS, TRAINABLE_SPLITS
 from training.synth.degrade import degrade
 from training.synth.page import render_sheet
 from training.synth.sheet_map import lattice_mm
@@ -48,7 +49,10 @@ class SynthPage:
 
 @dataclass(frozen=True, slots=True)
 class PagePlan:
-    """Which pages go into a folder; None leaves a choice to chance."""
+    """Which pages go into a folder; None leaves a choice to chance.
+
+    `balanced` takes kinds and layouts in turn where none is chosen: 55 pages show each of one with each of the other.
+    """
 
     folder: Path
     records: str = "synthetic"
@@ -58,6 +62,19 @@ class PagePlan:
     layout: str | None = None
     orient: bool = False
     tree: bool = False
+    balanced: bool = False
+
+    def kind_of(self, index: int) -> str | None:
+        """Return the kind of a page; None: by chance."""
+        return _in_turn(KIND_SHARES, index) if self.balanced and self.kind is None else self.kind
+
+    def layout_of(self, index: int) -> str | None:
+        """Return the layout of a page; None: by chance."""
+        return _in_turn(LAYOUTS, index) if self.balanced and self.layout is None else self.layout
+
+
+def _in_turn(names: Mapping[str, float], index: int) -> str:
+    return list(names)[index % len(names)]
 
 
 def synthesize_page(
@@ -102,7 +119,8 @@ def write_page(plan: PagePlan, index: int) -> Path:
     rng = np.random.default_rng((plan.seed, index))
     source = _source(plan.records, plan.split)
     record = source[int(rng.integers(len(source)))]
-    page = synthesize_page(record.mv, record.fs, rng=rng, kind=plan.kind, layout=plan.layout, orient=plan.orient)
+    kind, layout = plan.kind_of(index), plan.layout_of(index)
+    page = synthesize_page(record.mv, record.fs, rng=rng, kind=kind, layout=layout, orient=plan.orient)
     picture = folder / f"{stem}{'.png' if page.lossless else '.jpg'}"
     with file_group() as group:  # the truth first: readers of a growing folder look for pictures
         group.add(truth_path(picture), encode_truth(page.truth))
@@ -131,7 +149,7 @@ def encode_picture(pixels: NDArray[np.uint8], *, suffix: str) -> bytes:
 @functools.lru_cache(maxsize=1)
 def _source(records: str, split: str) -> RecordSource:
     try:
-        return open_source(records, split=split)
+        return open_source(records, split=split, scoring=True)
     except (ValueError, OSError) as error:
         raise UserError(f"The records cannot be read: {error}.") from error
 
@@ -141,7 +159,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for pictures (.jpg, .png) and truths (.npz)")
     add("--records", default="synthetic", help='"synthetic" (the default), a folder of packs, or a PTB-XL folder')
-    add("--split", choices=TRAINABLE_SPLITS, default="train", help="which split of the records to print")
+    add(
+        "--split", choices=SCORED_SPLITS, default="train",
+        help="which split of the records to print; test only with --tree, which keeps it out of any training",
+    )  # fmt: skip
     add(
         "--tree", action="store_true",
         help="write OUT/SPLIT/{images,annotations,series}: pictures, truths, printed records (.csv)",
@@ -151,6 +172,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0)
     add("--kind", choices=sorted(KIND_SHARES), help="one kind of degradation only")
     add("--layout", choices=sorted(LAYOUTS), help="one layout only")
+    add(
+        "--balanced", action="store_true",
+        help="take kinds and layouts in turn, not by how often they occur: 55 pages show every pair of them once",
+    )  # fmt: skip
     add("--orient", action="store_true", help="mirror and turn the pages at random")
     add("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
 
@@ -159,7 +184,11 @@ def main(args: argparse.Namespace) -> int:
     """Write the pages; running again writes only what is missing."""
     if args.count < 0 or args.first < 0 or args.seed < 0:
         raise UserError("--count, --first and --seed must not be negative.")
-    plan = PagePlan(args.out, args.records, args.split, args.seed, args.kind, args.layout, args.orient, args.tree)
+    if args.split not in TRAINABLE_SPLITS and not args.tree:
+        raise UserError(f"Pages of the {args.split} split are for measuring only: write them with --tree.")
+    plan = PagePlan(
+        args.out, args.records, args.split, args.seed, args.kind, args.layout, args.orient, args.tree, args.balanced
+    )
     _source(plan.records, plan.split)  # say what is wrong with the records before any process starts
     numbers = range(args.first, args.first + args.count)
     if args.jobs <= 1:

@@ -121,6 +121,13 @@ def test_the_test_split_is_refused(packs: tuple[Path, NDArray[np.int16]], split:
         open_source(str(packs[0]), split)
 
 
+def test_the_test_split_is_given_to_those_who_measure(packs: tuple[Path, NDArray[np.int16]]) -> None:
+    folder, uv = packs
+    [record] = open_source(str(folder), "test", scoring=True)  # type: ignore[call-overload]
+    np.testing.assert_array_equal(np.round(record.mv * 1000), uv[3])
+    assert open_source("synthetic", "test", scoring=True)[0].split == "test"
+
+
 def test_packs_with_splits_need_their_labels(packs: tuple[Path, NDArray[np.int16]]) -> None:
     (packs[0] / "ptbxl_labels.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"ptbxl_labels\.csv"):

@@ -14,6 +14,7 @@ from ecgstudio.errors import UserError
 from training import cli
 from training.signals import Record, open_source
 from training.synth.sheet_map import SheetMap
+from training.synth.style import LAYOUTS
 from training.synth.truth import load_truth
 from training.synth.write import KIND_SHARES, PagePlan, synthesize_page, write_page
 
@@ -125,6 +126,30 @@ def test_a_tree_keeps_pictures_truths_and_printed_records_apart(tmp_path: Path) 
     lead_ii = [float(row.split(",")[2] or "nan") for row in rows[1:]]
     assert rows[0] == "time_s,I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6"
     np.testing.assert_allclose(lead_ii, truth.record_mv[1], atol=1e-4)
+
+
+def test_a_balanced_set_shows_every_kind_with_every_layout(tmp_path: Path) -> None:
+    plan = PagePlan(tmp_path, balanced=True)
+    pairs = {(plan.kind_of(index), plan.layout_of(index)) for index in range(55)}
+    assert pairs == {(kind, layout) for kind in KIND_SHARES for layout in LAYOUTS}
+    chosen = replace(plan, kind="scan")
+    assert {chosen.kind_of(index) for index in range(5)} == {"scan"}
+
+
+def test_a_balanced_page_is_what_its_turn_says(tmp_path: Path) -> None:
+    options = ["--balanced", "--first", "55", "--count", "1", "--jobs", "1"]
+    assert cli.main(["synth", "--out", str(tmp_path), *options]) == 0
+    [truth] = [load_truth(path) for path in tmp_path.glob("*.npz")]
+    assert (truth.kind, truth.sheet.layout) == (next(iter(KIND_SHARES)), next(iter(LAYOUTS)))
+
+
+@pytest.mark.logs("what the command refuses")
+def test_pages_to_measure_with_are_kept_apart_from_those_to_train_on(tmp_path: Path) -> None:
+    options = ["--split", "test", "--kind", "render", "--layout", "few", "--count", "1", "--jobs", "1"]
+    assert cli.main(["synth", "--out", str(tmp_path), *options]) == 1
+    assert not any(tmp_path.iterdir())
+    assert cli.main(["synth", "--out", str(tmp_path), "--tree", *options]) == 0
+    assert {split.name for split in tmp_path.iterdir()} == {"test"}
 
 
 @pytest.mark.parametrize("records", ["missing", "empty"])
