@@ -12,10 +12,11 @@ from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LAYOUTS, LEADS
 from ecgstudio.stages.contract import NULL_STATUS, Cancelled, FloatMap, GridMaps, Image, Runtime, StageError, TraceMaps
-from ecgstudio.stages.printed import Row
+from ecgstudio.stages.printed import PageLayout, Row, Slot
 from ecgstudio.stages.settings import TraceSettings
-from ecgstudio.stages.stage2_trace import END_DOUBT_MM, read_traces
-from ecgstudio.stages.strip_reading import read_strips
+from ecgstudio.stages.stage2_trace import END_DOUBT_MM, read_traces, refine_slots
+from ecgstudio.stages.strip_reading import StripReading, read_strips
+from ecgstudio.stages.strips import STRIP_PX_PER_MM
 from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
 from training.synth.truth import LeadTruth
 
@@ -195,6 +196,79 @@ def test_a_page_without_names_is_read_as_the_layout_that_the_user_names(layout: 
     assert ecg.layout == layout
     assert max(off_the_ink_mm(synth, ecg)) < 0.1
     assert len(ecg.traces) == len(LAYOUTS[layout].leads)
+
+
+# --- where leads begin --------------------------------------------------------------------------------------
+
+START_MM, PITCH_MM, COLUMNS, ROWS = 20.0, 62.5, 4, 3
+HALF_COLUMNS_PER_MM = 2 * STRIP_PX_PER_MM
+
+
+def seen(*, late_mm: float) -> tuple[PageLayout, list[StripReading]]:
+    """Return rows of a 3x4 page, of which no trace is seen in their first millimetres, and where they were printed."""
+    end_mm, width = START_MM + COLUMNS * PITCH_MM, 2400
+    at_mm = (np.arange(2 * width) + 0.5) / HALF_COLUMNS_PER_MM
+    present = ((at_mm > START_MM + late_mm) & (at_mm < end_mm)).astype(np.float64)
+    borders = START_MM + PITCH_MM * np.arange(1, COLUMNS)
+    boundary = np.where((np.abs(at_mm[:, None] - borders) < 0.15).any(axis=1), 0.95, 0.0)
+    rows = tuple(Row(30.0 * (row + 1), START_MM + late_mm, end_mm, 1.0) for row in range(ROWS))
+    slots = tuple(
+        Slot(lead, row, column, COLUMNS, START_MM + column * PITCH_MM, START_MM + (column + 1) * PITCH_MM, 0.9, True)
+        for row, leads in enumerate(LAYOUTS["3x4"].rows)
+        for column, lead in enumerate(leads)
+    )
+    readings = [
+        StripReading(
+            row=row, x0_mm=0.0, centre_mm=row.y_mm, half_px=240, height_px=np.full(width, 240.0), mass=np.ones(width),
+            presence=present[::2], boundary=boundary, presence_half=present,
+        )
+        for row in rows
+    ]  # fmt: skip
+    return PageLayout("3x4", rows, slots), readings
+
+
+@pytest.mark.parametrize(
+    ("late_mm", "starts_late_mm"),
+    [
+        (0.0, 0.0),
+        (1.5, 1.5),  # that much may the seen end be known better than the pitch
+        (2.5, 0.0),
+        (5.0, 0.0),
+        (7.5, 0.0),
+        (8.5, 8.5),  # nothing says that it was printed there
+        (20.0, 20.0),
+    ],
+)
+def test_a_first_lead_that_begins_faintly_begins_where_the_pitch_says(late_mm: float, starts_late_mm: float) -> None:
+    for slot in refine_slots(*seen(late_mm=late_mm)):
+        late = starts_late_mm if slot.column == 0 else 0.0
+        assert slot.start_mm == pytest.approx(START_MM + slot.column * PITCH_MM + late, abs=0.1)
+        assert slot.end_mm == pytest.approx(START_MM + (slot.column + 1) * PITCH_MM, abs=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class FaintlyBegun(TruthRuntime):
+    """Sees no trace in the first millimetres of every strip."""
+
+    faint_mm: float = 5.0
+
+    def trace(self, strips: FloatMap) -> TraceMaps:
+        """Take the first presence away."""
+        maps = TruthRuntime.trace(self, strips)
+        presence = np.array(maps.presence)
+        for row in presence:
+            first = int(np.argmax(row > 0.5))
+            row[first : first + round(self.faint_mm * HALF_COLUMNS_PER_MM)] = 0.02
+        return replace(maps, presence=presence)
+
+
+def test_a_faint_beginning_moves_no_lead_in_time_and_is_missing() -> None:
+    synth = synth_page("3x4", pulse="none")
+    ecg = read(synth, runtime=FaintlyBegun(synth))  # 0.2 s
+    for lead, trace in pairs(synth, ecg):
+        assert trace.t0_s == pytest.approx(lead.t0_s, abs=END_DOUBT_MM / 25.0 + 0.006)
+        unread_s = np.isnan(trace.mv).sum() / trace.fs
+        assert unread_s == pytest.approx(0.2 if lead.t0_s == 0.0 else 0.0, abs=0.05)
 
 
 # --- what is not printed is not read ------------------------------------------------------------------------
