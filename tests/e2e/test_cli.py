@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -19,37 +18,7 @@ from ecgstudio.core.leads import LAYOUTS, LEADS
 from ecgstudio.io.export import FORMATS
 from ecgstudio.stages import stage1_grid
 from tests import fake_stages
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line on fake stages; return exit code, stdout and stderr."""
-    fake_stages.install(monkeypatch)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
-def draw(path: Path, *, blank: bool = False, pages: int = 1) -> Path:
-    """Write a small picture on which fake stages find a 3x4 page, unless it is blank."""
-    pixels = np.full((200, 560, 3), 255, np.uint8)
-    if not blank:
-        pixels[100:103] = 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frames = [Image.fromarray(pixels - i) for i in range(pages)]
-    frames[0].save(path, save_all=True, append_images=frames[1:]) if pages > 1 else frames[0].save(path)
-    return path
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*"))
-
+from tests.e2e.command_line import Run, draw, files
 
 # --- a page in, a record out ---------------------------------------------------------------------------------
 
