@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from ecgstudio.core.clinical import Clinical
 from ecgstudio.core.corrections import (
     Corrections,
     DiagnosisEdit,
@@ -76,6 +77,16 @@ reviews = st.builds(Review, st.sampled_from(("accepted", "rejected")), texts.fil
 fiducial_edits = st.dictionaries(st.sampled_from(Fiducial), finite, max_size=4).map(
     lambda places: FiducialEdit(tuple(FiducialPlace(fiducial, at_s) for fiducial, at_s in places.items()))
 )
+patients = st.builds(
+    Clinical,
+    age_years=st.none() | st.floats(0, 120),
+    sex=st.none() | st.sampled_from(("f", "m")),
+    height_cm=st.none() | st.floats(30, 250),
+    weight_kg=st.none() | st.floats(1, 400),
+    systolic_mmhg=st.none() | st.floats(100, 320),
+    diastolic_mmhg=st.none() | st.floats(20, 90),
+    diabetes=st.none() | st.booleans(),
+)
 corrections = st.builds(
     Corrections,
     keypoints=st.none() | keypoint_edits,
@@ -87,4 +98,5 @@ corrections = st.builds(
     comment=texts,
     layout=st.none() | st.sampled_from((AUTO_LAYOUT, *LAYOUTS)),
     fiducials=st.none() | fiducial_edits,
+    clinical=patients,
 )

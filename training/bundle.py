@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 INPUTS = {
     "keypoint": "RGB/255-0.5, sides multiples of 32: the page with its long side at 448 px, or upright at 5 px/mm",
     "name": "darkest of RGB around a printed name, 48 x 96 at 7 px/mm, zero mean, unit spread",
+    "fusion": "mV at 100 Hz less each lead's median, 12 x 1000, a mask beside it; age and sex as fusion_input codes them",
     "grid": "RGB/255-0.5, sides multiples of 32, upright at 5 px/mm",
     "trace": "max and min of RGB, /255, less the mean of the max, over 0.25; 8 px/mm; multiples of 32 x 16",
 }

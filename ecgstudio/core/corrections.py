@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 
 from ecgstudio.core.arrays import F64, check_finite, frozen_array
+from ecgstudio.core.clinical import UNKNOWN_PATIENT, Clinical
 from ecgstudio.core.diagnosis import Diagnosis, Finding
 from ecgstudio.core.fiducials import FiducialEdit, FiducialPlace
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
@@ -125,10 +126,10 @@ NO_GRID_EDIT: Final = GridEdit(np.empty((0, 2, 2)))
 
 @dataclass(frozen=True, slots=True)
 class FindingEdit:
-    """A clinician's word on one finding."""
+    """A clinician's word on one finding; "open": a comment, and no verdict yet."""
 
     code: str
-    verdict: Literal["accept", "reject"]
+    verdict: Literal["accept", "reject", "open"]
     comment: str = ""
 
 
@@ -161,6 +162,7 @@ class Corrections:
 
     `scale_answer`: the human confirmed the scale in spite of evidence against it. `comment` is for the next reader.
     `layout`: the template that the human vouches for on this page, or "auto"; None: as is chosen for all pages.
+    `clinical`: what is known about the patient.
     """
 
     keypoints: KeypointEdit | None = None
@@ -172,6 +174,7 @@ class Corrections:
     comment: str = ""
     layout: str | None = None
     fiducials: FiducialEdit | None = None
+    clinical: Clinical = UNKNOWN_PATIENT
 
     def __post_init__(self) -> None:
         if self.layout not in (None, AUTO_LAYOUT, *LAYOUTS):
@@ -248,7 +251,7 @@ def apply_grid(auto: GridFit | None, edit: GridEdit | None) -> GridFit:
 
 def apply_diagnosis(auto: Diagnosis, edit: DiagnosisEdit | None) -> Diagnosis:
     """Return the diagnosis in which a clinician's verdict replaces the probability by 1 or 0."""
-    said = {finding.code: finding for finding in edit.findings} if edit is not None else {}
+    said = {f.code: f for f in edit.findings if f.verdict != "open"} if edit is not None else {}
     codes = [finding.code for finding in auto.findings] + [code for code in said if math.isnan(auto.probability(code))]
     by_code = {finding.code: finding for finding in auto.findings}
     return Diagnosis(

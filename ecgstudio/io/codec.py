@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 import numpy as np
 
+from ecgstudio.core.clinical import Clinical
 from ecgstudio.core.corrections import (
     Corrections,
     DiagnosisEdit,
@@ -55,7 +56,7 @@ CLASSES: Final[dict[str, type]] = {
     kind.__name__: kind
     for kind in (
         Corrections, KeypointEdit, KeypointMove, GridEdit, TraceEdit, DiagnosisEdit, FindingEdit, Review,
-        FiducialEdit, FiducialPlace,
+        FiducialEdit, FiducialPlace, Clinical,
         TraceErase, TraceRedraw, TraceRelabel, TraceShift, TraceSplit, TraceMerge, TraceDelete, TraceAdd,
         PipelineSettings, KeypointSettings, GridSettings, TraceSettings, AssembleSettings, QualitySettings,
         Keypoints, GridFit, PaperScale, LeadTrace, DigitizedEcg, EcgRecord, LeadQuality, QualityReport,

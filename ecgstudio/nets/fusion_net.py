@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ecgstudio.nets.fusion_input import CLINICAL_SIZE
+from ecgstudio.stages.fusion_input import CLINICAL_SIZE
 
 CLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 

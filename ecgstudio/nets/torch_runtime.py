@@ -6,23 +6,37 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ecgstudio.core.leads import LEADS
 from ecgstudio.errors import UserError
 from ecgstudio.nets import blocks
-from ecgstudio.nets.weights import NETWORK_NAMES, Manifest, checked_content, load_bundled, read_manifest
+from ecgstudio.nets.fusion_net import FusionNet
+from ecgstudio.nets.weights import (
+    FUSION,
+    READING_NETWORKS,
+    REINSTALL_HINT,
+    Manifest,
+    WeightsEntry,
+    checked_content,
+    load_bundled,
+    read_manifest,
+)
 from ecgstudio.paths import weights_folder
 from ecgstudio.stages.contract import FloatMap, GridMaps, Image, KeypointMaps, TraceMaps
+from ecgstudio.stages.fusion_input import CLINICAL_SIZE, SAMPLES
 
 if TYPE_CHECKING:
     from ecgstudio.nets.grid_net import GridLogits
     from ecgstudio.nets.keypoint_net import KeypointLogits
     from ecgstudio.nets.name_net import NameLogits
     from ecgstudio.nets.trace_net import TraceLogits
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +45,8 @@ SIZE_MULTIPLE = 32
 STRIP_MULTIPLES = (32, 16)
 _NO_ROOM: Final = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_alloc_failed")
 """What an error says when a device has no room left: its libraries have words of their own for it."""
+ATTRIBUTION_STEPS: Final = 16
+"""On 40 records the parts then add up to within 1 % of the whole."""
 STRIP_PIXELS_PER_CALL = {"cpu": 1_200_000, "mps": 20_000_000, "cuda": 60_000_000}
 """Bounds the memory of one call. On a CPU one strip at a time is also a third faster: it stays in the cache."""
 
@@ -45,13 +61,13 @@ def load_runtime(device: str = "auto", weights_dir: Path | None = None) -> Torch
         UserError: the device is not available, or weights are missing or damaged.
     """
     manifest = read_manifest(weights_folder() if weights_dir is None else weights_dir)
-    for name in NETWORK_NAMES:
+    for name in (*READING_NETWORKS, *(set(manifest.entries) & {FUSION})):
         checked_content(manifest, name)
     return TorchRuntime(manifest, device=_choose_device(device))
 
 
 class TorchRuntime:
-    """Answers for the three networks; safe to share between threads."""
+    """Answers for all networks; safe to share between threads."""
 
     def __init__(self, manifest: Manifest, *, device: torch.device) -> None:
         """Use the weights of a manifest; nothing is read yet."""
@@ -67,7 +83,7 @@ class TorchRuntime:
 
     @property
     def weights_hash(self) -> str:
-        """Name all weights together."""
+        """Name the weights that read pages together."""
         return self._manifest.digest
 
     def keypoints(self, image: Image) -> KeypointMaps:
@@ -106,16 +122,70 @@ class TorchRuntime:
         )
         return TraceMaps(columns=columns, segmentation=segmentation, presence=presence, boundary=boundary)
 
+    @property
+    def classifier(self) -> str:
+        """Name the classifier and its weights; raises UserError if these weights have none."""
+        return f"{FUSION} {self._fusion_entry().sha256[:12]}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classifier's codes; raises UserError if there is none."""
+        return self._fusion(self._device).config.classes
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The probability from which on each class counts as found; raises UserError if there is no classifier."""
+        return tuple(round(value, 4) for value in self._fusion(self._device).threshold.tolist())
+
+    def classify(self, signal: FloatMap, mask: FloatMap, clinical: FloatMap) -> FloatMap:
+        """Answer for f32[B,12,1000] twice and f32[B,4]: f32[B,C]; raises UserError if there is no classifier."""
+        tensors = _fusion_tensors(signal, mask, clinical)
+
+        def run(device: torch.device) -> FloatMap:
+            network = self._fusion(device)
+            with torch.inference_mode():
+                logits = network(*(each.to(device) for each in tensors))
+                answer: FloatMap = network.probabilities(logits).float().cpu().numpy()
+            return answer
+
+        return self._with_room(FUSION, run)
+
+    def attribution(self, signal: FloatMap, mask: FloatMap, clinical: FloatMap, index: int) -> FloatMap:
+        """Integrate the gradients of a class's log odds from flat leads to f32[12,1000] (Sundararajan et al. 2017).
+
+        Raises UserError if there is no classifier, IndexError if it has no class of that number.
+        """
+        tensors = _fusion_tensors(signal[None], mask[None], clinical[None])
+        if not 0 <= index < len(self.classes):
+            raise IndexError(f"the classifier has no class number {index}")
+
+        def run(device: torch.device) -> FloatMap:
+            network = self._fusion(device)
+            whole, *beside = (each.to(device) for each in tensors)
+            share = (torch.arange(ATTRIBUTION_STEPS, device=device) + 0.5) / ATTRIBUTION_STEPS
+            with torch.enable_grad():
+                steps = (whole * share.view(-1, 1, 1)).requires_grad_(True)
+                logits = network(steps, *(each.expand(ATTRIBUTION_STEPS, *each.shape[1:]) for each in beside))
+                (gradient,) = torch.autograd.grad(logits[:, index].sum() / network.temperature[index], steps)
+            answer: FloatMap = (gradient.mean(0) * whole[0]).float().cpu().numpy()
+            return answer
+
+        return self._with_room(FUSION, run)
+
     def _run(self, name: str, pixels: Tensor) -> list[FloatMap]:
-        """Run a network, on the CPU if the device has no room for it."""
+        """Run a network that looks at pixels."""
+        return self._with_room(name, lambda device: self._run_on(device, name, pixels))
+
+    def _with_room(self, name: str, run: Callable[[torch.device], T]) -> T:
+        """Run on the device, or on the CPU if the device has no room for it."""
         if self._device != CPU:
             try:
-                return self._run_on(self._device, name, pixels)
+                return run(self._device)
             except RuntimeError as error:
                 if not any(words in str(error).lower() for words in _NO_ROOM):
                     raise
                 logger.warning("%s is out of memory: the %s network runs on the CPU", self.device, name)
-        return self._run_on(CPU, name, pixels)
+        return run(CPU)
 
     @torch.inference_mode()
     def _run_on(self, device: torch.device, name: str, pixels: Tensor) -> list[FloatMap]:
@@ -123,6 +193,24 @@ class TorchRuntime:
         outputs = network(pixels.to(device).contiguous(memory_format=torch.channels_last))
         maps: list[FloatMap] = [each.float().cpu().contiguous().numpy() for each in _PROBABILITIES[name](outputs)]
         return maps
+
+    def _fusion_entry(self) -> WeightsEntry:
+        """Return what the manifest says of the classifier; raises UserError if these weights have none."""
+        entry = self._manifest.entries.get(FUSION)
+        if entry is None:
+            raise UserError(
+                f"The network weights in {self._manifest.folder} hold no classifier: pages are read, records are not "
+                f"classified. {REINSTALL_HINT}"
+            )
+        return entry
+
+    def _fusion(self, device: torch.device) -> FusionNet:
+        """Return the classifier; raises UserError if these weights have none."""
+        self._fusion_entry()
+        network = self._network(FUSION, device)
+        if not isinstance(network, FusionNet):
+            raise UserError(f"The classifier in {self._manifest.folder} is another network. {REINSTALL_HINT}")
+        return network
 
     def _network(self, name: str, device: torch.device) -> nn.Module:
         key = (name, str(device))
@@ -134,6 +222,17 @@ class TorchRuntime:
                 network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
                 self._networks[key] = network
             return self._networks[key]
+
+
+def _fusion_tensors(signal: FloatMap, mask: FloatMap, clinical: FloatMap) -> tuple[Tensor, ...]:
+    """Turn what the classifier is given into tensors; raises ValueError for another shape, or a number that is none."""
+    batch = len(signal)
+    leads = (batch, len(LEADS), SAMPLES)
+    given = (("signal", signal, leads), ("mask", mask, leads), ("clinical", clinical, (batch, CLINICAL_SIZE)))
+    for name, values, shape in given:
+        if not batch or values.shape != shape or not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite with shape {shape}, at least one record, not {values.shape}")
+    return tuple(torch.from_numpy(np.array(values, np.float32)) for values in (signal, mask, clinical))
 
 
 def _choose_device(wanted: str) -> torch.device:

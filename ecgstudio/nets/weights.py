@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 MANIFEST_NAME = "manifest.json"
-NETWORK_NAMES = ("keypoint", "name", "grid", "trace")
+READING_NETWORKS = ("keypoint", "name", "grid", "trace")
+"""Those without which no page is read."""
+FUSION = "fusion"
+"""The classifier's name; weights without it read pages and classify nothing."""
+NETWORK_NAMES = (*READING_NETWORKS, FUSION)
 REINSTALL_HINT = "Install ECG Studio again, or restore the weights folder."
 
 
@@ -57,8 +61,12 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Name this set of weights: it changes exactly when a file does."""
-        text = " ".join(f"{name}:{self.entries[name].sha256}" for name in sorted(self.entries))
+        """Name the weights that read pages: it changes exactly when one of their files does.
+
+        A new classifier is no reason to read 4,000 pages again.
+        """
+        names = sorted(set(self.entries) & set(READING_NETWORKS))
+        text = " ".join(f"{name}:{self.entries[name].sha256}" for name in names)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -140,12 +148,13 @@ def load_bundled(manifest: Manifest, name: str) -> nn.Module:
 
 
 def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
-    """Build "keypoint", "name", "grid" or "trace" with random weights; settings left out take their defaults.
+    """Build one of `NETWORK_NAMES` with random weights; settings left out take their defaults.
 
     Raises:
         ValueError: there is no such network or setting.
     """
     from ecgstudio.nets import blocks
+    from ecgstudio.nets.fusion_net import FusionConfig, FusionNet
     from ecgstudio.nets.grid_net import GridConfig, GridNet
     from ecgstudio.nets.keypoint_net import KeypointConfig, KeypointNet
     from ecgstudio.nets.name_net import NameConfig, NameNet
@@ -161,6 +170,8 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
         return GridNet(blocks.config_from_mapping(GridConfig, config))
     if name == "trace":
         return TraceNet(blocks.config_from_mapping(TraceConfig, config))
+    if name == FUSION:
+        return FusionNet(blocks.config_from_mapping(FusionConfig, config))
     raise ValueError(f"no network is called {name!r}")
 
 

@@ -275,7 +275,40 @@ class TraceMaps:
         _check_map("boundary", self.boundary, (batch, half_columns))
 
 
-class Runtime(Protocol):
+class Classifier(Protocol):
+    """The network that classifies records; it takes what `fusion_input` makes of them.
+
+    Not every set of weights has one: then all of this raises UserError, with a sentence that says so.
+    """
+
+    @property
+    def classifier(self) -> str:
+        """Name the classifier and its weights; part of a diagnosis' key, and its source."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The codes for which it answers, in the order of its answers."""
+        ...
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The probability from which on each class counts as found, chosen on validation records."""
+        ...
+
+    def classify(self, signal: FloatMap, mask: FloatMap, clinical: FloatMap) -> FloatMap:
+        """Return calibrated probabilities f32[B, C] for signals and masks f32[B, 12, 1000] and clinical f32[B, 4]."""
+        ...
+
+    def attribution(self, signal: FloatMap, mask: FloatMap, clinical: FloatMap, index: int) -> FloatMap:
+        """Say how much each sample of f32[12, 1000] adds to class `index`'s log odds, compared with flat leads.
+
+        The parts f32[12, 1000] (integrated gradients) add up to the log odds less those of flat leads with this mask.
+        """
+        ...
+
+
+class Runtime(Classifier, Protocol):
     """The trained networks, wherever they run; stages are handed one and never make one."""
 
     @property
@@ -285,7 +318,7 @@ class Runtime(Protocol):
 
     @property
     def weights_hash(self) -> str:
-        """Name all weights together; part of every key."""
+        """Name the weights that read pages together; part of every key."""
         ...
 
     def keypoints(self, image: Image) -> KeypointMaps:
@@ -307,8 +340,6 @@ class Runtime(Protocol):
 
 def _check_map(name: str, values: FloatMap, shape: tuple[int | None, ...]) -> None:
     """Raise ValueError unless `values` is float32 with this shape (None: any size)."""
-    fits = values.ndim == len(shape) and all(
-        want in (None, got) for got, want in zip(values.shape, shape, strict=True)
-    )
+    fits = values.ndim == len(shape) and all(want in (None, got) for got, want in zip(values.shape, shape, strict=True))
     if not fits or values.dtype != np.float32:
         raise ValueError(f"{name}: expected float32 {shape}, got {values.dtype} {values.shape}")

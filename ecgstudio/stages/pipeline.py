@@ -10,13 +10,23 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from ecgstudio.core.corrections import Corrections, GridEdit, apply_grid, apply_keypoints, apply_traces
+from ecgstudio.core.corrections import (
+    Corrections,
+    GridEdit,
+    apply_diagnosis,
+    apply_grid,
+    apply_keypoints,
+    apply_traces,
+)
+from ecgstudio.core.diagnosis import Diagnosis
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.page import Page
-from ecgstudio.stages import assemble, perspective, quality, stage0_keypoints, stage2_trace
+from ecgstudio.core.page import Page, PageId
+from ecgstudio.errors import UserError
+from ecgstudio.stages import assemble, classify, perspective, quality, stage0_keypoints, stage2_trace
 from ecgstudio.stages.contract import (
+    Classifier,
     Failed,
     Key,
     Outcome,
@@ -51,13 +61,17 @@ ORDER: Final = tuple(Stage)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """What is known about a page: one outcome per stage, None where the pipeline has not been yet."""
+    """What is known about a page: one outcome per stage, None where the pipeline has not been yet.
+
+    `diagnosis` stands beside the chain: `diagnose` adds it on demand, and whatever becomes of it, the page was read.
+    """
 
     keypoints: Outcome[Keypoints] | None = None
     grid: Outcome[GridFit] | None = None
     traces: Outcome[DigitizedEcg] | None = None
     record: Outcome[EcgRecord] | None = None
     quality: Outcome[QualityReport] | None = None
+    diagnosis: Outcome[Diagnosis] | None = None
 
     def outcomes(self) -> Iterator[tuple[Stage, Outcome[object]]]:
         """Walk over what is known, in the order of the stages."""
@@ -189,6 +203,42 @@ def advance(
         ),
     )
     return replace(analysis, quality=report)
+
+
+def diagnose(page: PageId, corrections: Corrections, *, analysis: Analysis, runtime: Classifier) -> Analysis:
+    """Add what the classifier says about the record to an analysis, with the clinician's word on top.
+
+    Takes some ten milliseconds. Where nothing can be said (no record, too few leads, weights without a classifier) the
+    outcome's value is a `Failed` that says why.
+    """
+    record, missing = analysis.record, ""
+    try:
+        classifier = runtime.classifier
+    except UserError as error:
+        classifier, missing = "", f"not classified: {error}"
+
+    def compute() -> Diagnosis:
+        if missing:
+            raise StageError(classify.STAGE, missing)
+        if record is None or isinstance(record.value, Failed):
+            raise StageError(classify.STAGE, "not classified: there is no record", "mend the page's earlier stages")
+        return classify.classify_record(record.value, corrections.clinical, runtime=runtime)
+
+    key = Key(
+        stage=classify.STAGE,
+        page=str(page),
+        weights=classifier,
+        settings="",
+        upstream=content_digest((record.digest if record is not None else "", corrections.clinical)),
+    )
+    outcome = _outcome(
+        key,
+        analysis.diagnosis,
+        compute,
+        edit=corrections.diagnosis,
+        apply=lambda auto: apply_diagnosis(auto or Diagnosis(), corrections.diagnosis),
+    )
+    return replace(analysis, diagnosis=outcome)
 
 
 def trace_settings(settings: PipelineSettings, corrections: Corrections) -> TraceSettings:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ecgstudio.core.leads import LAYOUTS, Layout
-from ecgstudio.nets.fusion_input import F32Array, signal_and_mask
+from ecgstudio.stages.fusion_input import F32Array, signal_and_mask
 from training.classify.dataset import Examples
 from training.classify.paper import PaperNoise, as_paper, draw_layout
 from training.classify.settings import ClassifySettings

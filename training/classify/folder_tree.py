@@ -13,7 +13,7 @@ import numpy as np
 
 from ecgstudio.core.leads import LEADS
 from ecgstudio.errors import InputError
-from ecgstudio.nets.fusion_input import CLINICAL_SIZE, FS_HZ, SAMPLES
+from ecgstudio.stages.fusion_input import CLINICAL_SIZE, FS_HZ, SAMPLES
 from training.classify.dataset import Examples, Splits, Values, check_classes, check_length, check_signals
 from training.classify.gaf_mtf import KINDS
 from training.classify.splitting import split_stratified

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from ecgstudio.nets.fusion_input import FS_HZ
 from ecgstudio.stages.beats import find_beats, mean_beat
+from ecgstudio.stages.fusion_input import FS_HZ
 
 logger = logging.getLogger(__name__)
 

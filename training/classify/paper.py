@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ecgstudio.core.leads import LAYOUTS, LEAD_INDEX, Layout
-from ecgstudio.nets.fusion_input import FS_HZ, F32Array
+from ecgstudio.stages.fusion_input import FS_HZ, F32Array
 
 PAGE_S = 10.0
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ecgstudio.core.leads import LEADS
 from ecgstudio.errors import InputError
-from ecgstudio.nets.fusion_input import at_100_hz, clinical_input
+from ecgstudio.stages.fusion_input import at_100_hz, clinical_input
 from training.classify.dataset import Examples, Splits, check_classes
 from training.signals.packs import is_pack_folder, open_packs
 from training.signals.ptbxl import is_ptbxl_folder, open_ptbxl

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.leads import LEAD_INDEX
 from ecgstudio.io.atomic import write_bytes
-from ecgstudio.nets.fusion_input import AGE_MIDDLE, AGE_SPREAD, FS_HZ, F32Array
+from ecgstudio.stages.fusion_input import AGE_MIDDLE, AGE_SPREAD, FS_HZ, F32Array
 from training.classify.dataset import Splits
 from training.classify.records import normal_or_not, open_records
 

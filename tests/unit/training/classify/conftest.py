@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecgstudio.nets.fusion_input import at_100_hz, clinical_input
+from ecgstudio.stages.fusion_input import at_100_hz, clinical_input
 from training.classify.dataset import Examples, Splits
 from training.classify.gaf_mtf import images_of
 from training.classify.settings import ClassifySettings

@@ -13,7 +13,7 @@ import pytest
 
 from ecgstudio.core.leads import LAYOUTS, LEAD_INDEX
 from ecgstudio.errors import InputError
-from ecgstudio.nets.fusion_input import at_100_hz, clinical_input, signal_and_mask
+from ecgstudio.stages.fusion_input import at_100_hz, clinical_input, signal_and_mask
 from training.classify.dataset import Examples, Splits
 from training.classify.folder_tree import open_tree, read_tree, write_tree
 from training.classify.gaf_mtf import images_of
