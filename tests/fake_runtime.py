@@ -14,6 +14,7 @@ from ecgstudio.core.geometry import from_upright_pixels
 from ecgstudio.core.leads import LAYOUTS, LEADS, limb_leads
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import LABEL_CLASSES, ORIENTATIONS, FloatMap, GridMaps, Image, KeypointMaps, TraceMaps
+from tests.fake_classifier import NoClassifier
 
 PX_PER_MM = 6.0
 SHEET_MM = (290.0, 190.0)
@@ -39,7 +40,7 @@ class DrawnPage:
 
 
 @dataclass(frozen=True)
-class FakeRuntime:
+class FakeRuntime(NoClassifier):
     """Answers as perfect networks would for views of a page made by `draw_page`."""
 
     device: str = "cpu"

@@ -14,6 +14,7 @@ from ecgstudio.core.leads import LAYOUTS, limb_leads
 from ecgstudio.core.page import Page
 from ecgstudio.stages import stage0_keypoints, stage1_grid, stage2_trace
 from ecgstudio.stages.contract import StageError, Status
+from tests.fake_classifier import NoClassifier
 
 PX_PER_MM = 2.0
 LAYOUT = LAYOUTS["3x4"]
@@ -21,7 +22,7 @@ FS, SECONDS = 500.0, 2.5
 
 
 @dataclass(frozen=True)
-class NoNetworks:
+class NoNetworks(NoClassifier):
     """A runtime that fake stages never ask."""
 
     weights_hash: str = "no weights"

@@ -38,6 +38,7 @@ from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.stage0_keypoints import detect_keypoints
 from ecgstudio.stages.stage1_grid import fit_grid
 from ecgstudio.stages.stage2_trace import read_traces
+from tests.fake_classifier import NoClassifier
 from training.signals import synthesize_record
 from training.synth.page import render_sheet
 from training.synth.style import PageStyle, RowStyle, random_style
@@ -195,7 +196,7 @@ def true_grid(synth: SynthPage) -> GridFit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TruthRuntime:
+class TruthRuntime(NoClassifier):
     """Answers as perfect networks would for views of one page."""
 
     synth: SynthPage
@@ -323,7 +324,7 @@ class TruthRuntime:
 
 
 @dataclass(frozen=True, slots=True)
-class BlindRuntime:
+class BlindRuntime(NoClassifier):
     """Answers as networks would for a page with nothing on it; `paper` says whether they take it for ECG paper."""
 
     paper: float = 0.02

@@ -33,6 +33,7 @@ from ecgstudio.stages.contract import (
 )
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage
 from ecgstudio.stages.settings import GridSettings, PipelineSettings, TraceSettings
+from tests.fake_classifier import NoClassifier
 
 NODES = np.stack(np.meshgrid(np.arange(3) * 20.0, np.arange(2) * 20.0), axis=-1)
 MOVE_A_NODE = GridEdit(moves=np.array([[[20.0, 0.0], [21.0, 0.0]]]))
@@ -81,7 +82,7 @@ class FakeStages:
 
 
 @dataclass(frozen=True)
-class NoNetworks:
+class NoNetworks(NoClassifier):
     """A runtime that fake stages never ask."""
 
     weights_hash: str = "weights-1"
