@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSettings, QTimer, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 
 from ecgstudio.gui.jobs import THREAD_NAME
 from ecgstudio.stages import stage0_keypoints, stage1_grid, stage2_trace
+from tests import fake_stages
+from tests.gui.workstation import Bench, write_page
 
 NO_SCREEN = "This plugin does not support propagateSizeHints()"  # said of every window that is shown without a screen
 
@@ -120,3 +123,16 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     ):
         monkeypatch.setattr(module, name, counting(name, getattr(module, name)))
     return counts
+
+
+@pytest.fixture
+def bench(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Show a window that works on fake stages."""
+    fake_stages.install(monkeypatch)
+    return Bench(qtbot, tmp_path)
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """Write one page for fake stages."""
+    return write_page(tmp_path / "scan.png")

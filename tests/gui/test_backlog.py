@@ -28,12 +28,6 @@ MANY = SMALL_PROJECT + 10
 
 
 @pytest.fixture
-def bench(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    fake_stages.install(monkeypatch)
-    return Bench(qtbot, tmp_path)
-
-
-@pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[PageId]:
     """List the pages that were decoded to be computed."""
     pages: list[PageId] = []

@@ -23,17 +23,6 @@ CONTROL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
-@pytest.fixture
-def bench(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    fake_stages.install(monkeypatch)
-    return Bench(qtbot, tmp_path)
-
-
-@pytest.fixture
-def scan(tmp_path: Path) -> Path:
-    return write_page(tmp_path / "scan.png")
-
-
 def test_without_pages_there_is_only_the_welcome(bench: Bench) -> None:
     bench.open()
     assert bench.window.welcome.isVisible()
@@ -101,16 +90,16 @@ def test_a_removed_page_comes_back_with_its_corrections_to_its_place(bench: Benc
     bridge.comment("kept")
     bench.window.actions_["remove-page"].trigger()
     bench.settle()
-    assert [entry.name for entry in bridge.session.entries] == ["a", "c"]
+    assert bench.names == ["a", "c"]
     assert bench.window.actions_["undo"].text() == "Undo Remove b"
     bench.press(Qt.Key.Key_Z, CONTROL)
     bench.settle()
-    assert [entry.name for entry in bridge.session.entries] == ["a", "b", "c"]
+    assert bench.names == ["a", "b", "c"]
     assert (bench.page, bridge.corrections.comment) == (middle, "kept")
     assert bridge.values.traces is not None
     bench.press(Qt.Key.Key_Z, CONTROL | SHIFT)
     bench.settle()
-    assert [entry.name for entry in bridge.session.entries] == ["a", "c"]
+    assert bench.names == ["a", "c"]
     assert [record.text for record in bridge.session.audit][-3:] == ["Remove b", "undo: Remove b", "redo: Remove b"]
 
 
@@ -249,7 +238,7 @@ def test_of_a_damaged_project_the_last_good_copy_is_offered(bench: Bench, scan: 
     bench.window.files.open_project(tmp_path / "p.ecgproj")
     bench.settle()
     assert "damaged" in bench.script.asked[-1]
-    assert [entry.name for entry in bench.window.bridge.session.entries] == ["scan"]
+    assert bench.names == ["scan"]
 
 
 def test_work_that_was_never_saved_is_offered_after_a_crash(bench: Bench, scan: Path) -> None:
@@ -260,7 +249,7 @@ def test_work_that_was_never_saved_is_offered_after_a_crash(bench: Bench, scan: 
     crashed.autosave()
     bench.open()
     assert "without saving" in bench.script.asked[0]
-    assert [entry.name for entry in bench.window.bridge.session.entries] == ["scan"]
+    assert bench.names == ["scan"]
 
 
 def test_a_safety_copy_is_written_while_one_works(bench: Bench, scan: Path) -> None:

@@ -9,11 +9,14 @@ import numpy as np
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.page import PageId
 from ecgstudio.gui.desk import ExportChoice, PlanMaker, Scopes
 from ecgstudio.gui.exporting import ExportPlan
 from ecgstudio.gui.main_window import MainWindow
 from ecgstudio.io.cache import OutcomeCache
+from ecgstudio.io.scans import page_entries
+from ecgstudio.session import Session
 from ecgstudio.stages.contract import Runtime
 from tests.fake_stages import NoNetworks
 
@@ -91,6 +94,17 @@ def write_page(path: Path, *, seed: int = 0, blank: bool = False) -> Path:
     return path
 
 
+def save_project(path: Path, *scans: Path, comment: str = "") -> Path:
+    """Save a project of these scans, each with this comment."""
+    session = Session.new(user="Ada")
+    for file in scans:
+        [entry] = page_entries(file)
+        session.add_pages([entry])
+        session.set_corrections(entry.id, Corrections(comment=comment), text="comment")
+    session.save(path)
+    return path
+
+
 class Bench:
     """A shown window with the hands that tests need."""
 
@@ -134,6 +148,11 @@ class Bench:
         """The page in front."""
         assert self.window.bridge.current is not None
         return self.window.bridge.current
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all pages, as listed."""
+        return [entry.name for entry in self.window.bridge.session.entries]
 
     @property
     def said(self) -> list[str]:
