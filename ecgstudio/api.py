@@ -28,7 +28,7 @@ from ecgstudio.io.images import iter_pages, page_stem
 from ecgstudio.session import PageState, as_seen
 from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Failed, Runtime, Status, content_digest
 from ecgstudio.stages.overlay import encode_png, render_overlay
-from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage, advance
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage, advance, stages_of
 from ecgstudio.stages.quality import QualityReport, Verdict
 from ecgstudio.stages.report import Summary, build_report, summarize
 from ecgstudio.stages.settings import PipelineSettings
@@ -133,7 +133,9 @@ def digitize_page(
     """
     crash: Failed | None = None
     timings_s: dict[str, float] = {}
-    for stage in ORDER[: ORDER.index(upto) + 1]:
+    for stage in stages_of(settings):
+        if ORDER.index(stage) > ORDER.index(upto):
+            break
         start = clock()
         try:
             analysis = advance(

@@ -60,6 +60,8 @@ def _digitize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace results that are already there")
     add("--jobs", type=_at_least_one, default=1, metavar="N", help="processes that work side by side (default: 1)")
     add("--overlay", action="store_true", help="also draw what was found over the page, as a PNG")
+    add("--reconstruct", action="store_true",
+        help="also mend the traces by their picture and fill short unreadable spans, as separate, labelled channels")  # fmt: skip
     add("--stage", choices=STAGES, default=None,
         help="run only up to stage 0 (keypoints), 1 (grid) or 2 (traces), and write its JSON and overlay")  # fmt: skip
     add("--json", action="store_true", help="print one line of JSON per page instead of a line of words")
@@ -95,7 +97,7 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run_digitize(arguments: argparse.Namespace) -> int:
     from ecgstudio.commands.digitize import DigitizeRequest, run
-    from ecgstudio.stages.settings import GridSettings, PipelineSettings, TraceSettings
+    from ecgstudio.stages.settings import GridSettings, PipelineSettings, ReconstructSettings, TraceSettings
 
     formats = tuple(arguments.format)
     if arguments.overlay and "overlay" not in formats:
@@ -107,6 +109,7 @@ def _run_digitize(arguments: argparse.Namespace) -> int:
         settings=PipelineSettings(
             grid=GridSettings(mm_per_s=SPEEDS_MM_PER_S[arguments.speed], mm_per_mV=GAINS_MM_PER_MV[arguments.gain]),
             traces=TraceSettings(layout=arguments.layout),
+            reconstruct=ReconstructSettings(enabled=arguments.reconstruct),
         ),
         stage=None if arguments.stage is None else int(arguments.stage),
         device=arguments.device,

@@ -24,6 +24,8 @@ from ecgstudio.errors import OutputError, UserError
 from ecgstudio.io.atomic import file_group
 from ecgstudio.io.export import OVERLAY_SUFFIX, StemRegister, check_absent, export_page, output_paths
 from ecgstudio.io.images import count_pages, expand_inputs, page_stem, read_page
+from ecgstudio.nets.weights import RECONSTRUCT, check_entry, read_manifest
+from ecgstudio.paths import weights_folder
 from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Runtime, Status
 from ecgstudio.stages.overlay import encode_png, render_overlay
 from ecgstudio.stages.pipeline import Stage
@@ -81,6 +83,8 @@ def run(request: DigitizeRequest, *, out: TextIO, err: TextIO) -> bool:
         UserError: the output folder cannot be written to, or the networks cannot be loaded.
     """
     check_folder(request.folder)
+    if request.settings.reconstruct.enabled:
+        check_entry(read_manifest(weights_folder()), RECONSTRUCT)
     plans, counts, failed = [], Counter[Verdict](), list[str]()
 
     def say(line: PageLine) -> None:
@@ -109,7 +113,7 @@ def plan_pages(inputs: tuple[str, ...], *, err: TextIO) -> list[PagePlan]:
     """List every page of the inputs with a stem of its own; say so where two would have had the same."""
     register, plans = StemRegister(), []
     for path in expand_inputs(inputs):
-        for index in range(_page_count(path)):
+        for index in range(page_count(path)):
             wanted = page_stem(path, index)
             stem = register.claim(wanted)
             if stem != wanted:
@@ -118,7 +122,7 @@ def plan_pages(inputs: tuple[str, ...], *, err: TextIO) -> list[PagePlan]:
     return plans
 
 
-def _page_count(path: Path) -> int:
+def page_count(path: Path) -> int:
     """Count the pages; a file that cannot be opened counts as one, which will say what is wrong with it."""
     if path.suffix.lower() in ONE_PAGE_SUFFIXES:
         return 1

@@ -8,6 +8,7 @@ import numpy as np
 
 from ecgstudio.core.arrays import F32, F64, check_probability, frozen_array
 from ecgstudio.core.leads import LEAD_INDEX, LEADS
+from ecgstudio.core.rebuilt import RebuiltLeads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +79,7 @@ class EcgRecord:
 
     `meta` says where the record came from; its keys become comments in a WFDB header. `printed` says from which sample
     up to which (not including it) a lead was printed, read or not; what it does not name was printed where it is known.
+    `rebuilt` is what the reconstruction would have in its place, of all LEADS; None if it is off.
     """
 
     mv: F32
@@ -85,6 +87,7 @@ class EcgRecord:
     leads: tuple[str, ...] = LEADS
     meta: Mapping[str, object] = field(default_factory=dict)
     printed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    rebuilt: RebuiltLeads | None = None
 
     def __post_init__(self) -> None:
         leads = tuple(self.leads)
@@ -102,6 +105,8 @@ class EcgRecord:
             if lead not in leads or not 0 <= first <= last <= mv.shape[1]:
                 raise ValueError(f"{lead} cannot be printed from sample {first} to {last}")
         object.__setattr__(self, "printed", dict(self.printed))
+        if self.rebuilt is not None and self.rebuilt.mv.shape[1] != mv.shape[1]:
+            raise ValueError("a reconstruction must be as long as its record")
 
     @property
     def t_s(self) -> F64:

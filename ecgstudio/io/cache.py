@@ -27,7 +27,7 @@ from ecgstudio.io.atomic import write_bytes
 from ecgstudio.io.codec import Array, decode, encode
 from ecgstudio.paths import cache_folder
 from ecgstudio.stages.contract import Key, Outcome, content_digest
-from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +106,8 @@ class OutcomeCache:
         found: dict[str, Outcome[Any]] = {}
         for stage in ORDER:
             digest = digests.get(stage.value)
+            if digest is None and stage is Stage.RECONSTRUCT:
+                continue  # it was switched off
             outcome = self.load(digest) if isinstance(digest, str) and digest.isalnum() else None
             if outcome is None or outcome.key.page != str(page) or outcome.key.stage != stage.value:
                 break  # the later ones rest on it

@@ -39,6 +39,7 @@ from ecgstudio.core.corrections import (
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.rebuilt import RebuiltLeads, RebuiltTrace, Reconstruction
 from ecgstudio.stages.contract import Failed, Key, Outcome
 from ecgstudio.stages.quality import LeadQuality, QualityReport
 from ecgstudio.stages.settings import (
@@ -47,6 +48,7 @@ from ecgstudio.stages.settings import (
     KeypointSettings,
     PipelineSettings,
     QualitySettings,
+    ReconstructSettings,
     TraceSettings,
 )
 
@@ -59,6 +61,7 @@ CLASSES: Final[dict[str, type]] = {
         FiducialEdit, FiducialPlace, Clinical,
         TraceErase, TraceRedraw, TraceRelabel, TraceShift, TraceSplit, TraceMerge, TraceDelete, TraceAdd,
         PipelineSettings, KeypointSettings, GridSettings, TraceSettings, AssembleSettings, QualitySettings,
+        ReconstructSettings, RebuiltTrace, Reconstruction, RebuiltLeads,
         Keypoints, GridFit, PaperScale, LeadTrace, DigitizedEcg, EcgRecord, LeadQuality, QualityReport,
         Failed, Key, Outcome,
     )

@@ -1,6 +1,7 @@
 """Write a page's results in the formats that users ask for, all files of a page or none.
 
-A sample that was not printed or not read stays missing in every format: never zero, never made up.
+A sample that was not printed or not read stays missing in every format: never zero, never made up. A lead that was
+reconstructed follows in a channel of its own, whose label says so.
 """
 
 import csv
@@ -21,10 +22,13 @@ import numpy.typing as npt
 
 from ecgstudio import __version__
 from ecgstudio.core.ecg import EcgRecord
+from ecgstudio.core.leads import LEADS
 from ecgstudio.errors import OutputError, UserError
 from ecgstudio.io.atomic import file_group
 
 OVERLAY_SUFFIX = "-overlay.png"
+REBUILT_LABEL = "reconstructed"
+"""What stands behind a lead's name where a channel is not what was read."""
 
 WFDB_GAIN_PER_MV = 1000.0
 _WFDB_INVALID = -32768
@@ -173,18 +177,28 @@ def _encode_wfdb(results: PageResults) -> tuple[bytes, bytes]:
     A lead whose voltages do not fit gets a lower gain. https://physionet.org/physiotools/wag/header-5.htm
     """
     record = results.record
-    gains = [_wfdb_gain(mv, lead) for mv, lead in zip(record.mv, record.leads, strict=True)]
-    scaled = np.rint(record.mv.astype(np.float64) * np.array(gains)[:, None])
+    channels = _channels(record, joint=" ")
+    gains = [_wfdb_gain(mv, label) for label, mv in channels]
+    scaled = np.rint(np.stack([mv for _, mv in channels]).astype(np.float64) * np.array(gains)[:, None])
     samples = np.where(np.isnan(scaled), _WFDB_INVALID, scaled).astype("<i2")
-    lines = [f"{results.stem} {len(record.leads)} {_number(record.fs)} {samples.shape[1]}"]
-    for lead, gain, row in zip(record.leads, gains, samples, strict=True):
+    lines = [f"{results.stem} {len(channels)} {_number(record.fs)} {samples.shape[1]}"]
+    for (label, _), gain, row in zip(channels, gains, samples, strict=True):
         checksum = (int(row.sum(dtype=np.int64)) + 0x8000) % 0x10000 - 0x8000
         first = int(row[0]) if row.size else 0
-        lines.append(f"{results.stem}.dat 16 {_number(gain)}(0)/mV 16 0 {first} {checksum} 0 {lead}")
+        lines.append(f"{results.stem}.dat 16 {_number(gain)}(0)/mV 16 0 {first} {checksum} 0 {label}")
     lines.append(f"# Digitized from paper by ECG Studio {__version__}")
     lines += [f"# {_one_line(key)}: {_one_line(value)}" for key, value in record.meta.items()]
     header = ("\n".join(lines) + "\n").encode("ascii")
     return header, np.ascontiguousarray(samples.T).tobytes()
+
+
+def _channels(record: EcgRecord, *, joint: str) -> list[tuple[str, npt.NDArray[np.float32]]]:
+    """Return what is written, by label: the leads as read, then those that the reconstruction changed."""
+    channels = list(zip(record.leads, record.mv, strict=True))
+    if record.rebuilt is not None:
+        labelled = zip(LEADS, record.rebuilt.mv, strict=True)
+        channels += [(f"{lead}{joint}{REBUILT_LABEL}", mv) for lead, mv in labelled if record.rebuilt.changes(lead)]
+    return channels
 
 
 def _wfdb_gain(mv: npt.NDArray[np.float32], lead: str) -> float:
@@ -210,8 +224,9 @@ def _encode_csv(results: PageResults) -> tuple[bytes]:
     record = results.record
     decimals = max(3, math.ceil(math.log10(record.fs)) + 2)
     times = [f"{t:.{decimals}f}" for t in record.t_s]
-    columns = [_cells(mv) for mv in record.mv]
-    return (_table(["time_s", *record.leads], zip(times, *columns, strict=True)),)
+    channels = _channels(record, joint="_")
+    columns = [_cells(mv) for _, mv in channels]
+    return (_table(["time_s", *(label for label, _ in channels)], zip(times, *columns, strict=True)),)
 
 
 def _encode_long(results: PageResults) -> tuple[bytes]:

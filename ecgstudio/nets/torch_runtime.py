@@ -16,9 +16,12 @@ from ecgstudio.core.leads import LEADS
 from ecgstudio.errors import UserError
 from ecgstudio.nets import blocks
 from ecgstudio.nets.fusion_net import FusionNet
+from ecgstudio.nets.reconstruct_net import SERIES_CHANNELS
 from ecgstudio.nets.weights import (
     FUSION,
+    OPTIONAL_NETWORKS,
     READING_NETWORKS,
+    RECONSTRUCT,
     REINSTALL_HINT,
     Manifest,
     WeightsEntry,
@@ -29,6 +32,7 @@ from ecgstudio.nets.weights import (
 from ecgstudio.paths import weights_folder
 from ecgstudio.stages.contract import FloatMap, GridMaps, Image, KeypointMaps, TraceMaps
 from ecgstudio.stages.fusion_input import CLINICAL_SIZE, SAMPLES
+from ecgstudio.stages.reconstruct import HALF_PX, WINDOW_PX
 
 if TYPE_CHECKING:
     from ecgstudio.nets.grid_net import GridLogits
@@ -61,7 +65,7 @@ def load_runtime(device: str = "auto", weights_dir: Path | None = None) -> Torch
         UserError: the device is not available, or weights are missing or damaged.
     """
     manifest = read_manifest(weights_folder() if weights_dir is None else weights_dir)
-    for name in (*READING_NETWORKS, *(set(manifest.entries) & {FUSION})):
+    for name in (*READING_NETWORKS, *(set(manifest.entries) & set(OPTIONAL_NETWORKS))):
         checked_content(manifest, name)
     return TorchRuntime(manifest, device=_choose_device(device))
 
@@ -171,6 +175,36 @@ class TorchRuntime:
             return answer
 
         return self._with_room(FUSION, run)
+
+    @property
+    def reconstructor(self) -> str:
+        """Name the network that mends traces; raises UserError if these weights have none."""
+        return f"{RECONSTRUCT} {self._reconstruct_entry().sha256[:12]}"
+
+    def reconstruct(self, pictures: FloatMap, series: FloatMap) -> FloatMap:
+        """Answer for f32[B,2,384,512] and f32[B,3,512]: f32[B,512]; raises UserError if there is no such network."""
+        self._reconstruct_entry()
+        window = (len(pictures), SERIES_CHANNELS, WINDOW_PX)
+        if not len(pictures) or pictures.shape[1:] != (2, 2 * HALF_PX, WINDOW_PX) or series.shape != window:
+            raise ValueError(f"pictures {pictures.shape} and series {series.shape} are not windows of traces")
+        tensors = [torch.from_numpy(np.array(each, np.float32)) for each in (pictures, series)]
+
+        def run(device: torch.device) -> FloatMap:
+            network = self._network(RECONSTRUCT, device)
+            with torch.inference_mode():
+                answer: FloatMap = network(*(each.to(device) for each in tensors))[:, 0].float().cpu().numpy()
+            return answer
+
+        return self._with_room(RECONSTRUCT, run)
+
+    def _reconstruct_entry(self) -> WeightsEntry:
+        """Return what the manifest says of the network that mends traces; raises UserError if these have none."""
+        entry = self._manifest.entries.get(RECONSTRUCT)
+        if entry is None:
+            raise UserError(
+                f"The network weights in {self._manifest.folder} hold no network for reconstruction: switch it off."
+            )
+        return entry
 
     def _run(self, name: str, pixels: Tensor) -> list[FloatMap]:
         """Run a network that looks at pixels."""

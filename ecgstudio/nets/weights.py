@@ -24,7 +24,10 @@ READING_NETWORKS = ("keypoint", "name", "grid", "trace")
 """Those without which no page is read."""
 FUSION = "fusion"
 """The classifier's name; weights without it read pages and classify nothing."""
-NETWORK_NAMES = (*READING_NETWORKS, FUSION)
+RECONSTRUCT = "reconstruct"
+"""The name of the network that mends traces; weights without it read pages and mend nothing."""
+OPTIONAL_NETWORKS = (FUSION, RECONSTRUCT)
+NETWORK_NAMES = (*READING_NETWORKS, *OPTIONAL_NETWORKS)
 REINSTALL_HINT = "Install ECG Studio again, or restore the weights folder."
 
 
@@ -63,7 +66,7 @@ class Manifest:
     def digest(self) -> str:
         """Name the weights that read pages: it changes exactly when one of their files does.
 
-        A new classifier is no reason to read 4,000 pages again.
+        A new classifier, or what mends traces afterwards, is no reason to read 4,000 pages again.
         """
         names = sorted(set(self.entries) & set(READING_NETWORKS))
         text = " ".join(f"{name}:{self.entries[name].sha256}" for name in names)
@@ -158,6 +161,7 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     from ecgstudio.nets.grid_net import GridConfig, GridNet
     from ecgstudio.nets.keypoint_net import KeypointConfig, KeypointNet
     from ecgstudio.nets.name_net import NameConfig, NameNet
+    from ecgstudio.nets.reconstruct_net import ReconstructConfig, ReconstructNet
     from ecgstudio.nets.trace_net import TraceConfig, TraceNet
 
     if config.get("encoder", "compact") not in blocks.ENCODERS:
@@ -172,6 +176,8 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
         return TraceNet(blocks.config_from_mapping(TraceConfig, config))
     if name == FUSION:
         return FusionNet(blocks.config_from_mapping(FusionConfig, config))
+    if name == RECONSTRUCT:
+        return ReconstructNet(blocks.config_from_mapping(ReconstructConfig, config))
     raise ValueError(f"no network is called {name!r}")
 
 

@@ -308,7 +308,26 @@ class Classifier(Protocol):
         ...
 
 
-class Runtime(Classifier, Protocol):
+class Reconstructor(Protocol):
+    """The network that mends what stage 2 read.
+
+    Not every set of weights has one: then all of this raises UserError, with a sentence that says so.
+    """
+
+    @property
+    def reconstructor(self) -> str:
+        """Name the network and its weights; part of a reconstruction's key."""
+        ...
+
+    def reconstruct(self, pictures: FloatMap, series: FloatMap) -> FloatMap:
+        """Return what to add f32[B, 512] to windows of series f32[B, 3, 512], by their pictures f32[B, 2, 384, 512].
+
+        Pictures are normalised as stage 2 does it; `stages.reconstruct` says what a series holds.
+        """
+        ...
+
+
+class Runtime(Classifier, Reconstructor, Protocol):
     """The trained networks, wherever they run; stages are handed one and never make one."""
 
     @property

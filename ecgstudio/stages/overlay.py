@@ -13,6 +13,7 @@ from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
+from ecgstudio.core.rebuilt import Reconstruction
 from ecgstudio.stages.contract import Failed, Outcome
 from ecgstudio.stages.pipeline import Analysis
 
@@ -22,6 +23,7 @@ Colour = tuple[int, int, int]
 GRID_COLOUR: Final[Colour] = (0, 190, 215)
 MARKER_COLOUR: Final[Colour] = (200, 0, 160)
 UNSURE_COLOUR: Final[Colour] = (255, 225, 120)
+REBUILT_COLOUR: Final[Colour] = (225, 0, 60)
 HALO_COLOUR: Final[Colour] = (255, 255, 255)
 LEAD_COLOURS: Final[dict[str, Colour]] = {
     **dict.fromkeys(("I", "II", "III"), (20, 90, 220)),
@@ -34,6 +36,7 @@ GRID_OPACITY: Final = 0.45
 TRACE_OPACITY: Final = 0.6  # the ink beneath stays visible
 UNSURE_BELOW: Final = 0.5  # confidence under which a sample stands on a pale band
 TRACE_WIDTH_MM: Final = 0.25  # 2 px at 200 dpi
+DASH_MM: Final = 0.6
 LABEL_HEIGHT_MM: Final = 2.5
 BOX_HALF_MM: Final = (3.0, 2.2)
 SUBPIXEL_BITS: Final = 4
@@ -54,6 +57,9 @@ def render_overlay(page: Page, analysis: Analysis) -> Image:
     px_per_mm = float(np.clip(px_per_mm, 1.0, 60.0))
     if isinstance(traces, DigitizedEcg):
         picture = _with_traces(picture, traces, px_per_mm=px_per_mm)
+    rebuilt = _known(analysis.reconstruct)
+    if isinstance(rebuilt, Reconstruction):
+        _draw_rebuilt(picture, rebuilt, px_per_mm=px_per_mm)
     if isinstance(keypoints, Keypoints):
         _draw_keypoints(picture, keypoints, px_per_mm=px_per_mm)
     if isinstance(traces, DigitizedEcg):
@@ -99,6 +105,26 @@ def _with_traces(picture: Image, ecg: DigitizedEcg, *, px_per_mm: float) -> Imag
     return _blend(picture, layer, TRACE_OPACITY)
 
 
+def _draw_rebuilt(picture: Image, reconstruction: Reconstruction, *, px_per_mm: float) -> None:
+    """Draw what the reconstruction changed or filled: dashed and in a colour that no lead has."""
+    width = max(1, round(TRACE_WIDTH_MM * px_per_mm / 2))
+    for trace in reconstruction.traces:
+        for first, last in _spans((trace.mark > 0) & np.isfinite(trace.xy).all(axis=1)):
+            for dash in _dashes(trace.xy[max(first - 1, 0) : last + 1], length_px=DASH_MM * px_per_mm):
+                _draw_line(picture, dash, colour=REBUILT_COLOUR, width=width)
+
+
+def _dashes(xy: F64, *, length_px: float) -> list[F64]:
+    """Cut every second piece of this length out of a line."""
+    known = xy[np.isfinite(xy).all(axis=1)]
+    if len(known) < 2:
+        return []
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(known, axis=0).T))])
+    starts = np.arange(0, along[-1], 2 * length_px)
+    at = [np.linspace(a, min(a + length_px, along[-1]), 4) for a in starts]
+    return [np.stack([np.interp(s, along, known[:, axis]) for axis in (0, 1)], axis=1) for s in at]
+
+
 def _draw_names(picture: Image, ecg: DigitizedEcg, *, px_per_mm: float) -> None:
     """Write each trace's lead above its first sample."""
     for trace in ecg.traces:
@@ -125,8 +151,12 @@ def _read(trace: LeadTrace) -> NDArray[np.bool_]:
 
 def _runs(trace: LeadTrace, wanted: NDArray[np.bool_]) -> list[F64]:
     """Cut a trace into its stretches of wanted samples."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]])))
-    return [trace.xy[start:end] for start, end in edges.reshape(-1, 2)]
+    return [trace.xy[start:end] for start, end in _spans(wanted)]
+
+
+def _spans(wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return [first, end) of each stretch that is wanted."""
+    return np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]))).reshape(-1, 2)
 
 
 def _draw_line(picture: Image, xy: F64, *, colour: Colour, width: int) -> None:

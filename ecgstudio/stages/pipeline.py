@@ -23,8 +23,9 @@ from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page, PageId
+from ecgstudio.core.rebuilt import Reconstruction
 from ecgstudio.errors import UserError
-from ecgstudio.stages import assemble, classify, perspective, quality, stage0_keypoints, stage2_trace
+from ecgstudio.stages import assemble, classify, perspective, quality, reconstruct, stage0_keypoints, stage2_trace
 from ecgstudio.stages.contract import (
     Classifier,
     Failed,
@@ -49,12 +50,16 @@ class Stage(StrEnum):
     KEYPOINTS = "keypoints"
     GRID = "grid"
     TRACES = "traces"
+    RECONSTRUCT = "reconstruct"
     RECORD = "record"
     QUALITY = "quality"
 
 
 # Where each stage ends on the progress bar: its share of a page's seconds on a CPU.
-PROGRESS: Final = {Stage.KEYPOINTS: 0.15, Stage.GRID: 0.40, Stage.TRACES: 0.95, Stage.RECORD: 0.97, Stage.QUALITY: 1.0}
+PROGRESS: Final = {
+    Stage.KEYPOINTS: 0.15, Stage.GRID: 0.40, Stage.TRACES: 0.85, Stage.RECONSTRUCT: 0.95, Stage.RECORD: 0.97,
+    Stage.QUALITY: 1.0,
+}  # fmt: skip
 
 ORDER: Final = tuple(Stage)
 
@@ -69,6 +74,7 @@ class Analysis:
     keypoints: Outcome[Keypoints] | None = None
     grid: Outcome[GridFit] | None = None
     traces: Outcome[DigitizedEcg] | None = None
+    reconstruct: Outcome[Reconstruction] | None = None
     record: Outcome[EcgRecord] | None = None
     quality: Outcome[QualityReport] | None = None
     diagnosis: Outcome[Diagnosis] | None = None
@@ -88,6 +94,11 @@ class Analysis:
 
 
 EMPTY_ANALYSIS: Final = Analysis()
+
+
+def stages_of(settings: PipelineSettings) -> tuple[Stage, ...]:
+    """Return the stages that these choices ask for, in their order."""
+    return tuple(stage for stage in ORDER if stage is not Stage.RECONSTRUCT or settings.reconstruct.enabled)
 
 
 def advance(
@@ -112,13 +123,13 @@ def advance(
     """
 
     def key(
-        stage: Stage, choices: object, *upstream: Outcome[object], networks: bool = True, more: object = None
+        stage: Stage, choices: object, *upstream: Outcome[object], weights: str | None = None, more: object = None
     ) -> Key:
         digests = [outcome.digest for outcome in upstream]
         return Key(
             stage=stage.value,
             page=str(page.id),
-            weights=runtime.weights_hash if networks else "",
+            weights=runtime.weights_hash if weights is None else weights,
             settings=content_digest(choices),
             upstream=content_digest(digests if more is None else [*digests, content_digest(more)]),
         )
@@ -180,11 +191,32 @@ def advance(
     if upto is Stage.TRACES:
         return analysis
 
+    rebuilt: Outcome[Reconstruction] | None = None
+    if settings.reconstruct.enabled:
+        rebuilt = _outcome(
+            key(Stage.RECONSTRUCT, settings.reconstruct, grid, traces, weights=runtime.reconstructor),
+            analysis.reconstruct,
+            lambda: reconstruct.reconstruct(
+                page,
+                _answer(Stage.RECONSTRUCT, grid),
+                _answer(Stage.RECONSTRUCT, traces),
+                runtime=runtime,
+                settings=settings.reconstruct,
+                status=begin(Stage.RECONSTRUCT),
+            ),
+        )
+    analysis = replace(analysis, reconstruct=rebuilt)
+    if upto is Stage.RECONSTRUCT:
+        return analysis
+
     record = _outcome(
-        key(Stage.RECORD, settings.assemble, grid, traces, networks=False),
+        key(Stage.RECORD, settings.assemble, grid, traces, *([] if rebuilt is None else [rebuilt]), weights=""),
         analysis.record,
         lambda: assemble.assemble(
-            _answer(Stage.RECORD, traces), _answer(Stage.RECORD, grid), settings=settings.assemble
+            _answer(Stage.RECORD, traces),
+            _answer(Stage.RECORD, grid),
+            settings=settings.assemble,
+            reconstruction=None if rebuilt is None else _answer(Stage.RECORD, rebuilt),
         ),
     )
     analysis = replace(analysis, record=record)
@@ -192,7 +224,7 @@ def advance(
         return analysis
 
     report = _outcome(
-        key(Stage.QUALITY, settings.quality, keypoints, grid, traces, record, networks=False),
+        key(Stage.QUALITY, settings.quality, keypoints, grid, traces, record, weights=""),
         analysis.quality,
         lambda: quality.assess(
             _answer(Stage.QUALITY, keypoints),

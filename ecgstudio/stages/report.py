@@ -18,6 +18,7 @@ from ecgstudio.core.fiducials import Fiducial, FiducialEdit
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
+from ecgstudio.core.rebuilt import Mark, RebuiltTrace, Reconstruction
 from ecgstudio.stages.contract import Failed, Outcome, Runtime
 from ecgstudio.stages.intervals import QTC_FORMULAS, measure_intervals
 from ecgstudio.stages.pipeline import Analysis
@@ -93,6 +94,7 @@ def build_report(
         "scale": plain(grid.scale) if grid is not None else None,
         "confidence": plain(summary.confidence),
         "traces": [_trace_line(trace) for trace in ecg.traces] if ecg is not None else [],
+        **_reconstruction(_known(analysis.reconstruct)),
         "checks": _checks(quality),
         "intervals": _intervals(_known(analysis.record), corrections.fiducials),
         "sheet": _sheet(keypoints, grid),
@@ -186,6 +188,23 @@ def _trace_line(trace: LeadTrace) -> dict[str, object]:
         "duration_s": round(trace.duration_s, 4),
         "read": round(float(read.mean()), 4) if len(read) else 0.0,
         "confidence": round(float(trace.confidence[read].mean()), 4) if read.any() else 0.0,
+    }
+
+
+def _reconstruction(found: Reconstruction | None) -> dict[str, object]:
+    """Say what was changed and what was filled; nothing where the reconstruction is off."""
+    return {} if found is None else {"reconstruction": [_rebuilt_line(trace) for trace in found.traces]}
+
+
+def _rebuilt_line(trace: RebuiltTrace) -> dict[str, object]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], trace.mark == Mark.FILLED, [False]]))).reshape(-1, 2)
+    spans_s = (trace.t0_s + edges / trace.fs).round(4)
+    changed = float((trace.mark == Mark.CHANGED).mean()) if len(trace.mark) else 0.0
+    return {
+        "lead": trace.lead,
+        "start_s": round(trace.t0_s, 4),
+        "changed": round(changed, 4),
+        "filled_s": plain(spans_s),
     }
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "KeypointSettings",
     "PipelineSettings",
     "QualitySettings",
+    "ReconstructSettings",
     "TraceSettings",
 ]
 
@@ -52,6 +53,21 @@ class TraceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReconstructSettings:
+    """Choices of what follows stage 2: mending traces by their picture.
+
+    fill_s: the longest unreadable span that is filled.
+    """
+
+    enabled: bool = False
+    fill_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fill_s <= 1:
+            raise ValueError(f"fill_s must lie between 0 and 1, got {self.fill_s}")
+
+
+@dataclass(frozen=True, slots=True)
 class AssembleSettings:
     """Choices of putting the traces on a common time base."""
 
@@ -68,5 +84,6 @@ class PipelineSettings:
     keypoints: KeypointSettings = field(default_factory=KeypointSettings)
     grid: GridSettings = field(default_factory=GridSettings)
     traces: TraceSettings = field(default_factory=TraceSettings)
+    reconstruct: ReconstructSettings = field(default_factory=ReconstructSettings)
     assemble: AssembleSettings = field(default_factory=AssembleSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)

@@ -7,7 +7,7 @@ from typing import Final
 
 from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
 from ecgstudio.stages.contract import Failed, State, content_digest
-from ecgstudio.stages.pipeline import ORDER, Analysis, Stage, trace_settings
+from ecgstudio.stages.pipeline import Analysis, Stage, stages_of, trace_settings
 from ecgstudio.stages.settings import PipelineSettings
 
 EDITED_STAGES: Final = (Stage.KEYPOINTS, Stage.GRID, Stage.TRACES)
@@ -18,9 +18,9 @@ _DOUBT_SHARE = 0.9  # a page's doubt (0..1) orders the pages of a kind
 
 
 def stage_states(analysis: Analysis, corrections: Corrections, *, settings: PipelineSettings) -> dict[Stage, State]:
-    """Return every stage's state; COMPUTING where nothing is known yet or corrections or settings have changed."""
+    """Return the state of every stage asked for; COMPUTING where nothing is known yet or corrections or settings have changed."""
     states, current = {}, True
-    for stage in ORDER:
+    for stage in stages_of(settings):
         outcome = getattr(analysis, stage.value)
         current = (
             current
