@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from PySide6.QtCore import QEventLoop, QSettings
 from PySide6.QtWidgets import QApplication
 
@@ -26,6 +27,7 @@ from ecgstudio.gui.main_window import MainWindow
 from ecgstudio.paths import sample_folder
 from ecgstudio.session import PageEntry, Session
 from ecgstudio.stages.contract import Runtime
+from tests.gui.workstation import pages_given_to
 
 SIZE = (6000, 4000)
 PAGES = 500
@@ -101,14 +103,8 @@ def many_pages(app: QApplication, folder: Path) -> None:
     session = Session.new()
     session.add_pages(PageEntry(PageId(f"{number:064x}", 0), scan, f"page-{number}") for number in range(PAGES))
     session.save(folder / "many.ecgproj")
-    asked: list[PageEntry] = []
-    load = page_store.load_thumbnail
-
-    def counted(entry: PageEntry, status: page_store.JobStatus) -> object:
-        asked.append(entry)
-        return load(entry, status)
-
-    page_store.load_thumbnail = counted  # type: ignore[assignment]
+    patch = pytest.MonkeyPatch()
+    asked = pages_given_to(patch, page_store, "load_thumbnail")
     window = new_window(app)
     start = now()
     window.files.open_project(folder / "many.ecgproj")
@@ -131,7 +127,7 @@ def many_pages(app: QApplication, folder: Path) -> None:
     rows = len(window.page_list.visible_pages())
     print(f"slowest step {1000 * slowest_s:.0f} ms; {len(asked)} of {PAGES} pages were read, {rows} fit into the view")
     close(app, window)
-    page_store.load_thumbnail = load
+    patch.undo()
 
 
 def main() -> None:

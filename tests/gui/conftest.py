@@ -16,10 +16,12 @@ from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSettings, QTimer,
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from ecgstudio.core.page import PageId
+from ecgstudio.gui import computing, page_store
 from ecgstudio.gui.jobs import THREAD_NAME
 from ecgstudio.stages import stage0_keypoints, stage1_grid, stage2_trace
 from tests import fake_stages
-from tests.gui.workstation import Bench, write_page
+from tests.gui.workstation import Bench, pages_given_to, write_page
 
 NO_SCREEN = "This plugin does not support propagateSizeHints()"  # said of every window that is shown without a screen
 
@@ -123,6 +125,18 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     ):
         monkeypatch.setattr(module, name, counting(name, getattr(module, name)))
     return counts
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[PageId]:
+    """List the pages that are decoded to be computed."""
+    return pages_given_to(monkeypatch, computing, "load_page")
+
+
+@pytest.fixture
+def thumbnails_read(monkeypatch: pytest.MonkeyPatch) -> list[PageId]:
+    """List the pages that are read for their picture in the list alone."""
+    return pages_given_to(monkeypatch, page_store, "load_thumbnail")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pytestqt.qtbot import QtBot
 
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit, PaperScale
@@ -10,6 +11,7 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.gui.camera import Camera
 from ecgstudio.gui.gestures import Pointer, Scene
+from ecgstudio.gui.page_view import PageView
 
 PX_PER_MM = 4.0
 SIZE = (800, 480)  # 200 x 120 mm
@@ -63,6 +65,19 @@ def traces() -> DigitizedEcg:
         ),
         "2x2",
     )
+
+
+def page_view(qtbot: QtBot) -> PageView:
+    """Make a view as large as the page, which it shows at zoom 1 with everything found on it."""
+    view = PageView()
+    qtbot.addWidget(view)
+    view.resize(*SIZE)
+    view.set_page(page())
+    view.set_keypoints(keypoints(), None)
+    view.set_grid(grid(), None)
+    view.set_traces(traces(), None)
+    view.go_to((SIZE[0] / 2, SIZE[1] / 2), zoom=1.0)
+    return view
 
 
 def scene(**changes: object) -> Scene:

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,9 @@ from pytestqt.qtbot import QtBot
 from ecgstudio.core.corrections import GridEdit
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.errors import UserError
-from ecgstudio.gui import computing
 from ecgstudio.gui.backlog import KEPT_ANALYSES, PAGES_AHEAD, SMALL_PROJECT
 from ecgstudio.gui.page_store import KEPT_PAGES
 from ecgstudio.gui.states import page_state
-from ecgstudio.session import PageEntry
 from ecgstudio.stages import stage1_grid
 from ecgstudio.stages.contract import State
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS
@@ -25,20 +24,6 @@ from tests import fake_stages
 from tests.gui.workstation import Bench, write_page
 
 MANY = SMALL_PROJECT + 10
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[PageId]:
-    """List the pages that were decoded to be computed."""
-    pages: list[PageId] = []
-    load = computing.load_page
-
-    def counted(entry: PageEntry, status: computing.JobStatus) -> Page:
-        pages.append(entry.id)
-        return load(entry, status)
-
-    monkeypatch.setattr(computing, "load_page", counted)
-    return pages
 
 
 def folder_of(tmp_path: Path, count: int) -> Path:
@@ -154,20 +139,13 @@ def test_a_correction_is_computed_even_if_the_user_goes_on_at_once(bench: Bench,
 
 
 def test_reading_a_page_again_does_not_take_the_answer_from_the_cache(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, tmp_path: Path, computed: Counter[str]
 ) -> None:
     bench.open(write_page(tmp_path / "a.png"))
-    calls: list[None] = []
-    fit = stage1_grid.fit_grid
-
-    def counted(*values: object, **more: object) -> object:
-        calls.append(None)
-        return fit(*values, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(stage1_grid, "fit_grid", counted)
+    before = Counter(computed)
     bench.press(Qt.Key.Key_F5)
     bench.settle()
-    assert len(calls) == 1
+    assert computed - before == Counter(detect_keypoints=1, fit_grid=1, read_traces=1)
 
 
 def test_a_page_that_fails_is_not_tried_for_ever(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

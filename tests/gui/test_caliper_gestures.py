@@ -13,7 +13,7 @@ from ecgstudio.gui.caliper_gestures import drawn
 from ecgstudio.gui.gestures import CaliperSet, Done
 from ecgstudio.gui.hand import Hand
 from ecgstudio.gui.page_view import PageView, Tool
-from tests.gui.gesture_scene import SIZE, Answers, at, grid, keypoints, page, scene, trace, traces
+from tests.gui.gesture_scene import Answers, at, grid, page_view, scene, trace, traces
 
 TIME = Caliper("time", "I", 0.5, 1.5, 0.0, 0.0)  # on the trace of lead I: feet at 130 and 230 px, the bar at 140
 HEIGHT = Caliper("amplitude", "II", 1.0, 1.0, 0.0, 1.0)  # on lead II: arms at 320 and 280 px, the bar at 180
@@ -94,14 +94,7 @@ def test_a_lead_that_is_printed_twice_carries_its_caliper_on_both_prints() -> No
 
 @pytest.fixture
 def view(qtbot: QtBot) -> PageView:
-    widget = PageView()
-    qtbot.addWidget(widget)
-    widget.resize(*SIZE)
-    widget.set_page(page())
-    widget.set_keypoints(keypoints(), None)
-    widget.set_grid(grid(), None)
-    widget.set_traces(traces(), None)
-    widget.go_to((SIZE[0] / 2, SIZE[1] / 2), zoom=1.0)
+    widget = page_view(qtbot)
     widget.set_calipers((TIME,))
     widget.show()
     qtbot.waitExposed(widget)

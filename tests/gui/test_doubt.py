@@ -18,7 +18,8 @@ from ecgstudio.gui.signal_view import SignalView
 from ecgstudio.gui.theme import theme_for
 from ecgstudio.gui.tools import ALL_LAYERS, Layer
 from ecgstudio.gui.trace_overlay import draw_traces
-from tests.gui.gesture_scene import SIZE, grid, keypoints, page, traces
+from tests.gui import gesture_scene
+from tests.gui.gesture_scene import SIZE, traces
 
 FLAT = slice(120, 180)  # between two beats: 288 of 300 px are flat there
 
@@ -65,13 +66,7 @@ def yellow(picture: np.ndarray) -> float:
 
 @pytest.fixture
 def page_view(qtbot: QtBot) -> PageView:
-    widget = PageView()
-    qtbot.addWidget(widget)
-    widget.resize(*SIZE)
-    widget.set_page(page())
-    widget.set_keypoints(keypoints(), None)
-    widget.set_grid(grid(), None)
-    widget.go_to((SIZE[0] / 2, SIZE[1] / 2), zoom=1.0)
+    widget = gesture_scene.page_view(qtbot)
     widget.set_visible_layers(frozenset({Layer.TRACES, Layer.UNCERTAIN}))
     return widget
 

@@ -9,18 +9,13 @@ from pytestqt.qtbot import QtBot
 
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner
 from ecgstudio.session import Change, ChangeKind
-from tests import fake_stages
 from tests.gui.conftest import pooled_threads, running_timers
 from tests.gui.workstation import PATIENCE_MS, Bench, write_page
 
 JOBS, SIGNALS, PAGES = 500, 5000, 4
 
 
-def test_the_window_survives_500_jobs_and_5000_signals(
-    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake_stages.install(monkeypatch)
-    bench = Bench(qtbot, tmp_path)
+def test_the_window_survives_500_jobs_and_5000_signals(bench: Bench, tmp_path: Path, qtbot: QtBot) -> None:
     ended: list[JobKey] = []
     bench.open(*(write_page(tmp_path / f"{number}.png", seed=number) for number in range(PAGES)))
     bridge, window = bench.window.bridge, bench.window

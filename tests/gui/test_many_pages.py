@@ -7,9 +7,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from ecgstudio.core.page import PageId
-from ecgstudio.gui import page_store
 from ecgstudio.session import PageEntry, Session
-from tests import fake_stages
 from tests.gui.workstation import Bench, write_page
 
 PAGES = 500
@@ -28,30 +26,20 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_project_of_500_pages_opens_at_once_and_reads_only_what_is_visible(
-    project: Path, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, bench: Bench, thumbnails_read: list[PageId], qtbot: QtBot
 ) -> None:
-    fake_stages.install(monkeypatch)
-    asked: list[PageEntry] = []
-    load = page_store.load_thumbnail
-
-    def counted(entry: PageEntry, status: object) -> object:
-        asked.append(entry)
-        return load(entry, status)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(page_store, "load_thumbnail", counted)
-    bench = Bench(qtbot, tmp_path)
     start_s = time.perf_counter()
     bench.window.files.open_project(project)
     qtbot.waitUntil(lambda: bench.window.page_list.isVisible() and bool(bench.window.page_list.visible_pages()))
     assert time.perf_counter() - start_s < OPENS_WITHIN_S
-    qtbot.waitUntil(lambda: bool(asked))
+    qtbot.waitUntil(lambda: bool(thumbnails_read))
     bench.settle()
     visible = len(bench.window.page_list.visible_pages())
     assert len(bench.window.page_model.pages) == PAGES
-    assert 0 < len(asked) <= visible + 1 < 30
+    assert 0 < len(thumbnails_read) <= visible + 1 < 30
     last = bench.window.page_model.pages[-1]
     bar = bench.window.page_list.verticalScrollBar()
     bar.setValue(bar.maximum())
-    qtbot.waitUntil(lambda: any(entry.id == last for entry in asked))
+    qtbot.waitUntil(lambda: last in thumbnails_read)
     bench.settle()
-    assert len(asked) <= 2 * (visible + 2)
+    assert len(thumbnails_read) <= 2 * (visible + 2)

@@ -52,19 +52,6 @@ def entry(folder: Path, name: str, *, seed: int = 0) -> PageEntry:
     return page_entries(folder / name)[0]
 
 
-@pytest.fixture
-def thumbnails_read(monkeypatch: pytest.MonkeyPatch) -> list[PageId]:
-    read: list[PageId] = []
-    load = page_store.load_thumbnail
-
-    def counted(wanted: PageEntry, status: page_store.JobStatus) -> QImage:
-        read.append(wanted.id)
-        return load(wanted, status)
-
-    monkeypatch.setattr(page_store, "load_thumbnail", counted)
-    return read
-
-
 def test_a_page_that_is_being_read_brings_its_picture_for_the_list(
     shelf: Shelf, tmp_path: Path, thumbnails_read: list[PageId], qtbot: QtBot
 ) -> None:

@@ -14,7 +14,7 @@ from ecgstudio.core.corrections import apply_grid, apply_keypoints, apply_traces
 from ecgstudio.core.leads import LAYOUTS
 from ecgstudio.gui.page_view import Layer, PageView, Tool
 from ecgstudio.gui.theme import theme_for
-from tests.gui.gesture_scene import SIZE, Answers, grid, keypoints, page, traces
+from tests.gui.gesture_scene import SIZE, Answers, grid, keypoints, page, page_view, traces
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -22,16 +22,9 @@ LEFT = Qt.MouseButton.LeftButton
 @pytest.fixture
 def view(qtbot: QtBot) -> PageView:
     """A page at zoom 1, in a view of its size, that shows every correction at once, as the application does."""
-    widget = PageView()
-    qtbot.addWidget(widget)
-    widget.resize(*SIZE)
+    widget = page_view(qtbot)
     widget.snap = False
     widget.asker = Answers()
-    widget.set_page(page())
-    widget.set_keypoints(keypoints(), None)
-    widget.set_grid(grid(), None)
-    widget.set_traces(traces(), None)
-    widget.go_to((SIZE[0] / 2, SIZE[1] / 2), zoom=1.0)
     widget.keypointsEdited.connect(lambda edit, _: widget.set_keypoints(apply_keypoints(keypoints(), edit), edit))
     widget.gridEdited.connect(lambda edit, _: widget.set_grid(apply_grid(grid(), edit), edit))
     widget.tracesEdited.connect(lambda edit, _: widget.set_traces(apply_traces(traces(), edit, grid=grid()), edit))

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
+import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
@@ -13,10 +15,11 @@ from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.page import PageId
 from ecgstudio.gui.desk import ExportChoice, PlanMaker, Scopes
 from ecgstudio.gui.exporting import ExportPlan
+from ecgstudio.gui.jobs import JobStatus
 from ecgstudio.gui.main_window import MainWindow
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.io.scans import page_entries
-from ecgstudio.session import Session
+from ecgstudio.session import PageEntry, Session
 from ecgstudio.stages.contract import Runtime
 from tests.fake_stages import NoNetworks
 
@@ -103,6 +106,19 @@ def save_project(path: Path, *scans: Path, comment: str = "") -> Path:
         session.set_corrections(entry.id, Corrections(comment=comment), text="comment")
     session.save(path)
     return path
+
+
+def pages_given_to(patch: pytest.MonkeyPatch, module: ModuleType, function: str) -> list[PageId]:
+    """Make a list that grows by each page which a module hands to a function of (entry, status)."""
+    pages: list[PageId] = []
+    original = getattr(module, function)
+
+    def counted(entry: PageEntry, status: JobStatus) -> object:
+        pages.append(entry.id)
+        return original(entry, status)
+
+    patch.setattr(module, function, counted)
+    return pages
 
 
 class Bench:
