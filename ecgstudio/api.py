@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -19,16 +20,21 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgstudio.core.clinical import Clinical, Sex
 from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
+from ecgstudio.core.diagnosis import Diagnosis
 from ecgstudio.core.ecg import EcgRecord
 from ecgstudio.core.page import Page, PageId
-from ecgstudio.errors import UserError
+from ecgstudio.errors import InputError, UserError
 from ecgstudio.io.export import export_page
 from ecgstudio.io.images import iter_pages, page_stem
+from ecgstudio.io.records import is_record, read_record
 from ecgstudio.session import PageState, as_seen
-from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Failed, Runtime, Status, content_digest
+from ecgstudio.stages.classify import LOOKED_AT_S, classify_record
+from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Failed, Runtime, StageError, Status, content_digest
+from ecgstudio.stages.findings_report import header_comments
 from ecgstudio.stages.overlay import encode_png, render_overlay
-from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage, advance, stages_of
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage, advance, diagnose, stages_of
 from ecgstudio.stages.quality import QualityReport, Verdict
 from ecgstudio.stages.report import Summary, build_report, summarize
 from ecgstudio.stages.settings import PipelineSettings
@@ -37,6 +43,7 @@ from ecgstudio.stages.triage import open_conflicts
 __all__ = [
     "ExportBlocked",
     "PageResult",
+    "classify",
     "digitize",
     "digitize_corrected",
     "digitize_page",
@@ -49,6 +56,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 DEFAULT_SETTINGS: Final = PipelineSettings()
+
+SEXES_IN_HEADERS: Final[dict[str, Sex]] = {"f": "f", "female": "f", "m": "m", "male": "m"}
 
 Clock = Callable[[], float]
 
@@ -153,6 +162,8 @@ def digitize_page(
         timings_s[stage.value] = clock() - start
         if crash is not None:
             break
+    if corrections.diagnosis is not None:  # what a clinician judged is told beside what the classifier said
+        analysis = diagnose(page.id, corrections, analysis=analysis, runtime=runtime)
     timings_s["total"] = sum(timings_s.values())
     summary = summarize(analysis, crash=crash)
     report = build_report(
@@ -235,8 +246,61 @@ def export_result(
             f"the scale is in doubt and nobody has answered: {'; '.join(conflicts)} (set or confirm the scale first)"
         )
     report = {name: value for name, value in result.report.items() if name != "timings_s"}  # no two runs take as long
+    record = replace(result.record, meta={**result.record.meta, **header_comments(corrections)})
     overlay = encode_png(render_overlay(page, result.analysis)) if "overlay" in formats else None
-    return export_page(result.stem, folder, result.record, report, overlay, formats=formats, overwrite=overwrite)
+    return export_page(result.stem, folder, record, report, overlay, formats=formats, overwrite=overwrite)
+
+
+def classify(
+    source: EcgRecord | PageResult | str | os.PathLike[str],
+    *,
+    runtime: Runtime,
+    age: float | None = None,
+    sex: Sex | None = None,
+    status: Status = NULL_STATUS,
+) -> Diagnosis:
+    """Classify a record, a page that was read, a WFDB record's header (.hea) or a file of one page.
+
+    `age` in years; where it or `sex` is not given, what the record's header says counts. The probabilities are research
+    decision support, not a diagnosis.
+
+    Raises:
+        UserError: the file cannot be read, the record cannot be classified, or the weights hold no classifier.
+        Cancelled: `status` asked for it.
+    """
+    if isinstance(source, str | os.PathLike):
+        source = read_record(source, seconds=LOOKED_AT_S) if is_record(source) else _only_page(source, runtime, status)
+    if isinstance(source, PageResult):
+        if source.record is None:
+            raise InputError(f"{source.stem} is not classified: {source.summary.failure}")
+        source = source.record
+    try:
+        return classify_record(source, patient(source, age=age, sex=sex), runtime=runtime)
+    except StageError as error:
+        raise InputError(f"{error.reason} ({error.hint})") from error
+
+
+def patient(record: EcgRecord, *, age: float | None = None, sex: str | None = None) -> Clinical:
+    """Return age and sex as given, or else as the record's header has them.
+
+    Raises InputError if what is given cannot be; what a header says that cannot be is left out.
+    """
+    try:
+        given = Clinical(age_years=age, sex=sex)  # type: ignore[arg-type]  # Clinical looks at the value
+    except ValueError as error:
+        raise InputError(f"The patient's {error}.") from error
+    said_years, said_sex = record.meta.get("age"), SEXES_IN_HEADERS.get(str(record.meta.get("sex")).lower())
+    if given.age_years is None and isinstance(said_years, int | float):
+        with contextlib.suppress(ValueError):
+            given = replace(given, age_years=float(said_years))
+    return given if given.sex is not None else replace(given, sex=said_sex)
+
+
+def _only_page(path: str | os.PathLike[str], runtime: Runtime, status: Status) -> PageResult:
+    pages = digitize(path, runtime=runtime, status=status)
+    if len(pages) != 1:
+        raise InputError(f"{Path(path).name} has {len(pages)} pages; digitize it and classify each result.")
+    return pages[0]
 
 
 def _automatic(analysis: Analysis) -> Analysis:

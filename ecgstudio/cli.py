@@ -31,6 +31,7 @@ EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells expect
 SPEEDS_MM_PER_S: Final = {"auto": None, "25": 25.0, "50": 50.0}
 GAINS_MM_PER_MV: Final = {"auto": None, "5": 5.0, "10": 10.0, "20": 20.0}
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
+SEXES: Final = ("f", "m")
 STAGES: Final = ("0", "1", "2")
 SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 LIBRARIES: Final = "libegl1 libgl1 libxkbcommon0 libdbus-1-3 fontconfig"
@@ -87,6 +88,16 @@ def _project_arguments(parser: argparse.ArgumentParser, *, output_required: bool
     add("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
     add("--overwrite", action="store_true", help="replace results that are already there")
     add("--json", action="store_true", help="print one line of JSON per page instead of a line of words")
+
+
+def _classify_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="RECORD_OR_IMAGE",
+        help="WFDB headers (.hea, 100 Hz or more), images, PDF or DICOM files, folders of them, or globs")  # fmt: skip
+    add("--age", type=_age, default=None, metavar="N", help="the patient's age in years (default: unknown)")
+    add("--sex", choices=SEXES, default=None, help="the patient's sex (default: unknown)")
+    add("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
+    add("--json", action="store_true", help="print one line of JSON per input instead of a table")
 
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
@@ -151,6 +162,19 @@ def _export_request(arguments: argparse.Namespace, folder: Path) -> ExportReques
     )
 
 
+def _run_classify(arguments: argparse.Namespace) -> int:
+    from ecgstudio.commands.classify import ClassifyRequest, run
+
+    request = ClassifyRequest(
+        inputs=tuple(arguments.inputs),
+        age_years=arguments.age,
+        sex=arguments.sex,
+        device=arguments.device,
+        as_json=arguments.json,
+    )
+    return EXIT_OK if run(request, out=sys.stdout, err=sys.stderr) else EXIT_SOME_FAILED
+
+
 def _run_doctor(arguments: argparse.Namespace) -> int:
     from ecgstudio.commands.doctor import run
 
@@ -177,6 +201,12 @@ COMMANDS: Final = (
     Command("digitize", "turn pages into 12-lead records", _digitize_arguments, _run_digitize),
     Command("export", "write the records of a project's pages, with its corrections", _export_arguments, _run_export),
     Command("replay", "rebuild a project's export from its scans and corrections", _replay_arguments, _run_replay),
+    Command(
+        "classify",
+        "say what records or pages may show (research decision support, not a diagnosis)",
+        _classify_arguments,
+        _run_classify,
+    ),
     Command("doctor", "show version, device, weights and libraries", _doctor_arguments, _run_doctor),
 )
 
@@ -244,6 +274,15 @@ def _layout(text: str) -> str:
     if text != AUTO_LAYOUT and text not in LAYOUTS:
         raise argparse.ArgumentTypeError(f"{text!r} is no layout; choose from {', '.join((AUTO_LAYOUT, *LAYOUTS))}")
     return text
+
+
+def _age(text: str) -> float:
+    from ecgstudio.core.clinical import Clinical
+
+    try:
+        return Clinical(age_years=float(text)).age_years or 0.0
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _at_least_one(text: str) -> int:

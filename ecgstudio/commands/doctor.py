@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ecgstudio import __version__, api
 from ecgstudio.core.ecg import EcgRecord
-from ecgstudio.errors import EcgStudioError
+from ecgstudio.errors import EcgStudioError, UserError
 from ecgstudio.nets.weights import check_entry, read_manifest
 from ecgstudio.paths import sample_folder, weights_folder
+from ecgstudio.stages.classify import STATEMENT
 from ecgstudio.stages.contract import Runtime
 
 LIBRARIES: Final = (
@@ -51,6 +52,7 @@ def run(*, device: str, self_test: bool, out: TextIO) -> bool:
     try:
         runtime = api.load_runtime(device)
         out.write(f"device       {runtime.device}\n")
+        out.write(f"classifier   {_classifier(runtime)}\n")
     except EcgStudioError as error:
         out.write(f"device       PROBLEM: {error}\n")
         healthy = False
@@ -88,6 +90,14 @@ def _say_weights(out: TextIO) -> bool:
         healthy = healthy and whole
         out.write(f"weights      {name} sha256 {entry.sha256[:16]} {words}\n")
     return healthy
+
+
+def _classifier(runtime: Runtime) -> str:
+    """Say for what the classifier answers; weights without one are whole all the same."""
+    try:
+        return f"{runtime.classifier} for {', '.join(runtime.classes)} ({STATEMENT})"
+    except UserError as error:
+        return f"none: {error}"
 
 
 def _say_self_test(runtime: Runtime, out: TextIO) -> bool:

@@ -15,6 +15,7 @@ from ecgstudio.io.export import OVERLAY_SUFFIX, numbered_name, safe_name
 from ecgstudio.io.pdf import PdfReader
 from ecgstudio.io.pixels import PageReader, check_size
 from ecgstudio.io.raster import RASTER_FORMATS, RasterReader
+from ecgstudio.io.records import RECORD_SUFFIX
 
 SUFFIXES: tuple[str, ...] = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".pdf", ".dcm", ".dicom",
@@ -68,22 +69,22 @@ def page_stem(path: str | os.PathLike[str], index: int) -> str:
     return stem if index == 0 else numbered_name(stem, f"-p{index + 1}")
 
 
-def expand_inputs(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
+def expand_inputs(inputs: Iterable[str | os.PathLike[str]], *, records: bool = False) -> list[Path]:
     """Return the files that files, folders and globs name, each once, in the order given.
 
-    Folders are walked through; what lies in them (or matches a glob) and is no page is left out, and so are
-    hidden files and our own overlays. An input that names nothing readable is returned as it is, so that
-    reading it says what is wrong with it while the others go on.
+    Folders are walked through; what lies in them (or matches a glob) and is no page (nor, with `records`, the
+    header of a record) is left out, and so are hidden files and our own overlays. An input that names nothing
+    readable is returned as it is, so that reading it says what is wrong with it while the others go on.
     """
     found: dict[str, Path] = {}
     for given in inputs:
         path = Path(given)
         if os.path.isdir(path):  # os.path's own say no where Path's raise: a name too long, a folder closed to us
-            files = _walk(path)
+            files = _walk(path, records=records)
         elif not os.path.exists(path) and glob.has_magic(str(given)):
             matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]
-            files = [file for match in matches for file in (_walk(match) if os.path.isdir(match) else [match])]
-            files = [file for file in files if _is_page_file(file)]
+            lists = (_walk(match, records=records) if os.path.isdir(match) else [match] for match in matches)
+            files = [file for files in lists for file in files if _is_wanted(file, records=records)]
         else:
             files = [path]
         for file in files or [path]:
@@ -100,11 +101,11 @@ def _page(reader: PageReader, page_id: PageId, name: str) -> Page:
     return Page(page_id, pixels, dpi, source)
 
 
-def _walk(folder: Path) -> list[Path]:
+def _walk(folder: Path, *, records: bool) -> list[Path]:
     files: list[Path] = []
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [Path(where, name) for name in sorted(names) if _is_page_file(Path(where, name))]
+        files += [Path(where, name) for name in sorted(names) if _is_wanted(Path(where, name), records=records)]
     return files
 
 
@@ -114,6 +115,12 @@ def _real(path: Path) -> str:
         return os.path.realpath(path)
     except (OSError, ValueError):
         return str(path)
+
+
+def _is_wanted(path: Path, *, records: bool) -> bool:
+    if records and path.suffix.lower() == RECORD_SUFFIX:
+        return not path.name.startswith(".") and os.path.isfile(path)
+    return _is_page_file(path)
 
 
 def _is_page_file(path: Path) -> bool:

@@ -31,6 +31,9 @@ MIN_LEAD_S: Final = 1.0
 FLAT_RANGE_MV: Final = 0.02
 """A lead whose whole range is below 20 uV was not connected; training took it for missing, too."""
 
+LOOKED_AT_S: Final = 11.0
+"""All that is ever looked at: 10 s, and what slides into them where the time scale is doubted."""
+
 SCALE_DOUBT: Final = 0.02
 ROTATION_DOUBT_DEG: Final = 0.5
 TRACE_SIGMA_MV: Final = 0.025

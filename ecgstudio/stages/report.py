@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from ecgstudio import __version__
+from ecgstudio.core.clinical import UNKNOWN_PATIENT
 from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
 from ecgstudio.core.ecg import EcgRecord, LeadTrace
 from ecgstudio.core.fiducials import Fiducial, FiducialEdit
@@ -20,6 +21,7 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
 from ecgstudio.core.rebuilt import Mark, RebuiltTrace, Reconstruction
 from ecgstudio.stages.contract import Failed, Outcome, Runtime
+from ecgstudio.stages.findings_report import clinical_section, diagnosis_section
 from ecgstudio.stages.intervals import QTC_FORMULAS, measure_intervals
 from ecgstudio.stages.pipeline import Analysis
 from ecgstudio.stages.quality import QualityReport, Verdict
@@ -106,7 +108,9 @@ def build_report(
             "dpi": page.dpi,
         },
         "stages": {stage.value: outcome.state.value for stage, outcome in analysis.outcomes()},
-        "corrections": plain(corrections) if corrections != NO_CORRECTIONS else None,
+        "clinical": clinical_section(corrections.clinical),
+        "diagnosis": diagnosis_section(analysis.diagnosis, corrections.diagnosis),
+        "corrections": _corrections(corrections),
         "settings": plain(settings),
         "timings_s": {name: round(seconds, 3) for name, seconds in timings_s.items()},
         "device": runtime.device,
@@ -145,6 +149,13 @@ def plain(value: object) -> object:
             return {field.name: plain(getattr(value, field.name)) for field in fields}
         case _:
             return value
+
+
+def _corrections(corrections: Corrections) -> object:
+    """Return what was corrected on the page; the patient has a section of its own."""
+    fields = {field.name: plain(getattr(corrections, field.name)) for field in dataclasses.fields(corrections)}
+    fields.pop("clinical")
+    return fields if dataclasses.replace(corrections, clinical=UNKNOWN_PATIENT) != NO_CORRECTIONS else None
 
 
 def _known(outcome: Outcome[T] | None) -> T | None:
