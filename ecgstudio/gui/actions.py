@@ -143,14 +143,6 @@ GESTURES: Final = (
 """Keys that are no actions: they act inside the page and signal views. The shortcut sheet names them too."""
 
 
-def by_id(action: str) -> Row:
-    """Return a row of the table; KeyError if there is none."""
-    return _BY_ID[action]
-
-
-_BY_ID: Final = {row.id: row for row in ACTIONS}
-
-
 def text_of(row: Row) -> str:
     """Return the row's text in the user's language."""
     return QCoreApplication.translate(CONTEXT, row.text)

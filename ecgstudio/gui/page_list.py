@@ -181,7 +181,6 @@ class PageList(QListView):
 
     pageChosen = Signal(object)  # PageId
     thumbnailsWanted = Signal(object)  # tuple[PageId, ...]: all that are visible and have none
-    removeWanted = Signal(object)  # PageId
 
     def __init__(self, model: PageListModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)

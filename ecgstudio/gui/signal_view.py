@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from ecgstudio.core.caliper import Caliper
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
 from ecgstudio.core.grid import PaperScale
-from ecgstudio.core.leads import LEADS
 from ecgstudio.gui.calipers import CaliperTool
 from ecgstudio.gui.ecg_paper import PaperFrame, screen_px_per_mm
 from ecgstudio.gui.signal_bar import SignalBar
@@ -39,7 +38,6 @@ class SignalView(QWidget):
         self._record: EcgRecord | None = None
         self._intervals: Intervals | None = None
         self._calipers: tuple[Caliper, ...] = ()
-        self._lead: str | None = None
         self._theme = theme_for(False)
         self._zoom: float | None = TRUE_SIZE  # None: as wide as the view
         self._screen_px_per_mm: float | None = None
@@ -94,13 +92,7 @@ class SignalView(QWidget):
 
     def select_lead(self, lead: str | None) -> None:
         """Emphasise a lead."""
-        self._lead = lead
         self._canvas.select_lead(lead)
-
-    def select_next_lead(self, step: int = 1) -> None:
-        """Choose the next (or, with -1, the previous) lead."""
-        at = LEADS.index(self._lead) if self._lead in LEADS else -1 if step > 0 else 0
-        self._on_lead(LEADS[(at + step) % len(LEADS)])
 
     def set_theme(self, theme: Theme) -> None:
         """Draw in these colours: red paper in the light theme, dark paper in the dark one, if nobody chose another."""

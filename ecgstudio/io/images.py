@@ -41,11 +41,6 @@ def iter_pages(path: str | os.PathLike[str]) -> Iterator[Page]:
             yield _page(reader, PageId(sha256, index), file.name)
 
 
-def read_pages(path: str | os.PathLike[str]) -> list[Page]:
-    """Return all pages of a file; raises as iter_pages does."""
-    return list(iter_pages(path))
-
-
 def count_pages(path: str | os.PathLike[str]) -> int:
     """Return the number of pages of a file without decoding them. Raises InputError."""
     file = Path(path)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ecgstudio.nets import blocks
 
 CELL_STRIDE = 4
-SIZE_MULTIPLE = 32
 MAPS: tuple[tuple[str, int], ...] = (
     ("points", 1),
     ("phase", 4),

@@ -10,9 +10,6 @@ from torch import Tensor, nn
 
 from ecgstudio.nets import blocks
 
-LABEL_STRIDE = 4
-GEOMETRY_STRIDE = 32
-SIZE_MULTIPLE = 32
 LABEL_CLASSES = 19
 ORIENTATIONS = 8
 GEOMETRY_CHANNELS = 4

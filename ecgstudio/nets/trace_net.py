@@ -18,8 +18,6 @@ from ecgstudio.nets import blocks
 
 CELL: blocks.Stride = (4, 2)
 HALF_COLUMNS_PER_CELL = 4
-HEIGHT_MULTIPLE = 32
-WIDTH_MULTIPLE = 16
 RAMP_UNIT_PX = 120.0
 SEGMENTATION_CLASSES = ("background", "own trace", "other trace")
 PROFILE_KERNEL = 9

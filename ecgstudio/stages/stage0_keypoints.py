@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
-from ecgstudio.core.geometry import to_upright_pixels
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS, MARKERS
 from ecgstudio.core.page import Page
@@ -230,8 +229,3 @@ def _markers(maps: KeypointMaps, view: View) -> list[_Label]:
             xy = view.to_page(((centre + 0.5) * READ_CELL_PX - 0.5)[None])[0]
             found.append(_Label(name, (float(xy[0]), float(xy[1])), confidence))
     return found
-
-
-def upright_page(pixels: Image, keypoints: Keypoints) -> Image:
-    """Return the page turned upright (quarter turns and mirroring only)."""
-    return np.ascontiguousarray(to_upright_pixels(pixels, keypoints.orientation))

@@ -136,15 +136,6 @@ def test_a_click_chooses_a_lead(view: SignalView, qtbot: QtBot) -> None:
     assert chosen.args == ["III"]
 
 
-def test_the_next_lead_follows_and_the_last_is_followed_by_the_first(view: SignalView, qtbot: QtBot) -> None:
-    heard: list[str] = []
-    view.leadSelected.connect(heard.append)
-    view.select_lead("V5")
-    for _ in range(3):
-        view.select_next_lead()
-    assert heard == ["V6", "I", "II"]
-
-
 def test_a_drag_with_the_time_tool_sets_a_caliper_once(view: SignalView, qtbot: QtBot) -> None:
     view.set_caliper_tool(CaliperTool.TIME)
     heard: list[tuple[Caliper, ...]] = []

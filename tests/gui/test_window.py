@@ -64,6 +64,16 @@ def test_an_edit_takes_the_sign_off_back(bench: Bench, scan: Path) -> None:
     assert bench.window.bridge.corrections.review is None
 
 
+def test_tab_goes_to_the_next_lead_and_from_the_last_to_the_first(bench: Bench, scan: Path) -> None:
+    bench.open(scan)
+    bench.window.views.select_lead("V5")
+    chosen = []
+    for _ in range(3):
+        bench.press(Qt.Key.Key_Tab)
+        chosen.append(bench.window.page_view.shown.lead)
+    assert chosen == ["V6", "I", "II"]
+
+
 def test_every_edit_can_be_undone_and_done_again(bench: Bench, scan: Path) -> None:
     bench.open(scan)
     bench.window.inspector.speedChosen.emit(50.0)

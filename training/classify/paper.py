@@ -10,8 +10,6 @@ from scipy import ndimage
 from ecgstudio.core.leads import LAYOUTS, LEAD_INDEX, Layout
 from ecgstudio.stages.fusion_input import FS_HZ, F32Array
 
-PAGE_S = 10.0
-
 
 @dataclass(frozen=True, slots=True)
 class PaperNoise:

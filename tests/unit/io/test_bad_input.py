@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ecgstudio.errors import InputError, UserError
-from ecgstudio.io.images import iter_pages, read_page, read_pages
+from ecgstudio.io.images import iter_pages, read_page
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -23,7 +23,7 @@ Pixels = npt.NDArray[np.uint8]
 def complaint(path: Path) -> str:
     """Read all pages, which must fail, and return the sentence shown to the user."""
     with pytest.raises(UserError) as caught:
-        read_pages(path)
+        list(iter_pages(path))
     sentence = str(caught.value)
     assert "\n" not in sentence
     assert sentence.endswith(".")

@@ -10,7 +10,7 @@ import pypdfium2 as pdfium
 import pytest
 from PIL import Image
 
-from ecgstudio.io.images import count_pages, iter_pages, read_page, read_pages
+from ecgstudio.io.images import count_pages, iter_pages, read_page
 
 Pixels = npt.NDArray[np.uint8]
 EXIF_ORIENTATION = 0x0112
@@ -29,7 +29,7 @@ def assert_same_picture(found: Pixels, expected: Pixels, *, tolerance: int = 40)
 def test_a_picture_is_read_from_every_raster_format(tmp_path: Path, picture: Pixels, name: str) -> None:
     path = tmp_path / name
     Image.fromarray(picture).save(path, "JPEG" if name.startswith("wrong") else None)
-    (page,) = read_pages(path)
+    (page,) = iter_pages(path)
     assert_same_picture(page.pixels, picture)
     assert page.source == name
     assert (page.id.sha256, page.id.index) == (hashlib.sha256(path.read_bytes()).hexdigest(), 0)
@@ -202,7 +202,7 @@ def save_pdf(path: Path, *pictures: Pixels, **how: Any) -> None:  # noqa: ANN401
 def test_every_page_of_a_pdf_is_read(tmp_path: Path, picture: Pixels) -> None:
     path = tmp_path / "report.pdf"
     save_pdf(path, picture, picture[:, ::-1].copy(), resolution=200)
-    found = read_pages(path)
+    found = list(iter_pages(path))
     assert count_pages(path) == len(found) == 2
     assert_same_picture(found[0].pixels, picture)
     assert_same_picture(found[1].pixels, picture[:, ::-1])
@@ -284,7 +284,7 @@ def test_a_dicom_window_is_applied(write_dicom: Callable[..., Path]) -> None:
 def test_every_frame_of_a_dicom_is_a_page(write_dicom: Callable[..., Path], picture: Pixels) -> None:
     frames = np.stack([picture[..., 0], picture[..., 1], picture[..., 2]])
     path = write_dicom(frames, frames=3)
-    found = read_pages(path)
+    found = list(iter_pages(path))
     assert len(found) == 3
     for page, frame in zip(found, frames, strict=True):
         np.testing.assert_array_equal(page.pixels[..., 2], frame)

@@ -12,7 +12,7 @@ from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import LABEL_CLASSES, NULL_STATUS, FloatMap, Image, KeypointMaps, Runtime, StageError
 from ecgstudio.stages.settings import KeypointSettings
-from ecgstudio.stages.stage0_keypoints import POSE_SIDE_PX, detect_keypoints, upright_page
+from ecgstudio.stages.stage0_keypoints import POSE_SIDE_PX, detect_keypoints
 from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_keypoints
 
 
@@ -154,9 +154,3 @@ def test_a_text_that_the_reader_takes_for_no_name_is_dropped() -> None:
             return BlindRuntime().names(crops)
 
     assert not set(found_on(synth.page, Rejecting(synth)).names) & set(LEADS)
-
-
-@pytest.mark.parametrize("orientation", range(8))
-def test_upright_page_undoes_the_orientation(orientation: int) -> None:
-    synth, upright = synth_page("3x4", orientation=orientation, width_mm=80.0), synth_page("3x4", width_mm=80.0)
-    np.testing.assert_array_equal(upright_page(synth.page.pixels, true_keypoints(synth)), upright.page.pixels)
