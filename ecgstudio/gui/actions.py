@@ -33,6 +33,8 @@ class Situation:
     conflict: bool = False
     record: bool = False
     reviewed: bool = False
+    findings: bool = False  # there are findings of the page in front
+    finding: bool = False  # one of them is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Row:
     separator: bool = False
 
 
-MENUS: Final = ("File", "Edit", "View", "Stage", "Tool", "Page", "Help")
+MENUS: Final = ("File", "Edit", "View", "Stage", "Tool", "Page", "Finding", "Help")
 
 ACTIONS: Final = (
     Row("open-pages", "File", "Open pages…", "Ctrl+O", icon="open"),
@@ -67,7 +69,8 @@ ACTIONS: Final = (
     Row("new-project", "File", "New project", "Ctrl+N"),
     Row("save", "File", "Save project", "Ctrl+S", "pages", icon="save"),
     Row("save-as", "File", "Save project as…", "Ctrl+Shift+S", "pages"),
-    Row("export", "File", "Export…", "Ctrl+E", "pages", icon="export", separator=True),
+    Row("import-patients", "File", "Import patient values…", "", "pages", separator=True),
+    Row("export", "File", "Export…", "Ctrl+E", "pages", icon="export"),
     Row("preferences", "File", "Preferences…", "Ctrl+,", separator=True),
     Row("quit", "File", "Quit", "Ctrl+Q"),
     Row("undo", "Edit", "Undo", "Ctrl+Z", icon="undo"),
@@ -83,6 +86,7 @@ ACTIONS: Final = (
     Row("show-keypoints", "View", "Lead names and markers", "K", "page", icon="keypoint", checkable=True),
     Row("show-uncertain", "View", "Uncertain samples", "I", "page", icon="uncertain", checkable=True),
     Row("show-residual", "View", "Ink that no trace explains", "U", "page", icon="residual", checkable=True),
+    Row("show-driving", "View", "What drove the finding", "W", "page", icon="driving", checkable=True),
     Row("original", "View", "Original only (hold)", "O", "page", hold=True),
     Row("next-lead", "View", "Next lead", "Tab", "traces", scope="views", separator=True),
     Row("worst-place", "View", "Go to the worst place", "N", "traces", icon="worst"),
@@ -121,6 +125,7 @@ ACTIONS: Final = (
     Row("reject", "Page", "Reject", "R", "page", icon="reject"),
     Row("comment", "Page", "Comment…", "Ctrl+M", "page", icon="comment"),
     Row("withdraw", "Page", "Take the sign-off back", "", "reviewed"),
+    Row("patient", "Page", "Patient values…", "Alt+P", "page"),
     Row("previous-page", "Page", "Previous page", "PgUp", "pages", icon="previous", separator=True),
     Row("next-page", "Page", "Next page", "PgDown", "pages", icon="next"),
     Row("rotate-left", "Page", "Turn left", "Ctrl+L", "page", "rotate-left", stages="0", separator=True),
@@ -128,6 +133,13 @@ ACTIONS: Final = (
     Row("mirror", "Page", "Mirror", "", "page", "mirror", stages="0"),
     Row("relink", "Page", "Find the scan…", "", "page", separator=True),
     Row("remove-page", "Page", "Remove the page from the project", "", "page"),
+    Row("next-finding", "Finding", "Next finding", "Alt+Down", "findings"),
+    Row("previous-finding", "Finding", "Previous finding", "Alt+Up", "findings"),
+    Row("accept-finding", "Finding", "Accept the finding", "Alt+Return Alt+Enter", "finding", icon="accept",
+        separator=True),
+    Row("reject-finding", "Finding", "Reject the finding", "Alt+R", "finding", icon="reject"),
+    Row("comment-finding", "Finding", "Comment on the finding…", "Alt+M", "finding", icon="comment"),
+    Row("classify", "Finding", "Work out the findings again", "Alt+F5", "record", separator=True),
     Row("shortcuts", "Help", "Keyboard shortcuts", "? F1", icon="help"),
     Row("about", "Help", "About ECG Studio"),
 )  # fmt: skip

@@ -6,13 +6,14 @@ The bridge knows which page is in front, keeps its pixels, and has it computed; 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from PySide6.QtCore import QObject, Signal
 
+from ecgstudio.core.clinical import Clinical
 from ecgstudio.core.corrections import NO_GRID_EDIT, Corrections, FiducialEdit, GridEdit, KeypointEdit, TraceEdit
 from ecgstudio.core.leads import AUTO_LAYOUT
 from ecgstudio.core.page import Page, PageId
@@ -193,7 +194,11 @@ class Bridge(QObject):
         before = self._session.corrections(page)
         if before.review is not None and after.review is before.review and _answers(after) != _answers(before):
             after = replace(after, review=None)
-        command = EditCorrections(self, page, before=before, after=after, text=text, merge=merge)
+
+        def patient() -> Clinical:
+            return self._session.corrections(page).clinical
+
+        command = EditCorrections(self, page, before=before, after=after, text=text, merge=merge, patient=patient)
         self.undo.push(page, command)
 
     def edit_keypoints(self, edit: KeypointEdit, text: str) -> None:
@@ -294,6 +299,13 @@ class Bridge(QObject):
         self.changed.emit(change)
         if change.stages:
             self._compute(page, urgent=True)
+
+    def set_clinical(self, patients: Mapping[PageId, Clinical], *, text: str) -> None:
+        """Say what is known about the patients of pages; only the undo commands call this."""
+        for page, clinical in patients.items():
+            if page in self._session:
+                corrections = replace(self._session.corrections(page), clinical=clinical)
+                self.changed.emit(self._session.set_corrections(page, corrections, text=text))
 
     def set_layout(self, name: str) -> None:
         """Choose the layout that the user vouches for, for all pages."""

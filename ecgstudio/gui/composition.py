@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.grid import GridFit
+from ecgstudio.gui.attribution import Attribution
+from ecgstudio.gui.attribution_overlay import draw_attribution
 from ecgstudio.gui.camera import Camera
 from ecgstudio.gui.canvas import Canvas, Image, bgra
 from ecgstudio.gui.grid_overlay import draw_grid
@@ -25,7 +27,10 @@ RESIDUAL_FROM: Final = 60  # of 255: a single pixel shows from afar, too
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
-    """All that is drawn into the picture of a page; `residual` is a u8 picture, 255 where ink is not explained."""
+    """All that is drawn into the picture of a page.
+
+    `residual` is a u8 picture, 255 where ink is not explained; `attribution` says what drove the chosen finding.
+    """
 
     picture: PagePicture | None
     grid: GridFit | None
@@ -34,6 +39,7 @@ class Content:
     layers: frozenset[Layer]
     chosen: frozenset[int]
     theme: Theme
+    attribution: Attribution | None = None
 
 
 def residual_picture(mask: NDArray[np.bool_], size: tuple[int, int]) -> PagePicture:
@@ -58,6 +64,11 @@ def compose(content: Content, canvas: Canvas, camera: Camera, *, ratio: float) -
         draw_grid(canvas, content.grid, camera, ratio=ratio, theme=theme)
         if content.picture is not None:
             _clear_desk(canvas.picture, content.picture.size, camera, ratio=ratio, theme=theme)
+    if content.traces is not None and content.attribution is not None and Layer.DRIVING in content.layers:
+        px_per_mm = content.grid.px_per_mm if content.grid is not None else None
+        draw_attribution(
+            canvas, content.traces, content.attribution, camera, px_per_mm=px_per_mm, ratio=ratio, theme=theme
+        )
     if content.traces is not None and Layer.TRACES in content.layers:
         draw_traces(
             canvas, content.traces, camera, ratio=ratio, theme=theme, chosen=content.chosen,

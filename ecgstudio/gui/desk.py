@@ -19,6 +19,7 @@ from ecgstudio.gui.bridge import RELINK, Bridge
 from ecgstudio.gui.computing import RUNTIME, Computer
 from ecgstudio.gui.exporting import Exported, ExportPlan, ExportRequest, export_pages, export_request, plan_export
 from ecgstudio.gui.facts import is_corrected, value_of
+from ecgstudio.gui.findings import Findings
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus, Pool
 from ecgstudio.gui.messages import Message, Severity
 from ecgstudio.gui.project_files import PAGE_FILTER, Ask
@@ -74,12 +75,14 @@ class Desk(QObject):
         *,
         runner: JobRunner,
         computer: Computer,
+        findings: Findings,
         cache: OutcomeCache | None,
         ask: Ask,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._bridge, self._runner, self._computer, self._cache, self._ask = bridge, runner, computer, cache, ask
+        self._findings = findings
         self._step = Step.REVIEW
         self._folder: Path | None = None
 
@@ -100,6 +103,7 @@ class Desk(QObject):
         if page is None:
             return Situation(dirty=bridge.session.dirty, computing=self._is_working())
         values, analysis = bridge.values, bridge.session.analysis(page)
+        findings = self._findings.state()
         return Situation(
             pages=True,
             page=True,
@@ -112,10 +116,12 @@ class Desk(QObject):
             conflict=bool(bridge.session.open_conflicts(page)),
             reviewed=bridge.corrections.review is not None,
             record=value_of(analysis.record) is not None,
+            findings=bool(findings.lines),
+            finding=findings.line is not None,
         )
 
     def _is_working(self) -> bool:
-        return self._computer.is_busy or self.is_exporting
+        return self._computer.is_busy or self.is_exporting or self._findings.is_working
 
     # --- going from page to page -----------------------------------------------------------------------------
 
@@ -271,6 +277,7 @@ class Desk(QObject):
         if self._runner.cancel(EXPORT):
             self._say(self.tr("The export was stopped; pages that were finished are kept."))
         self._bridge.stop_computing()
+        self._findings.stop()
 
     def _take_exported(self, exported: Exported) -> None:
         for problem in exported.problems:

@@ -33,6 +33,7 @@ from ecgstudio.gui.legend import Legend
 
 SHEET_COLUMNS: Final = 4
 PREVIEWED: Final = 200
+PREVIEWED_FINDINGS: Final = 4
 
 
 class QtAsk:
@@ -96,13 +97,13 @@ class QtAsk:
 
 
 class CommentDialog(QDialog):
-    """A few words about a page for the next reader."""
+    """A few words for the next reader, about a page or what else is `about`."""
 
-    def __init__(self, text: str, parent: QWidget | None = None) -> None:
+    def __init__(self, text: str, parent: QWidget | None = None, *, about: str = "") -> None:
         super().__init__(parent)
-        self.setWindowTitle(self.tr("Comment"))
+        self.setWindowTitle(self.tr("Comment: %s") % about if about else self.tr("Comment"))
         self._edit = QPlainTextEdit(text, self)
-        self._edit.setAccessibleName(self.tr("Comment on this page"))
+        self._edit.setAccessibleName(self.tr("Comment on: %s") % about if about else self.tr("Comment on this page"))
         self._edit.setMinimumSize(420, 120)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel, self)
         buttons.accepted.connect(self.accept)
@@ -229,6 +230,10 @@ class ExportDialog(QDialog):
         self._blocked = QLabel(self)
         self._blocked.setObjectName("blocked")
         self._blocked.setWordWrap(True)
+        self._findings = QLabel(self)
+        self._findings.setObjectName("fact-label")
+        self._findings.setWordWrap(True)
+        self._findings.setAccessibleName(self.tr("Accepted findings"))
         self._left_out = QLabel(self)
         self._left_out.setObjectName("fact-label")
         self._left_out.setWordWrap(True)
@@ -301,13 +306,28 @@ class ExportDialog(QDialog):
         grid.addWidget(QLabel(self.tr("Files"), self), 3, 0, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(self._names, 3, 1, 1, 2)
         grid.addWidget(self._overwrite, 4, 1, 1, 2)
-        grid.addWidget(self._left_out, 5, 0, 1, 3)
-        grid.addWidget(self._blocked, 6, 0, 1, 3)
+        grid.addWidget(self._findings, 5, 1, 1, 2)
+        grid.addWidget(self._left_out, 6, 0, 1, 3)
+        grid.addWidget(self._blocked, 7, 0, 1, 3)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(18, 16, 18, 14)
         whole.addLayout(grid)
         whole.addWidget(self._buttons)
         self.resize(620, 520)
+
+    @property
+    def findings(self) -> str:
+        """Which accepted findings are written; empty if none are."""
+        return self._findings.text()
+
+    def _show_findings(self, plan: ExportPlan) -> None:
+        said = [f"{name}: {', '.join(names)}" for name, names in plan.findings[:PREVIEWED_FINDINGS]]
+        if len(plan.findings) > PREVIEWED_FINDINGS:
+            said.append(self.tr("and of %d more pages") % (len(plan.findings) - PREVIEWED_FINDINGS))
+        written = bool(said) and bool({"wfdb", "json"} & set(self.formats))
+        self._findings.setText(self.tr("With the accepted findings, in report and header: ") + "; ".join(said) + "."
+                               if written else "")  # fmt: skip
+        self._findings.setVisible(written)
 
     def _choose(self) -> None:
         name = QFileDialog.getExistingDirectory(self, self.tr("Export into"), self._folder.text())
@@ -323,6 +343,7 @@ class ExportDialog(QDialog):
         if len(plan.targets) > PREVIEWED:
             self._names.addItem(self.tr("and %d more") % (len(plan.targets) - PREVIEWED))
         reasons = [f"{name}: {reason}" for name, reason in plan.blocked]
+        self._show_findings(plan)
         left_out = [f"{name}: {reason}" for name, reason in plan.left_out]
         self._left_out.setText(self.tr("Left out: ") + "; ".join(left_out[:4]))
         self._left_out.setVisible(bool(left_out))

@@ -11,6 +11,7 @@ from typing import Final
 from ecgstudio.api import digitize_corrected, export_result
 from ecgstudio.core.page import PageId
 from ecgstudio.errors import UserError
+from ecgstudio.gui.finding_lines import accepted_names
 from ecgstudio.gui.jobs import JobStatus
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.io.export import output_paths
@@ -34,7 +35,8 @@ DEFAULT_FORMATS: Final = ("wfdb", "csv", "json")
 class ExportPlan:
     """What an export would write.
 
-    `blocked` names pages that wait for an answer, `left_out` those without a record; each with the reason.
+    `blocked` names pages that wait for an answer, `left_out` those without a record; each with the reason. `findings`
+    names the pages with findings that a clinician accepted, which are written into report and header.
     """
 
     targets: tuple[Path, ...]
@@ -42,6 +44,7 @@ class ExportPlan:
     blocked: tuple[tuple[str, str], ...]
     left_out: tuple[tuple[str, str], ...]
     pages: tuple[PageId, ...]
+    findings: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +98,9 @@ def plan_export(session: Session, pages: Sequence[PageId], *, folder: Path, form
             kept.append(page)
             targets += output_paths(entry.name, folder, formats) if formats else []
     existing = tuple(path for path in targets if os.path.lexists(path))
-    return ExportPlan(tuple(targets), existing, tuple(blocked), tuple(left_out), tuple(kept))
+    accepted = ((session.entry(page).name, accepted_names(session.corrections(page).diagnosis)) for page in kept)
+    findings = tuple((name, names) for name, names in accepted if names)
+    return ExportPlan(tuple(targets), existing, tuple(blocked), tuple(left_out), tuple(kept), findings)
 
 
 def export_request(

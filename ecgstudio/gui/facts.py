@@ -92,7 +92,7 @@ def advice(analysis: Analysis, corrections: Corrections, *, conflicts: tuple[str
     if failure is not None:
         return (_failed(failure),)
     said = [
-        Advice(_sentence(text), State.NEEDS_REVIEW.value, "confirm-scale", tr("Confirm the scale"))
+        Advice(sentence_of(text), State.NEEDS_REVIEW.value, "confirm-scale", tr("Confirm the scale"))
         for text in conflicts
     ]
     for stage, outcome in analysis.outcomes():
@@ -110,19 +110,20 @@ def advice(analysis: Analysis, corrections: Corrections, *, conflicts: tuple[str
 def _failed(failure: Failed) -> Advice:
     stage = Stage(failure.stage) if failure.stage in list(Stage) else Stage.KEYPOINTS
     step = STEP_OF.get(stage, Step.REVIEW)
-    hint = f" {_sentence(failure.hint)}" if failure.hint else ""
-    text = f"{tr(STEP_NAMES[step])}: {_sentence(failure.reason)}{hint}"
+    hint = f" {sentence_of(failure.hint)}" if failure.hint else ""
+    text = f"{tr(STEP_NAMES[step])}: {sentence_of(failure.reason)}{hint}"
     return Advice(text, State.FAILED.value, f"stage-{step.value}", tr("Correct by hand"))
 
 
 def _reason(reason: str) -> Advice:
     for words, action, button in _MENDS:
         if words in reason:
-            return Advice(_sentence(reason), State.NEEDS_REVIEW.value, action, tr(button))
-    return Advice(_sentence(reason), State.NEEDS_REVIEW.value)
+            return Advice(sentence_of(reason), State.NEEDS_REVIEW.value, action, tr(button))
+    return Advice(sentence_of(reason), State.NEEDS_REVIEW.value)
 
 
-def _sentence(text: str) -> str:
+def sentence_of(text: str) -> str:
+    """Return a reason as a sentence of its own."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
@@ -212,7 +213,7 @@ def _digitize(analysis: Analysis, corrections: Corrections) -> tuple[Fact, ...]:
     missing = [lead for lead in LEADS if lead not in leads]
     if missing:
         lines.append(Fact(tr("Not found"), ", ".join(missing)))
-    return (*lines, *(Fact(tr("Note"), _sentence(note)) for note in ecg.notes))
+    return (*lines, *(Fact(tr("Note"), sentence_of(note)) for note in ecg.notes))
 
 
 def _sureness(ecg: DigitizedEcg) -> tuple[float | None, float]:

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 from ecgstudio.gui.actions import MENUS, Actions
 from ecgstudio.gui.banner import Banner
 from ecgstudio.gui.checks_view import ChecksView
+from ecgstudio.gui.diagnosis_panel import DiagnosisPanel
 from ecgstudio.gui.icons import icon
 from ecgstudio.gui.inspector import Inspector
 from ecgstudio.gui.intervals_panel import IntervalsPanel
@@ -49,6 +50,7 @@ LAYERS: Final = {
     "show-keypoints": Layer.KEYPOINTS,
     "show-uncertain": Layer.UNCERTAIN,
     "show-residual": Layer.RESIDUAL,
+    "show-driving": Layer.DRIVING,
 }
 TOOLBAR: Final = ("open-pages", "save", "export", "", "undo", "redo", "", "fit", "worst-place", "")
 """What stands on the toolbar before the tools of the stage; empty: a gap."""
@@ -125,7 +127,7 @@ class Frame(QMainWindow):
         self.messages.paint({Severity.INFO: theme.info, Severity.WARNING: theme.warning, Severity.ERROR: theme.bad})
         for part in (
             self.page_list, self.stage_bar, self.banner, self.inspector, self.page_view, self.signal_view,
-            self.checks_view, self.intervals_panel,
+            self.checks_view, self.intervals_panel, self.diagnosis_panel,
         ):  # fmt: skip
             part.set_theme(theme)
 
@@ -141,6 +143,11 @@ class Frame(QMainWindow):
         self.inspector = Inspector(self)
         self.checks_view = ChecksView(self)
         self.intervals_panel = IntervalsPanel(self)
+        self.diagnosis_panel = DiagnosisPanel(
+            accept=self.actions_["accept-finding"], reject=self.actions_["reject-finding"],
+            comment=self.actions_["comment-finding"], classify=self.actions_["classify"],
+            patient=self.actions_["patient"], parent=self,
+        )  # fmt: skip
         self.message_list = MessageList(self.messages, self)
         self.message_list.setObjectName("messages")
         self.welcome = Welcome([self.actions_[a] for a in ("open-pages", "open-project", "open-sample")], self)
@@ -150,6 +157,7 @@ class Frame(QMainWindow):
         )
         self.inspector.add_actions(Step.GRID, [self.actions_["confirm-scale"]])
         self.inspector.add_actions(Step.REVIEW, [self.actions_["comment"], self.actions_["withdraw"]])
+        self.inspector.add_to(Step.REVIEW, self.diagnosis_panel)
         self.inspector.add_to(Step.REVIEW, self.intervals_panel)
         self.inspector.add_to(Step.REVIEW, self.checks_view)
         self.inspector.add_actions(Step.EXPORT, [self.actions_["export"]])

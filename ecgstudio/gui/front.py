@@ -14,6 +14,7 @@ from ecgstudio.core.page import PageId
 from ecgstudio.gui.bridge import Bridge
 from ecgstudio.gui.desk import Desk
 from ecgstudio.gui.facts import advice, value_of
+from ecgstudio.gui.findings import Findings
 from ecgstudio.gui.frame import Frame
 from ecgstudio.gui.jobs import JobRunner
 from ecgstudio.gui.states import STEP_NAMES, STEP_OF, WAITING, step_states
@@ -28,9 +29,12 @@ NOTES: Final = {stage.value: STEP_NAMES[step] for stage, step in STEP_OF.items()
 class Front(QObject):
     """Keeps the parts of a window in step with the bridge."""
 
-    def __init__(self, frame: Frame, *, bridge: Bridge, desk: Desk, views: Views, runner: JobRunner) -> None:
+    def __init__(
+        self, frame: Frame, *, bridge: Bridge, desk: Desk, views: Views, findings: Findings, runner: JobRunner
+    ) -> None:
         super().__init__(frame)
         self._frame, self._bridge, self._desk, self._runner = frame, bridge, desk, runner
+        self._findings = findings
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
@@ -42,6 +46,7 @@ class Front(QObject):
         bridge.backlog.advanced.connect(self._show_backlog)
         bridge.sessionReplaced.connect(self._replace_session)
         views.derivedChanged.connect(self._show_derived)
+        findings.changed.connect(self._soon.start)
 
     def refresh_soon(self) -> None:
         """Refresh when what is going on has been dealt with."""
@@ -53,6 +58,7 @@ class Front(QObject):
         session = bridge.session
         frame.show_welcome(welcome=page is None)
         frame.actions_.enable(self._desk.situation())
+        frame.diagnosis_panel.set_state(self._findings.state())
         name = session.path.name if session.path is not None else self.tr("New project")
         frame.setWindowTitle(f"{name}[*] – ECG Studio")
         frame.setWindowModified(session.dirty)

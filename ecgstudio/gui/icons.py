@@ -52,6 +52,7 @@ STROKES: Final = {
     "traces": '<path d="M2 13h5l2-3 2 9 3-15 2 9h6"/>',
     "residual": '<path d="M3 14c3-6 5 4 8-2s5-4 10-2"/><circle cx="17" cy="17" r="3.5"/><path d="m19.5 19.5 2 2"/>',
     "uncertain": '<path d="M3 9c5-5 8 4 18-2M3 17c5-5 8 4 18-2" stroke-dasharray="3 2"/><path d="M3 13c5-5 8 4 18-2"/>',
+    "driving": '<path d="M2.5 12 21.5 5v14z"/><path d="M2.5 12h19"/>',
     "revert": '<path d="M4 4v6h6M4.5 9.5A8 8 0 1 1 4 14"/>',
     "cancel": '<circle cx="12" cy="12" r="8.5"/><path d="m9 9 6 6M15 9l-6 6"/>',
     "sample": '<path d="M4 3h16v18H4zM4 14h4l1.5-2 1.5 5 2.5-9 1.5 6h5"/>',

@@ -29,15 +29,19 @@ NO_PAGE: Final = ""
 
 
 class Pool(StrEnum):
-    """Which threads do the work: `compute` runs one job at a time, `disk` two; `save` waits for neither."""
+    """Which threads do the work: `disk` runs two jobs at a time, the others one; none waits for another.
+
+    A page that is corrected does not wait until the one before is classified.
+    """
 
     COMPUTE = "compute"
     DISK = "disk"
     SAVE = "save"
+    CLASSIFY = "classify"
 
 
 THREAD_NAME: Final = "job"  # how a debugger tells our threads from those with which Qt paints
-THREADS: Final = {Pool.COMPUTE: 1, Pool.DISK: 2, Pool.SAVE: 1}
+THREADS: Final = {Pool.COMPUTE: 1, Pool.DISK: 2, Pool.SAVE: 1, Pool.CLASSIFY: 1}
 
 
 @dataclass(frozen=True, slots=True)

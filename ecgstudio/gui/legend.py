@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 from PySide6.QtCore import QCoreApplication, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from ecgstudio.gui.doubt import LEVELS, alpha_of
@@ -26,9 +26,12 @@ class Entry:
     text: str
 
 
+BAND: Final = Entry("band", "driving", "Band under a trace: the wider, the more it spoke for the chosen finding.")
+
 ENTRIES: Final = (
     Entry("trace", "I", "A trace as it was read; leads of a group share a colour."),
     Entry("doubt", "uncertain", "Shade around a trace: the stronger, the less sure the reading (below 90 %)."),
+    BAND,
     Entry("gap", "missing", "Not readable: nothing is drawn or exported here."),
     Entry("blot", "residual", "Ink that no trace explains."),
     Entry("dashed box", "V1", "A printed name that was read without confidence."),
@@ -55,7 +58,7 @@ class Legend(QWidget):
             words = QLabel(tr(entry.text), self)
             words.setWordWrap(True)
             words.setMinimumWidth(LEAST_WORDS_PX)
-            grid.addWidget(Swatch(entry, theme or theme_for(False), self), number, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(Swatch(entry, theme, self), number, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(words, number, 1)
         grid.setColumnStretch(1, 1)
 
@@ -63,10 +66,15 @@ class Legend(QWidget):
 class Swatch(QWidget):
     """A small picture of how something is drawn, on white paper as on the page."""
 
-    def __init__(self, entry: Entry, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(self, entry: Entry, theme: Theme | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._entry, self._theme = entry, theme
+        self._entry, self._theme = entry, theme or theme_for(False)
         self.setFixedSize(*SWATCH_PX)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Draw in these colours."""
+        self._theme = theme
+        self.update()
 
     def sizeHint(self) -> QSize:
         """Ask for the room of a swatch."""
@@ -91,6 +99,8 @@ class Swatch(QWidget):
         if kind in ("trace", "doubt"):
             painter.setPen(QPen(QColor(theme.lead("I")), 2))
             painter.drawPolyline(wave)
+        elif kind == "band":
+            _paint_band(painter, QRectF(self.rect()), theme)
         elif kind == "gap":
             painter.setPen(QPen(hue, 1))
             painter.drawLine(QPointF(4, middle), QPointF(width - 4, middle))
@@ -112,3 +122,21 @@ class Swatch(QWidget):
         painter.setPen(QPen(QColor(theme.border), 1))
         painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         painter.end()
+
+
+def _paint_band(painter: QPainter, box: QRectF, theme: Theme) -> None:
+    """Draw a trace on a band that grows along it."""
+    middle, half = box.center().y(), box.height() / 2 - 1.5
+    band = QPainterPath()
+    band.moveTo(box.left() + 1, middle)
+    band.lineTo(box.right() - 1, middle - half)
+    band.lineTo(box.right() - 1, middle + half)
+    band.closeSubpath()
+    fill = QColor(theme.driving)
+    painter.setPen(QPen(fill, 1.0))
+    fill.setAlphaF(0.45)
+    painter.setBrush(fill)
+    painter.drawPath(band)
+    painter.setPen(QPen(QColor(theme.lead("I")), 1.6))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawLine(QPointF(box.left() + 1, middle), QPointF(box.right() - 1, middle))

@@ -18,12 +18,16 @@ from ecgstudio.gui.bridge import Bridge
 from ecgstudio.gui.computing import Computer
 from ecgstudio.gui.desk import ChooseExport, Desk, ExportChoice, PlanMaker, Scopes
 from ecgstudio.gui.dialogs import CommentDialog, ExportDialog, LegendDialog, QtAsk, ShortcutSheet
+from ecgstudio.gui.finding_lines import name_of
+from ecgstudio.gui.findings import Findings
 from ecgstudio.gui.frame import LAYERS, Frame
 from ecgstudio.gui.front import Front
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, Pool
 from ecgstudio.gui.messages import Message, Severity, WarningEcho
 from ecgstudio.gui.overlays import Layer, Tool
 from ecgstudio.gui.page_list import PageListModel
+from ecgstudio.gui.patient_dialogs import PatientQuestions
+from ecgstudio.gui.patients import Patients
 from ecgstudio.gui.preferences import Preferences, PreferencesDialog
 from ecgstudio.gui.project_files import Ask, ProjectFiles
 from ecgstudio.gui.screen_size import TrueSize
@@ -60,16 +64,26 @@ class MainWindow(Frame):
         self.computer = Computer(self.runner, self._runtime_loader(), cache=cache, parent=self)
         session = Session.new(user=self.preferences.user)
         self.bridge = Bridge(session, runner=self.runner, computer=self.computer, parent=self)
-        self.desk = Desk(
-            self.bridge, runner=self.runner, computer=self.computer, cache=cache, ask=self.ask, parent=self
+        self.findings = Findings(
+            self.bridge, runner=self.runner, computer=self.computer, at_once=self._wants_findings, parent=self
         )
+        self.desk = Desk(
+            self.bridge, runner=self.runner, computer=self.computer, findings=self.findings, cache=cache, ask=self.ask,
+            parent=self,
+        )  # fmt: skip
+        self.patients = Patients(
+            self.bridge, findings=self.findings, runner=self.runner, ask=self.ask, questions=PatientQuestions(self),
+            parent=self,
+        )  # fmt: skip
         self.files = ProjectFiles(
             self.bridge, runner=self.runner, preferences=self.preferences, ask=self.ask, parent=self
         )
         self.views = Views(
             self.bridge, runner=self.runner, page_view=self.page_view, signal_view=self.signal_view, parent=self
         )
-        self.front = Front(self, bridge=self.bridge, desk=self.desk, views=self.views, runner=self.runner)
+        self.front = Front(
+            self, bridge=self.bridge, desk=self.desk, views=self.views, findings=self.findings, runner=self.runner
+        )
         self.true_size = TrueSize(self, preferences=self.preferences, signal_view=self.signal_view)
         self._echoes = WarningEcho(self.warned.emit)
         logging.getLogger("ecgstudio.nets").addHandler(self._echoes)
@@ -101,7 +115,7 @@ class MainWindow(Frame):
         undo.canRedoChanged.connect(self.actions_["redo"].setEnabled)
         undo.undoTextChanged.connect(self._name_undo)
         undo.redoTextChanged.connect(self._name_redo)
-        for source in (self.bridge, self.desk, self.files):
+        for source in (self.bridge, self.desk, self.files, self.patients):
             source.messaged.connect(self.tell)
         self.warned.connect(self._echo)
         self.bridge.pages.thumbnailLoaded.connect(self.page_model.set_thumbnail)
@@ -119,6 +133,10 @@ class MainWindow(Frame):
         self.checks_view.scaleConfirmed.connect(self.bridge.answer_scale)
         self.intervals_panel.revertAsked.connect(self.views.measure_again)
         self.views.said.connect(self.status_line.say)
+        self.findings.said.connect(self.status_line.say)
+        self.findings.attributed.connect(self.views.set_attribution)
+        self.diagnosis_panel.findingChosen.connect(self.findings.choose)
+        self.diagnosis_panel.answered.connect(self.findings.answer)
         self.files.saved.connect(self.front.refresh_soon)
         self.banner.actionWanted.connect(self._do)
         self.message_list.actionWanted.connect(self._do_on)
@@ -174,6 +192,14 @@ class MainWindow(Frame):
             "reject": self.desk.reject,
             "comment": self._comment,
             "withdraw": self.bridge.withdraw_review,
+            "patient": self.patients.edit,
+            "import-patients": self.patients.import_table,
+            "next-finding": _Call(self._next_finding, 1),
+            "previous-finding": _Call(self._next_finding, -1),
+            "accept-finding": _Call(self._answer_finding, "accept"),
+            "reject-finding": _Call(self._answer_finding, "reject"),
+            "comment-finding": self._comment_finding,
+            "classify": self.findings.ask,
             "previous-page": self._previous_page,
             "next-page": self._next_page,
             "rotate-left": self._turn_left,
@@ -298,6 +324,25 @@ class MainWindow(Frame):
             self.bridge.comment(dialog.text)
         dialog.deleteLater()
 
+    def _next_finding(self, by: int) -> None:
+        self.desk.set_step(Step.REVIEW)
+        self.findings.choose_next(by)
+
+    def _answer_finding(self, verdict: str) -> None:
+        if self.findings.chosen:
+            self.findings.answer(self.findings.chosen, verdict)
+
+    def _comment_finding(self) -> None:
+        code = self.findings.chosen
+        said = self.findings.answer_of(code)
+        dialog = CommentDialog("" if said is None else said.comment, self, about=name_of(code))
+        if dialog.exec():
+            self.findings.comment(code, dialog.text)
+        dialog.deleteLater()
+
+    def _wants_findings(self) -> bool:
+        return self.preferences.text("compute/findings") == "read"
+
     def _export(self) -> None:
         self.desk.export(self.choose_export)
 
@@ -353,6 +398,8 @@ class MainWindow(Frame):
             self.bridge.session.user = self.preferences.user
         elif key == "compute/device":
             self.computer.restart(self._runtime_loader())
+        elif key == "compute/findings":
+            self.findings.follow()
         elif key == "files/recent":
             self.fill_recent([path for path in self.preferences.recent if os.path.exists(path)], self._open_path)
 

@@ -14,6 +14,7 @@ from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.gui import keypoint_overlay, linked_marks
+from ecgstudio.gui.attribution import Attribution
 from ecgstudio.gui.camera import Camera
 from ecgstudio.gui.canvas import Canvas, Image
 from ecgstudio.gui.composition import Content, compose, compose_paper, composed
@@ -50,6 +51,7 @@ class Shown:
     lead: str = ""
     cursor: XY | None = None
     calipers: tuple[Caliper, ...] = ()
+    attribution: Attribution | None = None
 
     def chosen(self) -> frozenset[int]:
         """Return which traces are of the lead that stands out."""
@@ -58,7 +60,10 @@ class Shown:
 
     def content(self) -> Content:
         """Return what is drawn into the picture."""
-        return Content(self.picture, self.grid, self.traces, self.residual, self.layers, self.chosen(), self.theme)
+        return Content(
+            self.picture, self.grid, self.traces, self.residual, self.layers, self.chosen(), self.theme,
+            self.attribution,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +108,8 @@ class PagePainter:
             self._drawn = self._paper_drawn = None
         content = shown.content()
         paper = _Kept((shown.picture, ratio, shown.theme), camera)
-        new = _Kept((*paper.key, shown.grid, shown.traces, shown.residual, shown.layers, shown.lead), camera)
+        layers = shown.grid, shown.traces, shown.residual, shown.layers, shown.lead, shown.attribution
+        new = _Kept((*paper.key, *layers), camera)
         old, self._drawn = self._drawn, None  # an error below must not leave half a picture behind as a whole one
         if old is None or old.key != new.key or old.camera != camera:
             shift = None if old is None or old.key != new.key else whole_shift(old.camera, camera, ratio=ratio)

@@ -25,6 +25,7 @@ from ecgstudio.core.leads import LEAD_INDEX, Layout
 from ecgstudio.core.page import Page
 from ecgstudio.gui import keypoint_gestures
 from ecgstudio.gui.asking import Questions
+from ecgstudio.gui.attribution import Attribution
 from ecgstudio.gui.camera import Camera
 from ecgstudio.gui.composition import residual_picture
 from ecgstudio.gui.gestures import Asker, CaliperSet, Done, Pointer, Scene
@@ -123,6 +124,10 @@ class PageView(QWidget):
     def set_residual(self, mask: NDArray[np.bool_] | None) -> None:
         """Colour the ink that no trace explains; the mask [h, w] may be smaller than the page."""
         self._show(residual=None if mask is None else residual_picture(mask, self.page_size))
+
+    def set_attribution(self, attribution: Attribution | None) -> None:
+        """Show under the traces what drove a finding."""
+        self._show(attribution=attribution)
 
     def set_visible_layers(self, layers: frozenset[Layer]) -> None:
         """Draw these layers and no other."""
@@ -307,7 +312,7 @@ class PageView(QWidget):
     def _forget(self, *, keep_camera: bool) -> None:
         self.hand.take(self.hand.tool)
         self._keypoint_edit = self._grid_edit = self._trace_edit = None
-        self._show(keypoints=None, grid=None, traces=None, residual=None, cursor=None, calipers=())
+        self._show(keypoints=None, grid=None, traces=None, residual=None, cursor=None, calipers=(), attribution=None)
         if not keep_camera:
             self._fitted = True
             self._camera = self._camera.turned(0.0, mirrored=False)

@@ -55,6 +55,13 @@ PREFERENCES: Final = (
         "Takes effect at once; what was computed stays.",
         choices=(("auto", "the best there is"), ("cpu", "processor"), ("cuda", "NVIDIA GPU"), ("mps", "Apple GPU")),
     ),
+    Preference(
+        "compute/findings",
+        "Findings",
+        "read",
+        "What the classifier says; research decision support, not a diagnosis.",
+        choices=(("read", "worked out when a page is read"), ("asked", "worked out when I ask for them")),
+    ),
     Preference("files/autosave_s", "Keep a safety copy every", "5", span=(1, 60), unit=" s"),
 )
 

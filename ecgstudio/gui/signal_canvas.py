@@ -20,6 +20,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 from ecgstudio.core.caliper import Caliper, Part
+from ecgstudio.gui.attribution import Attribution
 from ecgstudio.gui.calipers import (
     LEAST_DRAG_PX,
     CaliperTool,
@@ -71,6 +72,7 @@ class SignalCanvas(QAbstractScrollArea):
         self._intervals: Intervals | None = None
         self._show_fiducials = True
         self._shade = True
+        self._attribution: Attribution | None = None
         self._ticks: tuple[Tick, ...] = ()
         self._calipers: tuple[Caliper, ...] = ()
         self._tool = CaliperTool.NONE
@@ -124,6 +126,12 @@ class SignalCanvas(QAbstractScrollArea):
         """Shade what was read with doubt, or leave it plain."""
         if shade != self._shade:
             self._shade = shade
+            self._forget_paper()
+
+    def show_attribution(self, attribution: Attribution | None) -> None:
+        """Show under the traces what drove a finding."""
+        if attribution is not self._attribution:
+            self._attribution, self._picture = attribution, None
             self._forget_paper()
 
     def select_lead(self, lead: str | None) -> None:
@@ -192,7 +200,7 @@ class SignalCanvas(QAbstractScrollArea):
             pixmap.setDevicePixelRatio(ratio)
             painter = QPainter(pixmap)
             painter.translate(-visible.topLeft())
-            self._picture = self._picture or PaperPicture(self._layout, self._frame)
+            self._picture = self._picture or PaperPicture(self._layout, self._frame, self._attribution)
             self._picture.paint(painter, visible, theme=self._theme, selected=self._selected_lead, shade=self._shade)
             painter.end()
             self._paper, self._paper_key = pixmap, key

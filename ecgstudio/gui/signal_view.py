@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from ecgstudio.core.caliper import Caliper
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
 from ecgstudio.core.grid import PaperScale
+from ecgstudio.gui.attribution import Attribution
 from ecgstudio.gui.calipers import CaliperTool
 from ecgstudio.gui.ecg_paper import PaperFrame, screen_px_per_mm
 from ecgstudio.gui.signal_bar import SignalBar
@@ -85,6 +86,10 @@ class SignalView(QWidget):
     def show_doubt(self, *, shade: bool) -> None:
         """Shade what was read with doubt, or leave it plain."""
         self._canvas.show_doubt(shade=shade)
+
+    def show_attribution(self, attribution: Attribution | None) -> None:
+        """Show under the traces what drove a finding, or nothing."""
+        self._canvas.show_attribution(attribution)
 
     def show_cursor(self, lead: str | None, t_s: float | None) -> None:
         """Show the shared cursor at a moment of a lead, or take it away."""

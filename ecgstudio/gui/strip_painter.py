@@ -9,9 +9,11 @@ from typing import Final
 import numpy as np
 from pyqtgraph.functions import arrayToQPath
 from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QFont, QPainter, QPainterPath, QPen, QPolygonF
+from PySide6.QtGui import QBrush, QColor, QFont, QPainter, QPainterPath, QPainterPathStroker, QPen, QPolygonF
 
 from ecgstudio.core.arrays import F64, Floats
+from ecgstudio.core.ecg import LeadTrace
+from ecgstudio.gui.attribution import WIDTHS_MM, Attribution, driving_runs
 from ecgstudio.gui.doubt import LEVELS, alpha_of, doubtful_runs
 from ecgstudio.gui.ecg_paper import PaperFrame, paint_paper, paint_pulse
 from ecgstudio.gui.strip_layout import CheckLine, Strip, StripLayout
@@ -20,6 +22,8 @@ from ecgstudio.gui.theme import Theme
 TRACE_PX, SELECTED_PX = 1.5, 0.7
 DARK_SHADE: Final = 0.6  # yellow shines on dark paper
 UNSURE_MM: Final = 2.6
+DRIVING_STEP_PX: Final = 1.5
+DRIVING_OPACITY: Final = 0.4
 HAIRLINE_STEP_PX: Final = 0.7  # closer than a pixel, so that no gap is seen between two
 LEAST_GAP_S: Final = 0.01
 HATCH_MM, HATCH_TEXT_MM = 2.0, 14.0
@@ -34,6 +38,7 @@ class StripPicture:
     strip: Strip
     line: QPainterPath
     doubt: tuple[tuple[float, QPainterPath], ...]
+    driving: QPainterPath | None
     gaps_px: tuple[tuple[float, float], ...]
 
 
@@ -45,9 +50,9 @@ def tr(text: str) -> str:
 class PaperPicture:
     """All that a layout shows at one scale; made once, painted often."""
 
-    def __init__(self, layout: StripLayout, frame: PaperFrame) -> None:
+    def __init__(self, layout: StripLayout, frame: PaperFrame, attribution: Attribution | None = None) -> None:
         self.layout, self.frame = layout, frame
-        self.strips = tuple(_picture(strip, layout, frame) for strip in layout.strips)
+        self.strips = tuple(_picture(strip, layout, frame, attribution) for strip in layout.strips)
         self.checks = tuple((line, _check_path(line, layout, frame)) for line in layout.checks)
 
     def paint(
@@ -97,6 +102,8 @@ class PaperPicture:
         frame, strip = self.frame, picture.strip
         lead = strip.trace.lead
         row = self.layout.rows[strip.row]
+        if picture.driving is not None:
+            _paint_driving(painter, picture.driving, theme)
         for level, band in picture.doubt if shade else ():
             pale = QColor(theme.uncertain)
             pale.setAlphaF(alpha_of(level) * (DARK_SHADE if theme.dark else 1.0))
@@ -137,7 +144,9 @@ class PaperPicture:
         painter.drawText(QPointF(start + 4, zero - 2.6 * self.frame.px_per_mm), text)
 
 
-def _picture(strip: Strip, layout: StripLayout, frame: PaperFrame) -> StripPicture:
+def _picture(
+    strip: Strip, layout: StripLayout, frame: PaperFrame, attribution: Attribution | None = None
+) -> StripPicture:
     trace = strip.trace
     zero_px = frame.y_px(layout.rows[strip.row].zero_mm)
     known = np.isfinite(trace.mv)
@@ -152,8 +161,40 @@ def _picture(strip: Strip, layout: StripLayout, frame: PaperFrame) -> StripPictu
         strip,
         line_path(x_px, y_px),
         tuple((level, _band(x_px, y_px, runs, half_px=half_px)) for level, runs in by_level.items()),
+        None if attribution is None else _driving_path(trace, attribution, x_px, y_px, px_per_mm=frame.px_per_mm),
         tuple((float(x_px[start] - step), float(x_px[end - 1] + step)) for start, end in gaps),
     )
+
+
+def _driving_path(
+    trace: LeadTrace, attribution: Attribution, x_px: Floats, y_px: Floats, *, px_per_mm: float
+) -> QPainterPath:
+    """Return the outline of the band of what drove a finding: along the trace, as wide as its level says."""
+    whole = QPainterPath()
+    whole.setFillRule(Qt.FillRule.WindingFill)
+    pen = QPainterPathStroker()
+    pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    apart = max(1, int(DRIVING_STEP_PX / max(float(x_px[1] - x_px[0]), 1e-9))) if len(x_px) > 1 else 1
+    for level, start, end in driving_runs(trace, attribution):
+        at = np.unique(np.append(np.arange(start, end, apart), end - 1))
+        line = QPainterPath(QPointF(float(x_px[at[0]]), float(y_px[at[0]])))
+        for x, y in zip(x_px[at].tolist(), y_px[at].tolist(), strict=True):
+            line.lineTo(x, y)
+        pen.setWidth(WIDTHS_MM[level - 1] * px_per_mm)
+        whole.addPath(pen.createStroke(line))
+    return whole.simplified()
+
+
+def _paint_driving(painter: QPainter, band: QPainterPath, theme: Theme) -> None:
+    """Fill the band palely and rim it, so that it shows without its colour."""
+    hue = QColor(theme.driving)
+    painter.setPen(QPen(hue, 1.0))
+    fill = QColor(hue)
+    fill.setAlphaF(DRIVING_OPACITY)
+    painter.setBrush(fill)
+    painter.drawPath(band)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
 
 
 def _band(x_px: Floats, y_px: Floats, runs: list[tuple[int, int]], *, half_px: float) -> QPainterPath:

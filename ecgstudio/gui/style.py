@@ -52,6 +52,8 @@ QToolButton:disabled {{ color: {muted}; }}
 #paper-choice::menu-indicator {{ subcontrol-position: right center; right: 5px; }}
 #inspector QToolButton {{ border-color: {border}; padding: 4px 8px; background: {panel}; }}
 #inspector QToolButton:hover {{ background: {hover}; }}
+#inspector QToolButton:checked {{ background: {pressed}; border-color: {accent}; }}
+#inspector QToolButton:focus {{ border-color: {accent}; }}
 QPushButton {{ background: {panel}; border: 1px solid {border}; border-radius: 5px; padding: 5px 14px; }}
 QPushButton:hover {{ background: {hover}; }}
 QPushButton:disabled {{ color: {muted}; }}

@@ -69,6 +69,7 @@ class Theme:
     missing: Colour
     residual: Colour
     reconstructed: Colour
+    driving: Colour
     tag: Colour
     tag_text: Colour
     groups: Mapping[str, Colour]
@@ -100,8 +101,8 @@ LIGHT: Final = Theme(
     on_accent="#ffffff", good="#1f7a3d", warning="#9a5b00", bad="#b3261e", info="#0b66c3",
     desk="#c9ced5", grid="#00a5be", node="#007d93", marker="#b4008c", handle="#ffffff", handle_edge="#0b66c3",
     active="#e0007a", preview="#e0007a", cursor="#d1006f", caliper="#0a7d4f", fiducial="#6a3fb5",
-    uncertain="#ffd84d", missing="#3f4750", residual="#ff2d55", reconstructed="#00897b", tag="#ffffff",
-    tag_text="#1c2026", groups=_PAGE_GROUPS, signal_groups=_PAGE_GROUPS, paper=_RED_PAPER,
+    uncertain="#ffd84d", missing="#3f4750", residual="#ff2d55", reconstructed="#00897b", driving="#ff7a1a",
+    tag="#ffffff", tag_text="#1c2026", groups=_PAGE_GROUPS, signal_groups=_PAGE_GROUPS, paper=_RED_PAPER,
 )  # fmt: skip
 
 DARK: Final = Theme(
@@ -110,8 +111,8 @@ DARK: Final = Theme(
     on_accent="#08131f", good="#5fd08a", warning="#f2b14b", bad="#ff7b72", info="#5aa9ff",
     desk="#101214", grid="#00a5be", node="#007d93", marker="#b4008c", handle="#ffffff", handle_edge="#0b66c3",
     active="#e0007a", preview="#e0007a", cursor="#d1006f", caliper="#0a7d4f", fiducial="#6a3fb5",
-    uncertain="#ffd84d", missing="#3f4750", residual="#ff2d55", reconstructed="#00897b", tag="#24282d",
-    tag_text="#e7eaee", groups=_PAGE_GROUPS, signal_groups=_SIGNAL_GROUPS_DARK, paper=_DARK_PAPER,
+    uncertain="#ffd84d", missing="#3f4750", residual="#ff2d55", reconstructed="#00897b", driving="#ff7a1a",
+    tag="#24282d", tag_text="#e7eaee", groups=_PAGE_GROUPS, signal_groups=_SIGNAL_GROUPS_DARK, paper=_DARK_PAPER,
 )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ class Layer(StrEnum):
     TRACES = "traces"
     RESIDUAL = "residual"
     UNCERTAIN = "uncertain"
+    DRIVING = "driving"
 
 
 ALL_LAYERS: Final = frozenset(Layer)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, Protocol, cast
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
+from ecgstudio.core.clinical import Clinical
 from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.page import PageId
 from ecgstudio.session import PageState
@@ -38,7 +40,8 @@ class Change(QUndoCommand):
 class EditCorrections(Change):
     """Replace a page's corrections.
 
-    Commands with the same `merge` (nudges of one thing) become one if they follow each other quickly.
+    Commands with the same `merge` (nudges of one thing) become one if they follow each other quickly. `patient` says
+    what is known about the patient now: a table may have told it meanwhile, which only its own undo takes back.
     """
 
     def __init__(
@@ -50,10 +53,12 @@ class EditCorrections(Change):
         after: Corrections,
         text: str,
         merge: str = "",
+        patient: Callable[[], Clinical] | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         super().__init__(text)
         self._bridge, self._page, self._before, self._after = bridge, page, before, after
+        self._patient = patient if before.clinical == after.clinical else None
         self._merge, self._at_s = merge, clock()
         self._done_once = False
 
@@ -61,11 +66,14 @@ class EditCorrections(Change):
         """Make the change, or make it again."""
         text = f"redo: {self.text()}" if self._done_once else self.text()
         self._done_once = True
-        self._bridge.set_corrections(self._page, self._after, text=text)
+        self._bridge.set_corrections(self._page, self._with_patient(self._after), text=text)
 
     def undo(self) -> None:
         """Take the change back."""
-        self._bridge.set_corrections(self._page, self._before, text=f"undo: {self.text()}")
+        self._bridge.set_corrections(self._page, self._with_patient(self._before), text=f"undo: {self.text()}")
+
+    def _with_patient(self, corrections: Corrections) -> Corrections:
+        return corrections if self._patient is None else replace(corrections, clinical=self._patient())
 
     def id(self) -> int:
         """Return the same number for commands that may merge."""
@@ -111,6 +119,37 @@ class RemovePage(Change):
         if self._kept is not None:
             state, at = self._kept
             self._bridge.put_back(state, at, text=f"undo: {self.text()}")
+
+
+class TakesPatients(Protocol):
+    """What holds the patients' values."""
+
+    def set_clinical(self, patients: Mapping[PageId, Clinical], *, text: str) -> None:
+        """Say what is known about the patients of these pages."""
+        ...
+
+
+class EditPatients(Change):
+    """Replace what is known about the patients of many pages, and nothing else that was said of them."""
+
+    def __init__(
+        self,
+        bridge: TakesPatients,
+        *,
+        before: Mapping[PageId, Clinical],
+        after: Mapping[PageId, Clinical],
+        text: str,
+    ) -> None:
+        super().__init__(text)
+        self._bridge, self._before, self._after = bridge, before, after
+
+    def redo(self) -> None:
+        """Make the change, or make it again."""
+        self._bridge.set_clinical(self._after, text=f"redo: {self.text()}" if self.undone_at else self.text())
+
+    def undo(self) -> None:
+        """Take the change back."""
+        self._bridge.set_clinical(self._before, text=f"undo: {self.text()}")
 
 
 class TakesSettings(Protocol):

@@ -19,6 +19,7 @@ from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page, PageId
+from ecgstudio.gui.attribution import Attribution
 from ecgstudio.gui.bridge import Bridge, is_about
 from ecgstudio.gui.calipers import CaliperTool
 from ecgstudio.gui.computing import Values
@@ -50,7 +51,7 @@ STEP_LAYERS: Final = {
     Step.NORMALIZE: frozenset({Layer.KEYPOINTS}),
     Step.GRID: frozenset({Layer.GRID}),
     Step.DIGITIZE: frozenset({Layer.TRACES, Layer.UNCERTAIN}),
-    Step.REVIEW: frozenset({Layer.TRACES, Layer.UNCERTAIN}),
+    Step.REVIEW: frozenset({Layer.TRACES, Layer.UNCERTAIN, Layer.DRIVING}),
     Step.EXPORT: frozenset({Layer.TRACES}),
 }
 
@@ -111,6 +112,7 @@ class Views(QObject):
         self._derived = Derived(None, None)
         self._derived_from: tuple[object, object] = (None, None)
         self._placed: FiducialEdit | None = None  # what is in the fiducials that are shown
+        self._attribution: Attribution | None = None
         self._place: XY | None = None
         self._lead = ""
         self._layers = STEP_LAYERS[Step.REVIEW]
@@ -144,12 +146,22 @@ class Views(QObject):
         self._layers = layers
         self._page_view.set_visible_layers(layers)
         self._signal_view.show_doubt(shade=Layer.UNCERTAIN in layers or Layer.TRACES not in layers)
+        self._show_attribution()
         self.layersChanged.emit(layers)
 
     def set_layer(self, layer: Layer, *, visible: bool) -> None:
         """Draw a layer or leave it out."""
         if (layer in self._layers) != visible:
             self.set_layers(self._layers | {layer} if visible else self._layers - {layer})
+
+    def set_attribution(self, attribution: Attribution | None) -> None:
+        """Draw what drove a finding, on the page and on the signals, or nothing."""
+        self._attribution = attribution
+        self._page_view.set_attribution(attribution)
+        self._show_attribution()
+
+    def _show_attribution(self) -> None:
+        self._signal_view.show_attribution(self._attribution if Layer.DRIVING in self._layers else None)
 
     def set_tool(self, tool: Tool) -> None:
         """Take a tool; calipers are set on the paper and on the signals alike."""
@@ -233,6 +245,7 @@ class Views(QObject):
 
     def _take_page(self, page: Page) -> None:
         self._page_view.set_page(page, self._bridge.pages.picture(page.id))
+        self._page_view.set_attribution(self._attribution)
         self._drawn, self._record = Values(None, None, None), None
         self.redraw()
 
