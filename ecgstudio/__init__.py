@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ecgstudio.api import PageResult, digitize, load_runtime, render_overlay
+    from ecgstudio.api import PageResult, classify, digitize, load_runtime, render_overlay
 
 __version__ = "0.1.0"
 
-__all__ = ["PageResult", "__version__", "digitize", "load_runtime", "render_overlay"]
+__all__ = ["PageResult", "__version__", "classify", "digitize", "load_runtime", "render_overlay"]
 
 
 def __getattr__(name: str) -> object:

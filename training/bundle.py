@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from ecgstudio.errors import UserError
+from ecgstudio.nets.fusion_net import FusionNet
 from ecgstudio.nets.weights import (
     MANIFEST_NAME,
     Manifest,
@@ -29,10 +30,12 @@ logger = logging.getLogger(__name__)
 INPUTS = {
     "keypoint": "RGB/255-0.5, sides multiples of 32: the page with its long side at 448 px, or upright at 5 px/mm",
     "name": "darkest of RGB around a printed name, 48 x 96 at 7 px/mm, zero mean, unit spread",
-    "fusion": "mV at 100 Hz less each lead's median, 12 x 1000, a mask beside it; age and sex as fusion_input codes them",
+    "fusion": "mV at 100 Hz less each lead's median, 12 x 1000, beside it a mask; age, sex as fusion_input codes them",
     "grid": "RGB/255-0.5, sides multiples of 32, upright at 5 px/mm",
     "trace": "max and min of RGB, /255, less the mean of the max, over 0.25; 8 px/mm; multiples of 32 x 16",
 }
+SAMPLES = {"fusion": "views of records"}
+"""What a network learned from where it was not crops of pages."""
 TRAINING_DATA = "Pages rendered by training.synth"
 LICENCE = "Apache-2.0"
 HALF_TOLERANCE = 1e-3
@@ -85,18 +88,21 @@ def bundle(
     stage = str(notes["stage"])
     metrics = {key: float(value) for key, value in notes["metrics"].items()}
     half = False
-    if data is not None:
+    network = read_network(checkpoint)
+    if isinstance(network, FusionNet):
+        _check_classifier(network, checkpoint, data)
+    elif data is not None:
         metrics, half = _measure(checkpoint, stage, data)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stage}.safetensors"
-    write_network(path, read_network(checkpoint), notes={"stage": stage}, half=half)
+    write_network(path, network, notes={"stage": stage}, half=half)
     entry = WeightsEntry(
         file=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         network=name,
         config=config,
         input=INPUTS[name],
-        training_data=f"{training_data}; {notes['samples']} crops",
+        training_data=f"{training_data}; {notes['samples']} {SAMPLES.get(name, 'crops')}",
         licence=licence,
         metrics={key: round(value, 5) for key, value in metrics.items()},
         created=datetime.now(UTC).date().isoformat(),
@@ -104,6 +110,14 @@ def bundle(
     entries = dict(read_manifest(folder).entries) if (folder / MANIFEST_NAME).exists() else {}
     write_manifest(Manifest(folder, {**entries, name: entry}))
     return entry
+
+
+def _check_classifier(network: FusionNet, checkpoint: Path, data: Path | None) -> None:
+    """Refuse a classifier whose probabilities mean nothing; its figures come from ``classify evaluate``, not pages."""
+    if data is not None:
+        raise UserError("A classifier is measured by `classify evaluate`; bundle it without --data.")
+    if bool((network.temperature == 1).all()) and bool((network.threshold == 0.5).all()):
+        raise UserError(f"{checkpoint} was never calibrated; `classify train` does so when it ends.")
 
 
 def _measure(checkpoint: Path, stage: str, data: Path) -> tuple[dict[str, float], bool]:

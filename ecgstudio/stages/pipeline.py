@@ -5,6 +5,7 @@ The GUI, the command line, the batch and the cluster all come through `advance`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -243,18 +244,17 @@ def diagnose(page: PageId, corrections: Corrections, *, analysis: Analysis, runt
     Takes some ten milliseconds. Where nothing can be said (no record, too few leads, weights without a classifier) the
     outcome's value is a `Failed` that says why.
     """
-    record, missing = analysis.record, ""
-    try:
+    record, classifier = analysis.record, ""
+    with contextlib.suppress(UserError):  # which is then the answer
         classifier = runtime.classifier
-    except UserError as error:
-        classifier, missing = "", f"not classified: {error}"
 
     def compute() -> Diagnosis:
-        if missing:
-            raise StageError(classify.STAGE, missing)
         if record is None or isinstance(record.value, Failed):
             raise StageError(classify.STAGE, "not classified: there is no record", "mend the page's earlier stages")
-        return classify.classify_record(record.value, corrections.clinical, runtime=runtime)
+        try:
+            return classify.classify_record(record.value, corrections.clinical, runtime=runtime)
+        except UserError as error:
+            raise StageError(classify.STAGE, f"not classified: {error}") from error
 
     key = Key(
         stage=classify.STAGE,
