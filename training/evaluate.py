@@ -30,8 +30,10 @@ from ecgstudio.stages.settings import PipelineSettings
 from training.configs import STAGES
 from training.folders import IMAGES, SPLITS, is_tree, page_files, pictures, series_path, truth_path
 from training.page_score import PageScore, PageTask, analyse, score_page
+from training.report_table import Table
 from training.run_folder import BEST_FILE
-from training.score_report import Table, make_tables, pages_csv, worst_pages
+from training.score_report import WORST_SHOWN, make_tables, pages_csv, worst_pages
+from training.score_store import ScoreStore
 
 logger = logging.getLogger(__name__)
 
@@ -59,32 +61,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--weights", type=Path, help="folder of weights and manifest (default: the bundled ones)")
     parser.add_argument("--checkpoints", type=Path, metavar="RUNS", help=f"use each RUNS/stageN/{BEST_FILE} there is")
-    parser.add_argument("--out", type=Path, help="folder for pages.csv, summary.json and the worst pages' overlays")
+    parser.add_argument(
+        "--out", type=Path,
+        help="folder for the tables (tables.txt, summary.json, tables/*.csv), pages.csv, every page's score (scores/) "
+        "and the worst pages' overlays (worst/)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--resume", action="store_true",
+        help="take the scores that --out holds already of the same pages and weights; not after a change of the code",
+    )  # fmt: skip
+    parser.add_argument(
+        "--worst", type=int, metavar="N",
+        help=f"list and draw so many of the worst pages (default: {WORST_SHOWN}); with it --overlays draws only those",
+    )  # fmt: skip
     parser.add_argument(
         "--overlays", type=Path, metavar="FOLDER",
-        help="draw what was found on every page into FOLDER/TIER/PAGE.png",
+        help="draw what was found on every page, or the --worst ones, into FOLDER/TIER/PAGE.png",
     )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate, write the tables to stdout and the rest to --out; return the exit code."""
-    if args.jobs < 1 or (args.limit is not None and args.limit < 1):
-        raise UserError("--jobs and --limit must be at least 1.")
+    if args.jobs < 1 or any(number is not None and number < 1 for number in (args.limit, args.worst)):
+        raise UserError("--jobs, --limit and --worst must be at least 1.")
+    if args.resume and args.out is None:
+        raise UserError("--resume goes on with what --out holds: name that folder.")
     tasks = spread(find_pages(args.data, split=args.split), limit=args.limit)
     with weights_from(args.weights, args.checkpoints) as folder:
-        engine = Engine(device=args.device, weights=folder, budget=args.oracle, overlays=args.overlays)
-        scores = []
-        for score in run(tasks, engine, jobs=args.jobs):
-            scores.append(score)
-            logger.debug("%s: %s, %.1f dB, %.1f s", score.name, score.status, score.snr_db, score.seconds)
-            if len(scores) % SAY_EVERY == 0 or len(scores) == len(tasks):
-                logger.info("%d of %d pages", len(scores), len(tasks))
-        tables = make_tables(scores)
+        everywhere = args.overlays if args.worst is None else None
+        engine = Engine(device=args.device, weights=folder, budget=args.oracle, overlays=everywhere)
+        runtime = engine.load()
+        scores = score_all(tasks, engine, args, runtime=runtime)
+        tables = make_tables(scores, worst=args.worst or WORST_SHOWN)
         for table in tables:
             sys.stdout.write(f"{table.text()}\n")
         if args.out is not None:
-            write_results(args.out, args, tasks, scores, tables, engine=engine)
+            write_results(args.out, args, scores, tables, runtime=runtime)
+        if args.out is not None or (args.overlays is not None and args.worst is not None):
+            draw_worst(args, tasks, worst_pages(scores, count=args.worst or WORST_SHOWN), runtime=runtime)
     return 0
+
+
+def score_all(
+    tasks: Sequence[PageTask], engine: Engine, args: argparse.Namespace, *, runtime: Runtime
+) -> list[PageScore]:
+    """Score the pages in their order; with --out keep each score at once, with --resume take those that are kept."""
+    store = ScoreStore(args.out, runtime.weights_hash) if args.out is not None else None
+    done: dict[PageTask, PageScore] = {}
+    if store is not None and args.resume:
+        found = {task: store.kept(task, budget=engine.budget) for task in tasks}
+        done = {task: score for task, score in found.items() if score is not None}
+        logger.info("%d of %d pages were scored before", len(done), len(tasks))
+    rest = [task for task in tasks if task not in done]
+    fresh = zip(rest, run(rest, engine, jobs=args.jobs, runtime=runtime), strict=True)
+    for number, (task, score) in enumerate(fresh, 1):
+        done[task] = score
+        if store is not None:
+            store.keep(score, task)
+        logger.debug("%s: %s, %.1f dB, %.1f s", score.name, score.status, score.snr_db, score.seconds)
+        if number % SAY_EVERY == 0 or number == len(rest):
+            logger.info("%d of %d pages", len(done), len(tasks))
+    return [done[task] for task in tasks]
 
 
 # --- which pages --------------------------------------------------------------------------------------------
@@ -200,14 +237,16 @@ class Engine:
         """Score a page, and draw it if pages are to be drawn."""
         drawing = None
         if self.overlays is not None:
-            drawing = self.overlays / safe_name(task.tier) / f"{safe_name(task.name)}.png"
+            drawing = overlay_path(self.overlays, task.tier, task.name)
         return score_page(task, runtime=runtime, settings=SETTINGS, budget=self.budget, drawing=drawing)
 
 
-def run(tasks: Sequence[PageTask], engine: Engine, *, jobs: int) -> Iterator[PageScore]:
-    """Yield the pages' scores in their order, each as soon as it and those before it are done."""
+def run(tasks: Sequence[PageTask], engine: Engine, *, jobs: int, runtime: Runtime) -> Iterator[PageScore]:
+    """Yield the pages' scores in their order, each as soon as it and those before it are done.
+
+    A single process uses `runtime`, several load their own.
+    """
     if jobs == 1:
-        runtime = engine.load()
         for task in tasks:
             yield engine.score(task, runtime)
         return
@@ -243,16 +282,9 @@ def _work(task: PageTask) -> PageScore:
 
 
 def write_results(
-    out: Path,
-    args: argparse.Namespace,
-    tasks: Sequence[PageTask],
-    scores: Sequence[PageScore],
-    tables: Sequence[Table],
-    *,
-    engine: Engine,
+    out: Path, args: argparse.Namespace, scores: Sequence[PageScore], tables: Sequence[Table], *, runtime: Runtime
 ) -> None:
-    """Write pages.csv, summary.json and the overlays of the worst pages, which are read once more for it."""
-    runtime = engine.load()
+    """Write the tables as text, JSON and CSV, and one line per page."""
     about = {
         "data": str(args.data),
         "split": args.split,
@@ -264,15 +296,32 @@ def write_results(
     summary = {"about": about, **{table.key: table.as_json() for table in tables}}
     write_text(out / "pages.csv", pages_csv(scores))
     write_text(out / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    write_text(out / "tables.txt", "\n".join(table.text() for table in tables))
+    for table in tables:
+        write_text(out / "tables" / f"{table.key}.csv", table.as_csv())
+
+
+def draw_worst(
+    args: argparse.Namespace, tasks: Sequence[PageTask], worst: Sequence[PageScore], *, runtime: Runtime
+) -> None:
+    """Draw what was found on the worst pages, which are read once more for it, into OUT/worst and --overlays."""
     path_of = {(task.tier, task.name): task.path for task in tasks}
-    worst = out / "worst"
-    for old in worst.glob("[0-9][0-9]-*.png"):  # of an earlier evaluation
+    folder = args.out / "worst" if args.out is not None else None
+    for old in folder.glob("[0-9]*-*.png") if folder is not None else ():  # of an earlier evaluation
         old.unlink()
-    for rank, score in enumerate(worst_pages(scores), 1):
+    for rank, score in enumerate(worst, 1):
         try:
             page = read_page(path_of[score.tier, score.name], 0)
         except UserError:
             continue  # its row in the table says so
-        picture = render_overlay(page, analyse(page, runtime=runtime, settings=SETTINGS))
+        picture = encode_png(render_overlay(page, analyse(page, runtime=runtime, settings=SETTINGS)))
         snr = f"-{score.snr_db:.1f}dB" if np.isfinite(score.snr_db) else ""
-        write_bytes(worst / f"{rank:02d}-{safe_name(score.name)}{snr}.png", encode_png(picture))
+        if folder is not None:
+            write_bytes(folder / f"{rank:02d}-{safe_name(score.name)}{snr}.png", picture)
+        if args.overlays is not None and args.worst is not None:
+            write_bytes(overlay_path(args.overlays, score.tier, score.name), picture)
+
+
+def overlay_path(folder: Path, tier: str, name: str) -> Path:
+    """Return where --overlays draws a page."""
+    return folder / safe_name(tier) / f"{safe_name(name)}.png"

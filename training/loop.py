@@ -32,6 +32,7 @@ from tqdm import tqdm
 from ecgstudio.nets.weights import build_network, read_header, read_network
 from training.configs import TrainConfig
 from training.losses import LOSSES, METRICS
+from training.reconstruct.loss import picture_and_series
 from training.run_folder import (
     BEST_FILE,
     LAST_FILE,
@@ -140,11 +141,13 @@ def train(
     resume: bool = False,
     world: World | None = None,
     interrupted: Callable[[], bool] = lambda: False,
+    network: nn.Module | None = None,
 ) -> TrainResult:
     """Train a stage's network until its steps or minutes are used up, or validation stops getting better.
 
     Resuming a run of given ``steps`` yields the same weights as not having been interrupted. ``interrupted`` is
-    asked between steps; when it says so, the state is saved.
+    asked between steps; when it says so, the state is saved. ``network`` is the one to begin with, if the configuration
+    does not say all of its shape.
 
     Raises:
         FileExistsError: the folder holds a run and ``resume`` is not set.
@@ -159,7 +162,7 @@ def train(
     if device.type == "cuda":
         torch.cuda.set_device(device)
     shape = {"encoder": config.encoder} | ({"channels": config.channels} if config.channels else {})
-    network = build_network(config.network, shape)
+    network = network if network is not None else build_network(config.network, shape)
     counters = Counters()
     if config.start_from:
         widen(read_network(Path(config.start_from)), network)
@@ -275,7 +278,7 @@ def _descend(
             torch.autograd.set_detect_anomaly(config.detect_anomaly),
         ):
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda" and config.mixed_precision):
-                outputs = wrapped(_inputs(batch))
+                outputs = wrapped(*_inputs(batch))
             terms = LOSSES[config.network](outputs, batch, config, progress=progress)
             (terms["loss"] / config.accumulate).backward()  # type: ignore[no-untyped-call]
         samples = processes * next(iter(batch.values())).shape[0]
@@ -309,7 +312,7 @@ def validate(network: nn.Module, batches: list[Batch], config: TrainConfig) -> d
     values: dict[str, list[float]] = {}
     for batch in batches:
         moved = _to_device(batch, device)
-        outputs = network(_inputs(moved))
+        outputs = network(*_inputs(moved))
         terms = LOSSES[config.network](outputs, moved, config, progress=1.0)
         row = {name: float(term) for name, term in terms.items()} | METRICS[config.network](outputs, moved)
         for name, value in row.items():
@@ -415,9 +418,11 @@ def _to_device(batch: Batch, device: torch.device) -> Batch:
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
-def _inputs(batch: Batch) -> Tensor:
+def _inputs(batch: Batch) -> tuple[Tensor, ...]:
+    if "pictures" in batch:
+        return picture_and_series(batch)
     pixels = next(batch[name] for name in ("strips", "image", "crops") if name in batch)
-    return pixels.contiguous(memory_format=torch.channels_last)
+    return (pixels.contiguous(memory_format=torch.channels_last),)
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from ecgstudio.nets.keypoint_net import KeypointLogits
 from ecgstudio.nets.name_net import NameLogits
 from ecgstudio.nets.trace_net import TraceLogits
 from training.configs import GridTraining, KeypointTraining, NameTraining, TraceTraining
+from training.reconstruct.loss import reconstruct_loss, reconstruct_metrics
 
 Batch = Mapping[str, Tensor]
 Terms = dict[str, Tensor]
@@ -237,10 +238,12 @@ LOSSES: Mapping[str, Callable[..., Terms]] = {
     "keypoint": keypoint_loss,
     "name": name_loss, "grid": grid_loss,
     "trace": trace_loss,
+    "reconstruct": reconstruct_loss,
 }
 METRICS: Mapping[str, Callable[[Any, Batch], dict[str, float]]] = {
     "keypoint": keypoint_metrics,
     "name": name_metrics,
     "grid": grid_metrics,
     "trace": trace_metrics,
+    "reconstruct": reconstruct_metrics,
 }

@@ -15,6 +15,8 @@ MAX_SHIFT_S = 0.2
 RATIO_CAP = 384.0
 """The challenge lets no page count for more than 10 log10(384) = 25.8 dB in its aggregate."""
 FAILED_DB = 5.0
+SWAPPED_DB, SWAPPED_BY_DB = 8.0, 6.0
+"""A lead was taken for another if its reading fits that one at least so well, and so much better than its own."""
 LEAST_POWER = 1e-12
 GOOD_SAMPLE_MV = 0.05
 CONFIDENCE_EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
@@ -76,6 +78,36 @@ def score_record(truth_mv: Floats, fs: float, *, reading_mv: Floats | None, read
         raise ValueError("a page without any printed sample cannot be scored")
     signal, noise = (sum(getattr(a, name) for a in leads.values()) for name in ("signal", "noise"))
     return RecordScore(ratio_db(signal, noise), leads)
+
+
+def swapped_leads(truth_mv: Floats, fs: float, *, reading_mv: Floats, reading_fs: float) -> dict[str, str]:
+    """Return the leads [12, n] whose reading is that of another printed lead, and of which.
+
+    By the signals alone: what a page printed at the same time in both leads, or was not read well, cannot be told.
+    """
+    same = at_rate(reading_mv, reading_fs, fs)
+    printed = [lead for lead, mv in zip(LEADS, truth_mv, strict=True) if np.isfinite(mv).any()]
+    found = {}
+    for index, lead in enumerate(LEADS):
+        read = same[index]
+        if not np.isfinite(read).any():
+            continue
+        db = {
+            other: align_lead(np.asarray(truth_mv[LEADS.index(other)], np.float64), read, fs).snr_db
+            for other in (*([lead] if lead in printed else []), *printed)
+            if _meet(truth_mv[LEADS.index(other)], read)
+        }
+        best = max(db, key=lambda other: db[other], default=lead)
+        if best != lead and db[best] >= max(SWAPPED_DB, db.get(lead, 0.0) + SWAPPED_BY_DB):
+            found[lead] = best
+    return found
+
+
+def _meet(truth_mv: Floats, read: Floats) -> bool:
+    """Tell whether most of a printed lead lies where there is a reading."""
+    printed = np.isfinite(truth_mv)
+    n = min(len(printed), len(read))
+    return bool((printed[:n] & np.isfinite(read[:n])).sum() > 0.5 * printed.sum())
 
 
 def align_lead(truth_mv: F64, reading_mv: Floats, fs: float) -> Alignment:

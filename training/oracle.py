@@ -7,7 +7,7 @@ of the pipeline that had lost it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -18,12 +18,14 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.leads import LEAD_INDEX
 from ecgstudio.core.page import Page
-from ecgstudio.stages import stage1_grid, stage2_trace
+from ecgstudio.stages import stage0_keypoints, stage1_grid, stage2_trace
 from ecgstudio.stages.assemble import assemble
-from ecgstudio.stages.contract import NULL_STATUS, Runtime, StageError
+from ecgstudio.stages.contract import NULL_STATUS, Failed, Outcome, Runtime, StageError
 from ecgstudio.stages.decode import pair_average, trace_path
-from ecgstudio.stages.printed import PageLayout, Row, Slot
+from ecgstudio.stages.pipeline import Analysis
+from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.strip_reading import (
     NEAR_EDGE_MM,
@@ -33,16 +35,23 @@ from ecgstudio.stages.strip_reading import (
     read_strips,
 )
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
+from ecgstudio.stages.twins import columns_are_simultaneous
 from training.configs import TraceTraining
 from training.metrics import score_record
 from training.sampling import MappedPage
 from training.synth.truth import LabelTruth, LeadTruth
 
 FOUND: Final = "found"
-RUNGS: Final = (FOUND, "keypoints", "scale", "grid", "layout", "ends", "ink", "sheet")
-"""What is true at each step, with all before it: nothing; names, their places and the pose; speed and gain; lattice;
-rows, their leads and each lead's own gain; where each lead starts and ends; the ink in the picture; the ink of the
-whole sheet, so that only decoding is left."""
+CEILING: Final = "sheet"
+RUNGS: Final = (FOUND, "orientation", "keypoints", "scale", "grid", "layout", "time", "trace", "decode", CEILING)
+"""What is true at each step, with all before it: nothing; which way up the sheet lies; names, their places and the
+pose; speed and gain; lattice; rows, their leads and each lead's own gain; where each lead starts and ends, and at what
+time it begins; what the trace network says of the ink in the picture; the heights themselves; those of the whole sheet,
+so that only sampling is left."""
+ROUND_TRIP: Final = "round_trip"
+"""Beside the rungs: the whole sheet decoded from what the trace network ought to say."""
+
+LEAST_POINTS: Final = 8  # of a raster over the sheet, to say how it lies
 
 Bools = NDArray[np.bool_]
 T = TypeVar("T")
@@ -56,7 +65,7 @@ def true_keypoints(page: MappedPage) -> Keypoints:
     labels = visible_labels(page)
     xy = label_xy(page, labels)
     mirrored = page.truth.orientation >= 4
-    jacobian = page.jacobian(_middle_mm(page))
+    jacobian = _mean_jacobian(page)
     turn = jacobian @ np.diag([1.0, -1.0]) if mirrored else jacobian
     return Keypoints(
         names=tuple(label.name for label in labels),
@@ -88,12 +97,19 @@ def in_picture(page: MappedPage, xy: F64) -> Bools:
     return np.asarray((xy > -0.5).all(axis=1) & (xy[:, 0] < width - 0.5) & (xy[:, 1] < height - 0.5))
 
 
-def _middle_mm(page: MappedPage) -> F64:
-    """Return the middle of the part of the sheet that is in the picture."""
+def _mean_jacobian(page: MappedPage) -> F64:
+    """Return page pixels per millimetre [2, 2] of the sheet as a whole, as far as it is in the picture.
+
+    The map's slope at one point would be that of a crease.
+    """
     size = np.array(page.truth.sheet.size_mm)
     raster = np.stack(np.meshgrid(*(np.linspace(0, side, 25) for side in size)), axis=-1).reshape(-1, 2)
-    seen = in_picture(page, page.to_page(raster))
-    return np.asarray(raster[seen].mean(axis=0) if seen.any() else size / 2)
+    xy = page.to_page(raster)
+    seen = in_picture(page, xy)
+    if seen.sum() < LEAST_POINTS:
+        return np.asarray(page.jacobian(size / 2))
+    mm, px = (each[seen] - each[seen].mean(axis=0) for each in (raster, xy))
+    return np.asarray(np.linalg.lstsq(mm, px, rcond=None)[0].T)
 
 
 def true_scale(page: MappedPage) -> PaperScale:
@@ -148,11 +164,11 @@ def _rows(page: MappedPage) -> Iterator[list[LeadTruth]]:
 
 
 def error_budget(
-    page: Page, mapped: MappedPage, *, found: EcgRecord | None, runtime: Runtime, settings: PipelineSettings
+    page: Page, mapped: MappedPage, *, found: Analysis, runtime: Runtime, settings: PipelineSettings
 ) -> dict[str, float]:
-    """Return the page's SNR in dB at every rung of RUNGS; `found` is the pipeline's own record.
+    """Return the page's SNR in dB at every rung of RUNGS, and of the ROUND_TRIP; `found` is what the pipeline found.
 
-    A rung at which a stage gives up scores as a missing record does.
+    A rung at which a stage gives up scores as a missing record does. What the stages found right is not read again.
     """
     sheet = mapped.truth.sheet
 
@@ -160,33 +176,84 @@ def error_budget(
         reading_mv, fs = (None, 0.0) if record is None else (record.mv, record.fs)
         return score_record(sheet.record_mv, sheet.record_fs, reading_mv=reading_mv, reading_fs=fs).snr_db
 
-    def read(grid: GridFit) -> EcgRecord:
+    def fit(keypoints: Keypoints) -> GridFit:
+        return stage1_grid.fit_grid(page, keypoints, runtime=runtime, settings=settings.grid, status=NULL_STATUS)
+
+    def read(keypoints: Keypoints, grid: GridFit) -> EcgRecord:
         ecg = stage2_trace.read_traces(
             page, keypoints, grid, runtime=runtime, settings=settings.traces, status=NULL_STATUS
         )
         return assemble(ecg, grid, settings=settings.assemble)
 
-    def fit() -> GridFit:
-        return stage1_grid.fit_grid(page, keypoints, runtime=runtime, settings=settings.grid, status=NULL_STATUS)
-
     keypoints, scale, grid, layout = true_keypoints(mapped), true_scale(mapped), true_grid(mapped), true_layout(mapped)
-    rungs = {FOUND: snr_db(found)}
-    fitted = _attempt(fit)
-    rungs["keypoints"] = snr_db(_attempt(lambda: read(fitted)) if fitted is not None else None)
+    rungs = {FOUND: snr_db(record_of(found))}
+    seen = known(found.keypoints)
+    if seen is not None and seen.orientation == keypoints.orientation:
+        rungs["orientation"] = rungs[FOUND]
+    else:
+        upright = stage0_keypoints.keypoints_in_pose(page, _pose(keypoints), runtime=runtime)
+        rungs["orientation"] = snr_db(_attempt(lambda: read(upright, fit(upright))))
+    fitted = _attempt(lambda: fit(keypoints))
+    rungs["keypoints"] = snr_db(_attempt(lambda: read(keypoints, fitted)) if fitted is not None else None)
     if fitted is None or (fitted.scale.mm_per_s, fitted.scale.mm_per_mV) == (scale.mm_per_s, scale.mm_per_mV):
         rungs["scale"] = rungs["keypoints"]
     else:
         scaled = replace(fitted, scale=scale)
-        rungs["scale"] = snr_db(_attempt(lambda: read(scaled)))
-    rungs["grid"] = snr_db(_attempt(lambda: read(grid)))
-    readings = read_strips(page, grid, layout.rows, runtime=runtime, flip=settings.traces.flip)
-    refined = tuple(stage2_trace.refine_slots(layout, readings))
-    rungs["layout"] = snr_db(_record(mapped, refined, readings, grid, settings=settings))
-    rungs["ends"] = snr_db(_record(mapped, layout.slots, readings, grid, settings=settings))
-    for rung, whole_sheet in (("ink", False), ("sheet", True)):
-        ideal = ideal_readings(mapped, grid, whole_sheet=whole_sheet)
-        rungs[rung] = snr_db(_record(mapped, layout.slots, ideal, grid, settings=settings))
+        rungs["scale"] = snr_db(_attempt(lambda: read(keypoints, scaled)))
+    rungs["grid"] = snr_db(_attempt(lambda: read(keypoints, grid)))
+
+    names = _lead_names(keypoints, grid)
+    readings = read_strips(page, grid, layout.rows, runtime=runtime, flip=settings.traces.flip, names=names)
+    slots = stage2_trace.within_standard(stage2_trace.refine_slots(layout, readings), mm_per_s=scale.mm_per_s)
+    origins_mm = _true_origins_mm(mapped)
+
+    def cut(slots: Sequence[Slot], readings: list[StripReading], origins_mm: list[float]) -> float:
+        return snr_db(_record(mapped, slots, readings, grid, origins_mm=origins_mm, settings=settings))
+
+    rungs["layout"] = cut(slots, readings, _believed_origins_mm(slots, readings))
+    rungs["time"] = cut(layout.slots, readings, origins_mm)
+    for rung, whole_sheet, decoded in (
+        ("trace", False, True), ("decode", False, False), (CEILING, True, False), (ROUND_TRIP, True, True),
+    ):  # fmt: skip
+        ideal = ideal_readings(mapped, grid, whole_sheet=whole_sheet, decoded=decoded)
+        rungs[rung] = cut(layout.slots, ideal, origins_mm)
     return rungs
+
+
+def record_of(analysis: Analysis) -> EcgRecord | None:
+    """Return the record of an analysis; None if there is none, or the page was given up."""
+    quality = known(analysis.quality)
+    return None if quality is None or quality.status == "failed" else known(analysis.record)
+
+
+def known(outcome: Outcome[T] | None) -> T | None:
+    """Return a stage's answer; None if it has none."""
+    return None if outcome is None or isinstance(outcome.value, Failed) else outcome.value
+
+
+def _pose(keypoints: Keypoints) -> stage0_keypoints.Pose:
+    return stage0_keypoints.Pose(
+        keypoints.orientation, 1.0, keypoints.px_per_mm, keypoints.angle_rad, mirrored=keypoints.mirrored
+    )
+
+
+def _lead_names(keypoints: Keypoints, grid: GridFit) -> list[Label]:
+    found = zip(keypoints.names, grid.to_mm(keypoints.xy), strict=True)
+    return [Label(name, float(x_mm), float(y_mm), 1.0) for name, (x_mm, y_mm) in found if name in LEAD_INDEX]
+
+
+def _true_origins_mm(page: MappedPage) -> list[float]:
+    """Return where the time of each slot of `true_layout` begins: columns may show the same seconds."""
+    left_mm = float(grid_start_mm(page)[0])
+    mm_per_s = page.truth.sheet.mm_per_s
+    return [lead.start_mm - left_mm - lead.t0_s * mm_per_s for row in _rows(page) for lead in row]
+
+
+def _believed_origins_mm(slots: list[Slot], readings: list[StripReading]) -> list[float]:
+    """Return where the time of each slot begins, as stage 2 decides it: with the page, or with its own column."""
+    first_mm = min(slot.start_mm for slot in slots)
+    together = columns_are_simultaneous(slots, readings)
+    return [slot.start_mm if together and slot.columns > 1 else first_mm for slot in slots]
 
 
 def _attempt(stage: Callable[[], T]) -> T | None:
@@ -198,16 +265,17 @@ def _attempt(stage: Callable[[], T]) -> T | None:
 
 def _record(
     page: MappedPage,
-    slots: tuple[Slot, ...],
+    slots: Sequence[Slot],
     readings: list[StripReading],
     grid: GridFit,
     *,
+    origins_mm: list[float],
     settings: PipelineSettings,
 ) -> EcgRecord | None:
     """Cut the leads out of the rows as stage 2 does, each with the gain that it was printed with."""
-    origin_mm = min(slot.start_mm for slot in slots)
     traces = []
-    for slot, lead in zip(slots, (lead for row in _rows(page) for lead in row), strict=True):
+    leads = (lead for row in _rows(page) for lead in row)
+    for slot, origin_mm, lead in zip(slots, origins_mm, leads, strict=True):
         trace = stage2_trace.lead_trace(slot, readings[slot.row], grid, origin_mm)
         if trace is not None:
             traces.append(_with_gain(trace, grid.scale.mm_per_mV / lead.mm_per_mV))
@@ -221,11 +289,11 @@ def _with_gain(trace: LeadTrace, factor: float) -> LeadTrace:
 # --- the decoder alone --------------------------------------------------------------------------------------
 
 
-def ideal_readings(page: MappedPage, grid: GridFit, *, whole_sheet: bool) -> list[StripReading]:
+def ideal_readings(page: MappedPage, grid: GridFit, *, whole_sheet: bool, decoded: bool = True) -> list[StripReading]:
     """Decode every row from the answer that the trace network is trained to give: what decoding alone costs.
 
-    The ink goes from the sheet to the picture and back through `grid`; outside the picture there is none unless
-    `whole_sheet` asks for it.
+    Not `decoded`, the heights are those of the ink itself. The ink goes from the sheet to the picture and back through
+    `grid`; outside the picture there is none unless `whole_sheet` asks for it.
     """
     layout = true_layout(page)
     x0_mm = min(row.start_mm for row in layout.rows) - STRIP_MARGIN_MM
@@ -242,8 +310,10 @@ def ideal_readings(page: MappedPage, grid: GridFit, *, whole_sheet: bool) -> lis
             x_px = (mm[:, 0] - x0_mm) * STRIP_PX_PER_MM - 0.5
             y_px = (mm[:, 1] - row.y_mm) * STRIP_PX_PER_MM + half_px - 0.5
             _draw_height(height, slope, x_px, np.where(seen, y_px, np.nan))
-        path, mass = trace_path(_trained_answer(height, slope, rows=2 * half_px)[None])
         printed = np.isfinite(height).astype(np.float64)
+        path, mass = height[None], printed[None]
+        if decoded:
+            path, mass = trace_path(_trained_answer(height, slope, rows=2 * half_px)[None])
         readings.append(
             StripReading(
                 row=row,

@@ -5,37 +5,43 @@ from __future__ import annotations
 import csv
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final
 
 import numpy as np
 
 from ecgstudio.core.arrays import F32, Floats
 from ecgstudio.core.corrections import NO_CORRECTIONS
-from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
 from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.errors import UserError
 from ecgstudio.io.atomic import write_bytes
 from ecgstudio.io.images import read_page
 from ecgstudio.stages.assemble import assemble
-from ecgstudio.stages.contract import NULL_STATUS, Failed, Outcome, Runtime
+from ecgstudio.stages.contract import NULL_STATUS, Failed, Runtime
 from ecgstudio.stages.overlay import encode_png, render_overlay
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage, advance
 from ecgstudio.stages.quality import QualityReport, Verdict
 from ecgstudio.stages.report import summarize
 from ecgstudio.stages.settings import PipelineSettings
-from training.metrics import Reliability, at_rate, no_samples, sample_reliability, score_record
-from training.oracle import error_budget
+from training.metrics import (
+    Reliability,
+    at_rate,
+    no_samples,
+    sample_reliability,
+    score_record,
+    swapped_leads,
+)
+from training.oracle import error_budget, known, record_of
 from training.sampling import MappedPage
 from training.stage_metrics import StageScores, score_stages
 from training.synth.truth import load_truth
 
-T = TypeVar("T")
-
 logger = logging.getLogger(__name__)
+
+ALL: Final = "ALL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,8 @@ class PageTask:
 class PageScore:
     """What came of a page; `snr_db` is NaN without a truth, `stages` None unless rendered, `rungs` empty unless asked.
 
-    `rungs` holds the SNR at every rung of `oracle.RUNGS`.
+    `rungs` holds the SNR at every rung of `oracle.RUNGS` and of the round trip; `doubt` is its own word;
+    `swapped` is the number of leads that were taken for others: by their place where that is known, or by their signal.
     """
 
     name: str
@@ -71,8 +78,23 @@ class PageScore:
     reliability: Reliability = field(default_factory=no_samples)
     stages: StageScores | None = None
     rungs: Mapping[str, float] = field(default_factory=dict)
-    einthoven_db: float = np.nan
-    twin: str = ""
+    doubt: float = 1.0
+    swapped: int = 0
+    quality: QualityReport | None = None
+
+
+def by_tier(scores: Sequence[PageScore]) -> Iterator[tuple[str, list[PageScore]]]:
+    """Yield each tier's pages, then all of them."""
+    for tier in sorted({score.tier for score in scores}):
+        yield tier, [score for score in scores if score.tier == tier]
+    yield ALL, list(scores)
+
+
+def by_layout(scores: Sequence[PageScore]) -> Iterator[tuple[str, list[PageScore]]]:
+    """Yield the rendered pages by the layout that is printed on them."""
+    rendered = [(score.stages.printed_layout, score) for score in scores if score.stages is not None]
+    for layout in sorted({layout for layout, _ in rendered}):
+        yield layout, [score for printed, score in rendered if printed == layout]
 
 
 def score_page(
@@ -102,7 +124,6 @@ def score_page(
     if drawing is not None and page is not None:
         write_bytes(drawing, encode_png(render_overlay(page, analysis)))
     summary = summarize(analysis, crash=crash)
-    quality = _known(analysis.quality)
     score = PageScore(
         name=task.name,
         tier=task.tier,
@@ -111,11 +132,10 @@ def score_page(
         confidence=summary.confidence,
         layout=summary.layout,
         seconds=seconds,
-        einthoven_db=_number(quality.einthoven_db) if quality is not None else np.nan,
-        twin=_twin(quality),
+        doubt=summary.doubt,
+        quality=known(analysis.quality),
     )
-    record = None if summary.status == "failed" else _known(analysis.record)
-    return _against_truth(score, task, page, analysis, record=record, runtime=runtime, settings=settings, budget=budget)
+    return _against_truth(score, task, page, analysis, runtime=runtime, settings=settings, budget=budget)
 
 
 def analyse(page: Page, *, runtime: Runtime, settings: PipelineSettings) -> Analysis:
@@ -137,7 +157,6 @@ def _against_truth(
     page: Page | None,
     analysis: Analysis,
     *,
-    record: EcgRecord | None,
     runtime: Runtime,
     settings: PipelineSettings,
     budget: bool,
@@ -149,18 +168,18 @@ def _against_truth(
         truth_mv, fs = (rendered.sheet.record_mv, rendered.sheet.record_fs) if rendered else _read_record(task.truth)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"The truth {task.truth} cannot be read: {error}") from error
-    score = _score_signal(score, truth_mv, fs, record=record, ecg=_known(analysis.traces), analysis=analysis)
+    score = _score_signal(score, truth_mv, fs, analysis=analysis)
     if rendered is None or page is None:
         return score
     mapped = MappedPage(np.asarray(page.pixels), rendered)
     stages = score_stages(
-        mapped, keypoints=_known(analysis.keypoints), grid=_known(analysis.grid), ecg=_known(analysis.traces)
+        mapped, keypoints=known(analysis.keypoints), grid=known(analysis.grid), ecg=known(analysis.traces)
     )
-    score = replace(score, stages=stages)
+    score = replace(score, stages=stages, swapped=stages.leads_swapped)
     if not budget:
         return score
     try:
-        return replace(score, rungs=error_budget(page, mapped, found=record, runtime=runtime, settings=settings))
+        return replace(score, rungs=error_budget(page, mapped, found=analysis, runtime=runtime, settings=settings))
     except Exception:  # as above
         logger.warning("%s: no error budget", task.name, exc_info=True)
         return score
@@ -188,16 +207,9 @@ def _read_series(path: Path) -> tuple[F32, float]:
     return np.array(mv, np.float32), round((len(rows) - 1) / (times[-1] - times[0]), 6)
 
 
-def _score_signal(
-    score: PageScore,
-    truth_mv: Floats,
-    fs: float,
-    *,
-    record: EcgRecord | None,
-    ecg: DigitizedEcg | None,
-    analysis: Analysis,
-) -> PageScore:
+def _score_signal(score: PageScore, truth_mv: Floats, fs: float, *, analysis: Analysis) -> PageScore:
     """Add the SNR and, if there is a record, what the samples' confidences were worth."""
+    record = record_of(analysis)
     result = score_record(
         truth_mv,
         fs,
@@ -206,7 +218,7 @@ def _score_signal(
     )
     lead_db = {lead: alignment.snr_db for lead, alignment in result.leads.items()}
     score = replace(score, snr_db=result.snr_db, lead_db=lead_db)
-    grid = _known(analysis.grid)
+    ecg, grid = known(analysis.traces), known(analysis.grid)
     if record is None or ecg is None or grid is None:
         return score
     # the record's own choice among several prints, but carrying confidences
@@ -218,19 +230,5 @@ def _score_signal(
         reading_mv=at_rate(record.mv, record.fs, fs),
         confidence=at_rate(sure.mv, sure.fs, fs),
     )
-    return replace(score, reliability=reliability)
-
-
-def _known(outcome: Outcome[T] | None) -> T | None:
-    return None if outcome is None or isinstance(outcome.value, Failed) else outcome.value
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def _twin(quality: QualityReport | None) -> str:
-    """Say how well the two prints of a lead agree."""
-    if quality is None or quality.twin_lead is None:
-        return ""
-    return f"{quality.twin_lead} {_number(quality.twin_db):.1f} dB {_number(quality.twin_uv):.0f} uV"
+    swapped = swapped_leads(truth_mv, fs, reading_mv=record.mv, reading_fs=record.fs)
+    return replace(score, reliability=reliability, swapped=len(swapped))

@@ -11,7 +11,7 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
-from training.oracle import in_picture, label_xy, visible_labels
+from training.oracle import Bools, in_picture, label_xy, visible_labels
 from training.sampling import MappedPage
 from training.synth.truth import LabelTruth, LeadTruth
 
@@ -44,7 +44,8 @@ class StageScores:
     """What the stages got right on one page; a stage without an answer has found nothing (NaN where it cannot be said).
 
     leads_printed, leads_placed: printed leads in the picture, and those that were found in their place;
-    leads_invented: traces that were found where no such lead is printed.
+    leads_invented: traces that were found where no such lead is printed; leads_swapped: those of them that lie where
+    a lead of another name is printed.
     """
 
     orientation: bool
@@ -56,6 +57,7 @@ class StageScores:
     leads_printed: int
     leads_placed: int
     leads_invented: int
+    leads_swapped: int = 0
     grid_style: str = ""
     printed_layout: str = ""
 
@@ -71,7 +73,7 @@ def score_stages(
     """Compare the stages' answers (None: the stage failed) with a rendered page's truth."""
     median_mm, p95_mm = grid_error_mm(page, grid) if grid is not None else (np.nan, np.nan)
     speed, gain = scale_right(page, grid.scale) if grid is not None else (False, False)
-    printed, placed, invented = place_leads(page, ecg)
+    printed, placed, invented, swapped = place_leads(page, ecg)
     return StageScores(
         orientation=keypoints is not None and keypoints.orientation == page.truth.orientation,
         labels=count_labels(page, keypoints),
@@ -82,6 +84,7 @@ def score_stages(
         leads_printed=printed,
         leads_placed=placed,
         leads_invented=invented,
+        leads_swapped=swapped,
         grid_style=page.truth.sheet.grid_style,
         printed_layout=page.truth.sheet.layout,
     )
@@ -140,9 +143,10 @@ def scale_right(page: MappedPage, scale: PaperScale) -> tuple[bool, bool]:
     return speed, all(abs(scale.mm_per_mV / lead.mm_per_mV - 1) <= SCALE_TOLERANCE for lead in sheet.leads)
 
 
-def place_leads(page: MappedPage, ecg: DigitizedEcg | None) -> tuple[int, int, int]:
-    """Count the printed leads in the picture, those found in their place, and the traces found out of any place.
+def place_leads(page: MappedPage, ecg: DigitizedEcg | None) -> tuple[int, int, int, int]:
+    """Count the printed leads in the picture, those found in their place, the traces found out of any place, and swaps.
 
+    Swaps are traces out of any place of their own name, but in that of another.
     A trace is in a lead's place if both have one name, cover the same stretch of paper (4/5 of what they cover
     together), and lie within 5 mm of each other at the middle of their distances.
     """
@@ -150,14 +154,20 @@ def place_leads(page: MappedPage, ecg: DigitizedEcg | None) -> tuple[int, int, i
     counted, placed = 0, 0
     used: set[int] = set()
     for lead in page.truth.sheet.leads:
-        seen = in_picture(page, page.to_page(lead.line_mm))
+        seen = _seen(page, lead)
         named = [i for i, (name, _) in enumerate(found) if name == lead.lead and i not in used]
         fits = [i for i in named if _same(lead, seen, found[i][1])]
         used.update(fits[:1])
         if seen.mean() >= MIN_VISIBLE:
             counted += 1
             placed += bool(fits)
-    return counted, placed, len(found) - len(used)
+    astray = [mm for i, (_, mm) in enumerate(found) if i not in used]
+    swapped = sum(any(_same(lead, _seen(page, lead), mm) for lead in page.truth.sheet.leads) for mm in astray)
+    return counted, placed, len(astray), swapped
+
+
+def _seen(page: MappedPage, lead: LeadTruth) -> Bools:
+    return in_picture(page, page.to_page(lead.line_mm))
 
 
 def _trace_mm(page: MappedPage, trace: LeadTrace) -> F64:
@@ -167,7 +177,7 @@ def _trace_mm(page: MappedPage, trace: LeadTrace) -> F64:
     return np.asarray(mm[np.isfinite(mm).all(axis=1)])
 
 
-def _same(lead: LeadTruth, seen: np.ndarray[tuple[int], np.dtype[np.bool_]], mm: F64) -> bool:
+def _same(lead: LeadTruth, seen: Bools, mm: F64) -> bool:
     if not seen.any() or not len(mm):
         return False
     line = lead.line_mm[seen]

@@ -54,8 +54,8 @@ class ReconstructConfig:
         """Refuse sizes that do not fit together."""
         if self.image_encoder not in IMAGE_ENCODERS:
             raise ValueError(f"no image encoder is called {self.image_encoder!r}: choose from {IMAGE_ENCODERS}")
-        if self.samples % FOLD or self.image_height % CELL[0] or self.image_width % CELL[1]:
-            raise ValueError(f"samples must be a multiple of {FOLD}, pictures of {CELL[0]} x {CELL[1]} pixels")
+        if self.samples < FOLD or self.image_height % CELL[0] or self.image_width % CELL[1]:
+            raise ValueError(f"there must be {FOLD} samples, and pictures of a multiple of {CELL[0]} x {CELL[1]} pixels")
         if self.image_height // CELL[0] < 1 << len(self.channels):
             raise ValueError(f"a picture {self.image_height} px high is too low for {len(self.channels)} levels")
 
@@ -104,6 +104,8 @@ class ReconstructNet(nn.Module):
         fine = self.entry(series)
         if self.band is not None:
             fine = torch.cat([fine, self.band(self._along(image, series[:, 0]))], 1)
+        count = fine.shape[-1]
+        fine = functional.pad(fine, (0, -count % FOLD), mode="replicate")
         half = self.down_half(fine)
         signal_latent = self.down_quarter(half)
         image_latent = functional.interpolate(
@@ -114,7 +116,7 @@ class ReconstructNet(nn.Module):
             latent = latent + block(latent)
         x = self.up_half(torch.cat([functional.interpolate(latent, size=half.shape[-1], mode="linear"), half], 1))
         x = self.up_full(torch.cat([functional.interpolate(x, size=fine.shape[-1], mode="linear"), fine], 1))
-        residual: Tensor = self.head(x)
+        residual: Tensor = self.head(x)[..., :count]
         return residual
 
     def _along(self, image: Tensor, value: Tensor) -> Tensor:

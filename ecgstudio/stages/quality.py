@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -26,6 +27,23 @@ MIN_COMMON_S = 1.0
 MISSING_SHARE = 0.15
 PULSE_TOLERANCE = 0.08
 FLAT_MV = 0.03  # a lead that hardly moves agrees with anything
+
+DOUBT_BIAS: Final = -3.0
+DOUBT_WEIGHTS: Final[Mapping[str, float]] = {
+    "unsure": 8.0,
+    "weakest": 2.0,
+    "limbs": 1.0,
+    "twin": 1.0,
+    "scale": 0.5,
+    "grid": 1.0,
+    "orientation": 1.0,
+    "reasons": 2.0,
+}
+"""Log odds of an SNR below 10 dB, per `evidence`; fitted by ``python -m training doubt`` on rendered pages."""
+AGREES_DB: Final = 20.0  # two ways to the same lead that agree so well say no more by agreeing better
+UNKNOWN_EVIDENCE: Final = 0.5  # of a check that the page does not allow
+FEW_LEADS: Final = 3
+MANY_REASONS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +76,37 @@ class QualityReport:
     scale_agrees: bool | None
     grid_confidence: float
     orientation_confidence: float
+
+    @property
+    def doubt(self) -> float:
+        """Return the chance, 0..1, that the page was read badly (its SNR below 10 dB), by all checks together."""
+        log_odds = DOUBT_BIAS + sum(DOUBT_WEIGHTS[name] * value for name, value in evidence(self).items())
+        return float(1 / (1 + np.exp(-log_odds)))
+
+
+def evidence(report: QualityReport) -> dict[str, float]:
+    """Return what speaks against a page, each check between 0 (nothing) and 1.
+
+    unsure, weakest: what lacks to full confidence on average and in the weakest FEW_LEADS leads. limbs, twin: how far
+    Einthoven's and Goldberger's sums, and the two prints of a lead, are from agreeing by AGREES_DB. scale: pulse or
+    print against the scale in use. grid, orientation: what lacks to their full confidence. reasons: how many there are.
+    """
+    sure = np.sort([lead.confidence * lead.read for lead in report.leads])
+    limbs_db = [db for db in (report.einthoven_db, report.goldberger_db) if db is not None]
+    return {
+        "unsure": 1 - report.confidence,
+        "weakest": 1 - float(sure[:FEW_LEADS].mean()) if len(sure) else 1.0,
+        "limbs": _disagreement(min(limbs_db, default=None)),
+        "twin": _disagreement(report.twin_db),
+        "scale": UNKNOWN_EVIDENCE if report.scale_agrees is None else float(not report.scale_agrees),
+        "grid": 1 - report.grid_confidence,
+        "orientation": 1 - report.orientation_confidence,
+        "reasons": min(len(report.reasons), MANY_REASONS) / MANY_REASONS,
+    }
+
+
+def _disagreement(db: float | None) -> float:
+    return UNKNOWN_EVIDENCE if db is None else float(np.clip(1 - db / AGREES_DB, 0, 1))
 
 
 def assess(

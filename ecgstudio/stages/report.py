@@ -32,7 +32,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A page in one line: its verdict, why, and what was found on it; `confidence` is NaN where nothing was read."""
+    """A page in one line: its verdict, why, and what was found on it; `confidence` is NaN where nothing was read.
+
+    `doubt` is the chance that the page was read badly (NaN where nothing is known yet).
+    """
 
     status: Verdict
     reasons: tuple[str, ...]
@@ -41,6 +44,7 @@ class Summary:
     mm_per_s: float
     mm_per_mV: float
     confidence: float
+    doubt: float
 
     def __str__(self) -> str:
         words = [str(self.status)]
@@ -71,6 +75,7 @@ def summarize(analysis: Analysis, *, crash: Failed | None = None) -> Summary:
         mm_per_s=grid.scale.mm_per_s if grid is not None else np.nan,
         mm_per_mV=grid.scale.mm_per_mV if grid is not None else np.nan,
         confidence=report.confidence if report is not None else np.nan,
+        doubt=1.0 if failure is not None else report.doubt if report is not None else np.nan,
     )
 
 
@@ -95,6 +100,7 @@ def build_report(
         "layout": summary.layout or None,
         "scale": plain(grid.scale) if grid is not None else None,
         "confidence": plain(summary.confidence),
+        "doubt": _rounded(summary.doubt, digits=4),
         "traces": [_trace_line(trace) for trace in ecg.traces] if ecg is not None else [],
         **_reconstruction(_known(analysis.reconstruct)),
         "checks": _checks(quality),

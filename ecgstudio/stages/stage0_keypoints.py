@@ -71,6 +71,15 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
     assert best is not None
     _, pose, labels = best
     status.checkpoint(1.0, "lead names")
+    return _keypoints(pose, labels)
+
+
+def keypoints_in_pose(page: Page, pose: Pose, *, runtime: Runtime) -> Keypoints:
+    """Find all printed lead names and markers of a page of which it is known how the sheet lies."""
+    return _keypoints(pose, _read_labels(page.pixels, pose, runtime))
+
+
+def _keypoints(pose: Pose, labels: list[_Label]) -> Keypoints:
     return Keypoints(
         names=tuple(label.name for label in labels),
         xy=np.array([label.xy for label in labels], np.float64).reshape(-1, 2),

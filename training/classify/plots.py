@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn import metrics as sk
 
 from ecgstudio.errors import InputError
-from ecgstudio.io.atomic import write_bytes
 from training.classify.evaluate import Evaluation
 from training.classify.loop import CURVE_RATES, HISTORY_FILE
+from training.figures import dress, new_figure
 from training.signals.record import DIAGNOSTIC_CLASSES
 
 HEATMAPS = ("f1_score", "sensitivity", "specificity", "auc_roc")
 BARS = ("f1_score", "sensitivity", "specificity", "auc_roc")
-DPI = 110
 CURVES_PER_ROW = 3
 COLOURS = colormaps["tab20"].colors  # type: ignore[attr-defined]  # as many as the zoo has models, nearly
 
 
 def write_plots(order: Sequence[Evaluation], folder: Path) -> None:
     """Draw bars, heat maps, confusion matrices, ROC and precision-recall curves of models, best first."""
-    with _figure(folder / "06_model_comparison_bars.png", width=2 + 1.1 * len(order), height=4.5) as figure:
+    with new_figure(folder / "06_model_comparison_bars.png", width=2 + 1.1 * len(order), height=4.5) as figure:
         _bars(figure.subplots(), order)
     for rate in HEATMAPS:
         path = folder / f"07_heatmap_{rate}.png"
-        with _figure(path, width=3 + len(order[0].scores.classes), height=1.8 + 0.4 * len(order)) as figure:
+        with new_figure(path, width=3 + len(order[0].scores.classes), height=1.8 + 0.4 * len(order)) as figure:
             _heatmap(figure, order, rate)
     _write_confusions(order, folder / "08_confusion_matrices.png")
     _write_curves(order, folder / "09_roc_curves.png", draw=_roc)
@@ -59,9 +55,9 @@ def write_training_curves(runs: Mapping[str, Path], folder: Path) -> None:
     """Draw each run's loss, macro figures and figures per class, and all runs in one picture."""
     histories = {name: read_history(run) for name, run in runs.items()}
     for name, history in histories.items():
-        with _figure(folder / f"training_{name}.png", width=15, height=7.5) as figure:
+        with new_figure(folder / f"training_{name}.png", width=15, height=7.5) as figure:
             _training(figure, history, title=name)
-    with _figure(folder / "training_comparison.png", width=13, height=5) as figure:
+    with new_figure(folder / "training_comparison.png", width=13, height=5) as figure:
         loss, auc = figure.subplots(1, 2)
         for ax in (loss, auc):
             ax.set_prop_cycle(color=COLOURS)
@@ -69,8 +65,8 @@ def write_training_curves(runs: Mapping[str, Path], folder: Path) -> None:
             epochs = [row["epoch"] for row in history]
             loss.plot(epochs, [row["val_loss"] for row in history], ".-", label=name)
             auc.plot(epochs, [row["val_macro_auc_roc"] for row in history], ".-", label=name)
-        _dress(loss, title="validation loss", x="epoch", y="loss")
-        _dress(auc, title="validation macro AUC", x="epoch", y="AUC")
+        dress(loss, title="validation loss", x="epoch", y="loss")
+        dress(auc, title="validation macro AUC", x="epoch", y="AUC")
 
 
 def _training(figure: Figure, history: Sequence[Mapping[str, float]], *, title: str) -> None:
@@ -79,14 +75,14 @@ def _training(figure: Figure, history: Sequence[Mapping[str, float]], *, title: 
     axes = figure.subplots(2, 3)
     for name in ("train_loss", "val_loss"):
         axes[0, 0].plot(epochs, [row[name] for row in history], ".-", label=name.replace("_", " "))
-    _dress(axes[0, 0], title=f"{title}: loss", x="epoch", y="loss")
+    dress(axes[0, 0], title=f"{title}: loss", x="epoch", y="loss")
     for rate in CURVE_RATES:
         axes[0, 1].plot(epochs, [row[f"val_macro_{rate}"] for row in history], ".-", label=rate.replace("_", " "))
-    _dress(axes[0, 1], title="validation, macro averages", x="epoch", y="")
+    dress(axes[0, 1], title="validation, macro averages", x="epoch", y="")
     for ax, rate in zip((axes[0, 2], *axes[1]), ("f1_score", "sensitivity", "specificity", "auc_roc"), strict=True):
         for name in classes:
             ax.plot(epochs, [row[f"val_{name}_{rate}"] for row in history], ".-", label=name)
-        _dress(ax, title=f"validation {rate.replace('_', ' ')} per class", x="epoch", y="")
+        dress(ax, title=f"validation {rate.replace('_', ' ')} per class", x="epoch", y="")
 
 
 def _bars(ax: Axes, order: Sequence[Evaluation]) -> None:
@@ -96,7 +92,7 @@ def _bars(ax: Axes, order: Sequence[Evaluation]) -> None:
         ax.bar(at + (index - (len(BARS) - 1) / 2) * wide, values, wide, label=rate.replace("_", " "))
     ax.set_xticks(at, [each.name for each in order], rotation=30, ha="right")
     ax.set_ylim(0, 1)
-    _dress(ax, title="macro averages on the test split", x="", y="")
+    dress(ax, title="macro averages on the test split", x="", y="")
     ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
 
 
@@ -117,7 +113,7 @@ def _heatmap(figure: Figure, order: Sequence[Evaluation], rate: str) -> None:
 
 def _write_confusions(order: Sequence[Evaluation], path: Path) -> None:
     classes = order[0].scores.classes
-    with _figure(path, width=1.5 + 1.8 * len(classes), height=1 + 1.7 * len(order)) as figure:
+    with new_figure(path, width=1.5 + 1.8 * len(classes), height=1 + 1.7 * len(order)) as figure:
         axes = figure.subplots(len(order), len(classes), squeeze=False)
         for row, each in enumerate(order):
             for column, name in enumerate(classes):
@@ -140,7 +136,7 @@ def _write_curves(order: Sequence[Evaluation], path: Path, *, draw: Callable[[Ax
     classes = order[0].scores.classes
     columns = min(CURVES_PER_ROW, len(classes))
     rows = math.ceil(len(classes) / columns)
-    with _figure(path, width=5 * columns, height=4.3 * rows) as figure:
+    with new_figure(path, width=5 * columns, height=4.3 * rows) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for column, name in enumerate(classes):
             axes[column].set_prop_cycle(color=COLOURS)
@@ -148,7 +144,7 @@ def _write_curves(order: Sequence[Evaluation], path: Path, *, draw: Callable[[Ax
                 if 0 < each.labels[:, column].sum() < len(each.labels):
                     draw(axes[column], each, column)
             x, y = ("1 - specificity", "sensitivity") if draw is _roc else ("sensitivity", "precision")
-            _dress(axes[column], title=name, x=x, y=y)
+            dress(axes[column], title=name, x=x, y=y)
         for ax in axes[len(classes) :]:
             ax.set_axis_off()
 
@@ -163,23 +159,3 @@ def _precision_recall(ax: Axes, each: Evaluation, column: int) -> None:
     precision, recall, _ = sk.precision_recall_curve(each.labels[:, column], each.probabilities[:, column])
     area = each.scores.per_class[each.scores.classes[column]]["auc_pr"]
     ax.plot(recall, precision, label=f"{each.name} {area:.3f}", linewidth=1)
-
-
-def _dress(ax: Axes, *, title: str, x: str, y: str) -> None:
-    ax.set_title(title, fontsize=10)
-    ax.set_xlabel(x)
-    ax.set_ylabel(y)
-    ax.grid(alpha=0.3)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=7)
-
-
-@contextmanager
-def _figure(path: Path, *, width: float, height: float) -> Iterator[Figure]:
-    """Hand out an empty figure and write it as PNG, whole or not at all."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    yield figure
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI)
-    write_bytes(path, stream.getvalue())

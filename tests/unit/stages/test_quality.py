@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
@@ -13,7 +16,7 @@ from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS, limb_leads
 from ecgstudio.stages.assemble import assemble
-from ecgstudio.stages.quality import QualityReport, assess
+from ecgstudio.stages.quality import DOUBT_WEIGHTS, LeadQuality, QualityReport, assess, evidence
 from ecgstudio.stages.settings import AssembleSettings, QualitySettings
 
 FS = 500.0
@@ -53,6 +56,9 @@ def report_on(
     return assess(
         keypoints, grid, ecg, assemble(ecg, grid, settings=AssembleSettings()), settings=QualitySettings()
     )
+
+
+PLAIN = report_on(page_of(heart_mv()))
 
 
 def test_a_consistent_page_is_ok() -> None:
@@ -230,6 +236,51 @@ def test_half_a_record_lacks_nothing(layout: str, printed: tuple[str, ...]) -> N
     mv = heart_mv()
     ecg = DigitizedEcg(tuple(trace(lead, mv[LEADS.index(lead)]) for lead in printed), layout)
     assert report_on(ecg).reasons == ()
+
+
+# --- the page as a whole ------------------------------------------------------------------------------------
+
+
+def test_a_consistent_page_is_hardly_doubted() -> None:
+    assert report_on(page_of(heart_mv())).doubt < 0.15
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"confidence": 0.4},
+        {"leads": (LeadQuality("I", 0.2, 1.0), LeadQuality("II", 0.9, 0.1))},
+        {"einthoven_db": -3.0},
+        {"goldberger_db": 0.0},
+        {"twin_db": -1.0},
+        {"scale_agrees": False},
+        {"grid_confidence": 0.1},
+        {"orientation_confidence": 0.2},
+        {"reasons": ("one", "two", "three")},
+    ],
+)
+def test_whatever_speaks_against_a_page_never_lessens_its_doubt(worse: dict[str, Any]) -> None:
+    good = report_on(with_twin(heart_mv()[1, :1250]))
+    bad = replace(good, **worse)
+    assert bad.doubt >= good.doubt
+    assert evidence(bad) != evidence(good)
+
+
+@given(
+    confidence=st.floats(0, 1), einthoven_db=st.none() | st.floats(-60, 120), twin_db=st.none() | st.floats(-60, 120),
+    scale_agrees=st.none() | st.booleans(), grid_confidence=st.floats(0, 1), orientation_confidence=st.floats(0, 1),
+    reasons=st.lists(st.just("why"), max_size=9).map(tuple),
+    leads=st.lists(st.builds(LeadQuality, st.just("I"), st.floats(0, 1), st.floats(0, 1)), max_size=13).map(tuple),
+)  # fmt: skip
+def test_a_doubt_is_a_probability_and_so_is_its_evidence(**checks: Any) -> None:  # noqa: ANN401 - all kinds of checks
+    report = replace(PLAIN, **checks)
+    assert 0 <= report.doubt <= 1
+    assert set(evidence(report)) == set(DOUBT_WEIGHTS)
+    assert all(0 <= value <= 1 for value in evidence(report).values())
+
+
+def test_no_check_that_speaks_against_a_page_counts_for_it() -> None:
+    assert min(DOUBT_WEIGHTS.values()) >= 0
 
 
 def test_doubts_about_the_names_ask_for_a_review() -> None:

@@ -12,7 +12,7 @@ from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import LABEL_CLASSES, NULL_STATUS, FloatMap, Image, KeypointMaps, Runtime, StageError
 from ecgstudio.stages.settings import KeypointSettings
-from ecgstudio.stages.stage0_keypoints import POSE_SIDE_PX, detect_keypoints
+from ecgstudio.stages.stage0_keypoints import POSE_SIDE_PX, Pose, detect_keypoints, keypoints_in_pose
 from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_keypoints
 
 
@@ -129,6 +129,17 @@ def test_scattered_cells_are_no_text() -> None:
             return KeypointMaps(labels, maps.orientation, maps.geometry)
 
     assert "gain20" not in found_on(synth.page, Speckled(synth)).names
+
+
+@pytest.mark.parametrize("orientation", [0, 3, 6])
+def test_names_are_read_in_the_pose_that_is_known(orientation: int) -> None:
+    synth = synth_page(orientation=orientation)
+    truth = true_keypoints(synth)
+    pose = Pose(orientation, 1.0, truth.px_per_mm, truth.angle_rad, mirrored=truth.mirrored)
+    found = keypoints_in_pose(synth.page, pose, runtime=TruthRuntime(synth))
+    assert sorted(found.names) == sorted(truth.names)
+    assert max(misses_px(found, synth)) < 12
+    assert (found.orientation, found.mirrored) == (orientation, truth.mirrored)
 
 
 def test_a_page_without_names_still_has_a_pose() -> None:

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,10 +23,12 @@ from tests.synth_page import SynthPage, TruthRuntime, synth_page
 from training import evaluate
 from training.evaluate import Engine, find_pages, spread, weights_from
 from training.metrics import Reliability, no_samples
-from training.oracle import RUNGS
+from training.oracle import ROUND_TRIP, RUNGS
 from training.page_score import PageScore, PageTask, score_page
-from training.score_report import Column, Table, losses, make_tables, pages_csv
+from training.report_table import Column, Table
+from training.score_report import make_tables, pages_csv
 from training.stage_metrics import StageScores
+from training.stage_report import losses
 from training.synth.truth import encode_truth
 
 
@@ -229,6 +232,9 @@ def test_the_tables_of_cases_and_of_pages_without_truth(
     assert float(lines["c1"]["snr_db"]) > 40
     assert lines["r1"]["snr_db"] == ""
     assert len(list((tmp_path / "out" / "worst").glob("*.png"))) == 3
+    assert (tmp_path / "out" / "tables.txt").read_text("utf-8").strip() == text.strip()
+    with (tmp_path / "out" / "tables" / "scores.csv").open(newline="") as stream:
+        assert [line["tier"] for line in csv.DictReader(stream)] == ["clean", "scan", "ALL"]
 
 
 def test_every_page_is_drawn_when_asked(tmp_path: Path, fakes: None) -> None:
@@ -241,6 +247,24 @@ def test_every_page_is_drawn_when_asked(tmp_path: Path, fakes: None) -> None:
     assert drawn.keys() == {"clean/c1.png", "real/r_1.png"}
     page = cv2.imread(str(tmp_path / "data" / "clean" / "c1.png"))
     assert (drawn["clean/c1.png"] != page).any()
+
+
+def test_only_the_worst_pages_are_drawn_and_listed_when_so_many_are_asked_for(tmp_path: Path, fakes: None) -> None:
+    for name, error_mv in (("c1", 0.01), ("c2", 0.6), ("c3", 0.3)):
+        case(tmp_path / "data", "clean", name, error_mv=error_mv)
+    drawn, out = tmp_path / "drawn", tmp_path / "out"
+    assert run("--data", tmp_path / "data", "--overlays", drawn, "--worst", 2, "--out", out) == 0
+    assert {path.relative_to(drawn).as_posix() for path in drawn.rglob("*.png")} == {"clean/c2.png", "clean/c3.png"}
+    assert [path.name[:5] for path in sorted((out / "worst").glob("*.png"))] == ["01-c2", "02-c3"]
+    summary = json.loads((out / "summary.json").read_text())
+    assert [row["name"] for row in summary["worst"]] == ["c2", "c3"]
+
+
+@pytest.mark.parametrize("options", [("--worst", 0), ("--limit", 0), ("--jobs", 0), ("--resume",)])
+def test_options_that_make_no_sense_are_refused(tmp_path: Path, fakes: None, options: tuple[object, ...]) -> None:
+    case(tmp_path, "clean", "c1")
+    with pytest.raises(UserError, match="--"):
+        run("--data", tmp_path, *options)
 
 
 def test_an_evaluation_with_oracle_names_the_stages(
@@ -291,15 +315,50 @@ def test_every_tier_and_all_of_them_are_summarised() -> None:
 
 def test_a_verdict_that_finds_every_bad_page_has_an_auc_of_1() -> None:
     scores = [page("a", snr_db=20.0, confidence=0.4), page("b", snr_db=2.0, status="review", confidence=0.6)]
-    [trust] = table(scores, "trust")
+    trust = table(scores, "trust")[-1]
     assert (trust["auc_status"], trust["auc_confidence"], trust["auc_both"]) == (1.0, 0.0, 1.0)
 
 
-def test_pages_add_up_to_one_reliability() -> None:
+def test_a_doubt_that_finds_every_bad_page_has_an_auc_of_1() -> None:
+    scores = [page(str(db), snr_db=db, doubt=doubt) for db, doubt in ((2.0, 0.7), (9.0, 0.4), (11.0, 0.3))]
+    assert table(scores, "trust")[-1]["auc_doubt"] == 1.0
+    rows = {row["doubt"]: (row["pages"], row["below_10db"]) for row in table(scores, "doubts")}
+    assert rows["0.25-0.50"] == (2, 0.5)
+    assert rows["0.50-0.75"] == (1, 1.0)
+
+
+def test_a_page_that_is_given_up_is_doubted_wholly() -> None:
+    rows = {row["doubt"]: row["pages"] for row in table([page(snr_db=0.0, status="failed", doubt=1.0)], "doubts")}
+    assert rows["0.75-1.00"] == 1
+
+
+def test_leads_taken_for_others_are_silent_where_the_status_is_ok() -> None:
+    scores = [
+        page("a", snr_db=2.0, swapped=2),
+        page("b", snr_db=2.0, swapped=1, status="review"),
+        page("c", snr_db=20.0),
+    ]
+    order = table(scores, "order")[-1]
+    assert (order["wrong_order"], order["silent"], order["of_ok"]) == (2, 1, 0.5)
+
+
+def test_the_surest_samples_are_told_per_tier() -> None:
+    scores = [page("a", snr_db=20.0, reliability=sure_samples(10, 9)),
+              page("b", snr_db=20.0, tier="photo", reliability=sure_samples(10, 5))]  # fmt: skip
+    kept = {row["tier"]: row["sure_within_50uv"] for row in table(scores, "sure")}
+    assert kept == {"scan": 0.9, "photo": 0.5, "ALL": 0.7}
+
+
+def sure_samples(count: int, good: int) -> Reliability:
+    """Count samples of the surest bin."""
     nothing = no_samples()
-    samples, good = nothing.samples.copy(), nothing.good.copy()
-    samples[-1], good[-1] = 10, 9
-    sure = Reliability(samples, good, 0.99 * samples)
+    samples, kept = nothing.samples.copy(), nothing.good.copy()
+    samples[-1], kept[-1] = count, good
+    return Reliability(samples, kept, 0.99 * samples)
+
+
+def test_pages_add_up_to_one_reliability() -> None:
+    sure = sure_samples(10, 9)
     rows = table([page("a", snr_db=20.0, reliability=sure), page("b", snr_db=20.0, reliability=sure)], "reliability")
     assert (rows[-1]["samples"], rows[-1]["within_50uv"]) == (20, 0.9)
     assert rows[0]["within_50uv"] is None
@@ -312,12 +371,32 @@ def stages(*, orientation: bool) -> StageScores:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("oriented", "blamed"), [(True, "keypoints"), (False, "orientation")])
-def test_what_true_keypoints_mend_on_a_turned_page_is_lost_by_its_orientation(oriented: bool, blamed: str) -> None:
-    rungs = dict(zip(RUNGS, (2.0, 10.0, 10.0, 11.0, 14.0, 15.0, 30.0, 31.0), strict=True))
-    lost = losses(page(snr_db=2.0, stages=stages(orientation=oriented), rungs=rungs))
-    others = {"scale": 0, "grid": 1, "layout": 3, "ends": 1, "trace": 15, "outside": 1}
-    assert lost == {"orientation": 0, "keypoints": 0, **others} | {blamed: 8}
+def budget(*snr_db: float, round_trip: float = 31.0) -> dict[str, float]:
+    return dict(zip(RUNGS, snr_db, strict=True)) | {ROUND_TRIP: round_trip}
+
+
+def test_every_part_loses_what_its_truth_mends() -> None:
+    rungs = budget(2.0, 10.0, 10.5, 10.5, 11.0, 14.0, 15.0, 30.0, 32.0, 33.0)
+    assert losses(page(snr_db=2.0, rungs=rungs)) == {
+        "orientation": 8, "keypoints": 0.5, "scale": 0, "grid": 0.5, "layout": 3, "time": 1, "trace": 15, "decode": 2,
+        "outside": 1,
+    }  # fmt: skip
+
+
+def test_what_is_lost_is_told_per_tier_and_per_layout() -> None:
+    low, high = (budget(*np.linspace(first, 30, len(RUNGS))) for first in (12.0, 21.0))
+    seen = stages(orientation=True)
+    scores = [page("a", snr_db=12.0, rungs=low, stages=replace(seen, printed_layout="12x1")),
+              page("b", tier="photo", snr_db=21.0, rungs=high, stages=replace(seen, printed_layout="3x4"))]  # fmt: skip
+    lost = {row["tier"]: (row["trace"], row["snr_db"], row["ceiling"]) for row in table(scores, "losses")}
+    assert lost == {"photo": (1.0, 21.0, 30.0), "scan": (2.0, 12.0, 30.0), "ALL": (1.5, 16.5, 30.0)}
+    assert {row["printed"]: row["trace"] for row in table(scores, "losses_by_layout")} == {"12x1": 2.0, "3x4": 1.0}
+    assert [row["printed"] for row in table(scores, "scores_by_layout")] == ["12x1", "3x4"]
+
+
+def test_a_table_of_numbers_is_a_csv_with_nothing_for_what_is_unknown() -> None:
+    small = Table("k", "Title", (Column("name"), Column("db", ".1f")), (("a", 1.25), ("b,c", float("nan"))))
+    assert small.as_csv() == 'name,db\na,1.25\n"b,c",\n'
 
 
 def test_pages_of_unlike_kinds_share_one_csv() -> None:

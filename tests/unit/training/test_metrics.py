@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ecgstudio.core.arrays import F64
+from ecgstudio.core.leads import LEADS
 from training.metrics import (
     CONFIDENCE_EDGES,
     RecordScore,
@@ -14,6 +15,7 @@ from training.metrics import (
     sample_reliability,
     score_record,
     summarize_db,
+    swapped_leads,
 )
 
 FS = 500.0
@@ -26,10 +28,10 @@ def sine(hz: float, mv: float = 1.0) -> F64:
 
 
 def record(**leads: F64) -> F64:
-    """A record of leads I and II."""
+    """A record of some leads."""
     mv = np.full((12, len(T_S)), np.nan)
     for name, values in leads.items():
-        mv[("I", "II").index(name), : len(values)] = values
+        mv[LEADS.index(name), : len(values)] = values
     return mv
 
 
@@ -135,6 +137,39 @@ def test_a_good_sample_is_within_50_uv_of_the_truth() -> None:
     found = sample_reliability(truth, score(truth, reading), reading_mv=reading, confidence=sure)
     assert found.kept_from(0.95) == (2000, pytest.approx(1800 / 2000))
     assert found.calibration_error == pytest.approx(0.99 - 0.9)
+
+
+def swapped(reading: F64, truth: F64) -> dict[str, str]:
+    return swapped_leads(truth, FS, reading_mv=reading, reading_fs=FS)
+
+
+def test_leads_whose_readings_changed_places_are_told() -> None:
+    truth = record(V1=sine(1), V2=sine(2.3), V3=sine(3.1))
+    reading = truth.copy()
+    first, second = LEADS.index("V1"), LEADS.index("V2")
+    reading[[first, second]] = reading[[second, first]]
+    assert swapped(reading, truth) == {"V1": "V2", "V2": "V1"}
+
+
+def test_a_lead_that_was_read_for_one_that_is_not_printed_is_told() -> None:
+    truth, reading = record(V1=sine(1)), record(V4=sine(1))
+    assert swapped(reading, truth) == {"V4": "V1"}
+
+
+def test_a_lead_that_was_read_badly_or_not_at_all_is_not_swapped() -> None:
+    truth = record(V1=sine(1), V2=sine(2.3))
+    reading = truth.copy()
+    reading[LEADS.index("V1")] = sine(7.7)
+    reading[LEADS.index("V2")] = np.nan
+    assert swapped(reading, truth) == {}
+    assert swapped(truth, truth) == {}
+
+
+def test_leads_printed_at_different_times_are_not_compared() -> None:
+    truth, reading = record(V1=sine(1), V2=sine(2.3)), record(V1=sine(7.7))
+    truth[LEADS.index("V2"), : truth.shape[1] // 2] = np.nan
+    reading[LEADS.index("V1"), truth.shape[1] // 2 :] = np.nan
+    assert swapped(reading, truth) == {}
 
 
 def test_nothing_read_has_no_calibration() -> None:

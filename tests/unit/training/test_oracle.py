@@ -1,18 +1,20 @@
 """The oracle's answers are the truth, and the stages' measures see every kind of error that they are there for."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.grid import GridFit
-from ecgstudio.stages.contract import NULL_STATUS
+from ecgstudio.stages.contract import NULL_STATUS, Failed, Key, Outcome
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis
 from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.stage0_keypoints import detect_keypoints
 from tests.page_truth import mapped
-from tests.synth_page import SynthPage, TruthRuntime, read_page, synth_page
-from training.oracle import RUNGS, error_budget, true_grid, true_keypoints, true_layout
+from tests.synth_page import Reading, SynthPage, TruthRuntime, read_page, synth_page
+from training.oracle import ROUND_TRIP, RUNGS, error_budget, true_grid, true_keypoints, true_layout
 from training.sampling import MappedPage
 from training.stage_metrics import NameCount, StageScores, grid_error_mm, score_stages
 
@@ -65,22 +67,75 @@ def test_the_true_layout_names_every_printed_lead(page: MappedPage) -> None:
 @pytest.fixture(scope="module")
 def rungs(synth: SynthPage, page: MappedPage) -> dict[str, float]:
     """The budget of a page on which the pipeline found nothing, behind perfect networks."""
-    return error_budget(synth.page, page, found=None, runtime=TruthRuntime(synth), settings=SETTINGS)
+    return budget_of(synth, EMPTY_ANALYSIS)
+
+
+def budget_of(synth: SynthPage, found: Analysis) -> dict[str, float]:
+    return error_budget(synth.page, mapped(synth), found=found, runtime=TruthRuntime(synth), settings=SETTINGS)
+
+
+def outcome(value: object) -> Outcome[Any]:
+    return Outcome(key=Key("test", "", "", "", ""), auto=value, edit=None, value=value, digest="")
+
+
+def analysis_of(reading: Reading) -> Analysis:
+    """What the pipeline knows when it has come to its end."""
+    stages = {"keypoints": reading.keypoints, "grid": reading.grid, "traces": reading.ecg, "record": reading.record}
+    return Analysis(**{name: outcome(value) for name, value in stages.items()}, quality=outcome(reading.quality))
 
 
 def test_a_page_without_a_record_loses_all_that_the_truth_gives_back(rungs: dict[str, float]) -> None:
-    assert tuple(rungs) == RUNGS
+    assert tuple(rungs) == (*RUNGS, ROUND_TRIP)
     assert rungs["found"] < 3
     assert rungs["keypoints"] > 15
 
 
 def test_perfect_networks_come_near_to_what_decoding_allows(rungs: dict[str, float]) -> None:
-    assert rungs["sheet"] > 25
-    assert 25 < rungs["ends"] < rungs["sheet"] + 1
+    assert rungs["round_trip"] > 25
+    assert 25 < rungs["time"] < rungs["round_trip"] + 1
 
 
 def test_a_sheet_that_is_all_in_the_picture_loses_nothing_outside_it(rungs: dict[str, float]) -> None:
-    assert rungs["ink"] == pytest.approx(rungs["sheet"])
+    assert rungs["trace"] == pytest.approx(rungs["round_trip"])
+    assert rungs["decode"] == pytest.approx(rungs["sheet"])
+
+
+def test_heights_from_the_ink_itself_are_the_ceiling(rungs: dict[str, float]) -> None:
+    assert rungs["sheet"] > 35
+    assert rungs["sheet"] >= rungs["round_trip"] - 0.5
+
+
+def test_a_page_that_was_read_well_loses_little_before_its_traces(synth: SynthPage) -> None:
+    budget = budget_of(synth, analysis_of(read_page(synth)))
+    assert budget["found"] > 20
+    assert max(abs(budget[rung] - budget["found"]) for rung in ("orientation", "keypoints", "scale")) < 1
+
+
+def test_a_page_held_the_wrong_way_up_loses_by_its_orientation() -> None:
+    turned = synth_page(orientation=2)
+    reading = read_page(turned)
+    wrong = replace(reading.keypoints, orientation=0, angle_rad=reading.keypoints.angle_rad + np.pi)
+    nothing = Failed("traces", "no ECG strip was found")
+    found = replace(analysis_of(reading), keypoints=outcome(wrong), traces=outcome(nothing), record=outcome(nothing))
+    budget = budget_of(turned, replace(found, quality=outcome(nothing)))
+    assert budget["found"] < 3
+    assert budget["orientation"] > 20
+    assert budget["keypoints"] == pytest.approx(budget["orientation"], abs=1)
+
+
+@pytest.mark.parametrize("sequential", [True, False])
+def test_leads_begin_when_they_were_printed_to_begin(sequential: bool) -> None:
+    budget = budget_of(synth_page("3x4", width_mm=200.0, sequential=sequential), EMPTY_ANALYSIS)
+    assert min(budget["time"], budget["sheet"]) > 20
+
+
+def test_how_a_sheet_lies_is_not_what_a_crease_says(synth: SynthPage, page: MappedPage) -> None:
+    middle = np.array(page.truth.lattice_px.shape[:2]) // 2
+    lattice_px = page.truth.lattice_px.copy()
+    lattice_px[middle[0] - 1 : middle[0] + 2, middle[1] :] += (0.0, 4.0)
+    creased = MappedPage(page.pixels, replace(page.truth, lattice_px=lattice_px))
+    assert true_keypoints(creased).angle_rad == pytest.approx(true_keypoints(page).angle_rad, abs=0.005)
+    assert true_keypoints(creased).px_per_mm == pytest.approx(6.0, rel=0.01)
 
 
 # --- the stages' measures ---------------------------------------------------------------------------------------
@@ -109,7 +164,15 @@ def test_exchanged_names_are_wrong_names_and_wrong_places(synth: SynthPage, page
     keypoints, ecg = replace(reading.keypoints, names=names), DigitizedEcg(traces, reading.ecg.layout)
     stages = stages_of(synth, page, keypoints=keypoints, ecg=ecg)
     assert stages.labels["V1"] == NameCount(printed=1, found=1, right=0)
-    assert (stages.leads_printed - stages.leads_placed, stages.leads_invented) == (2, 2)
+    assert (stages.leads_printed - stages.leads_placed, stages.leads_invented, stages.leads_swapped) == (2, 2, 2)
+
+
+def test_a_trace_where_no_lead_is_printed_is_invented_but_not_swapped(synth: SynthPage, page: MappedPage) -> None:
+    reading = read_page(synth)
+    traces = list(reading.ecg.traces)
+    traces[0] = replace(traces[0], xy=traces[0].xy + np.array([0.0, 90.0]))
+    stages = stages_of(synth, page, ecg=DigitizedEcg(tuple(traces), reading.ecg.layout))
+    assert (stages.leads_invented, stages.leads_swapped) == (1, 0)
 
 
 def moved(grid: GridFit, shift_mm: float) -> GridFit:
