@@ -32,7 +32,7 @@ INPUTS = {
     "name": "darkest of RGB around a printed name, 48 x 96 at 7 px/mm, zero mean, unit spread",
     "fusion": "mV at 100 Hz less each lead's median, 12 x 1000, beside it a mask; age, sex as fusion_input codes them",
     "grid": "RGB/255-0.5, sides multiples of 32, upright at 5 px/mm",
-    "reconstruct": "max and min of RGB of windows of strips, as for trace, 384 x 512; height read, read or not, confidence",
+    "reconstruct": "windows of strips as for trace, 384 x 512; beside them height as read, read or not, confidence",
     "trace": "max and min of RGB, /255, less the mean of the max, over 0.25; 8 px/mm; multiples of 32 x 16",
 }
 SAMPLES = {"fusion": "views of records"}
