@@ -13,17 +13,20 @@ from ecgstudio.core.arrays import F64
 FloatMap = NDArray[np.float32]
 
 MASS_WINDOW_PX = 26  # a steep stroke spreads its mass over many rows: the path follows mass, not single pixels
-JUMP_COST_PER_PX = 0.015
+JUMP_COST_PER_PX = 0.015  # where nobody says what is inked
+INKED_COST_PER_PX, BLANK_COST_PER_PX = 0.005, 0.1  # a pen that moves up or down leaves ink on its way
+SURELY_INKED = 0.3
 EXPECT_HALF_PX = 28
 RECENTRINGS = 3
 FAINT = 0.15
 
 
-def trace_path(log_columns: FloatMap) -> tuple[F64, F64]:
+def trace_path(log_columns: FloatMap, ink: FloatMap | None = None) -> tuple[F64, F64]:
     """Follow the traces of B strips: heights f64[B, W] in rows, and the probability mass around them, 0..1.
 
-    `log_columns` f32[B, H, W] is a log-softmax over H. Viterbi with a linear cost of vertical distance on windowed
-    mass (at half resolution), then a re-centred expectation; a plain argmax loses 1-3 dB.
+    `log_columns` f32[B, H, W] is a log-softmax over H; `ink` f32[B, H / 4, W / 4] tells how probably any trace runs
+    through a cell. Viterbi on windowed mass (at half resolution), where each row passed costs, most of all a blank
+    one, then a re-centred expectation; a plain argmax loses 1-3 dB.
     """
     probability = np.exp(log_columns)
     batch, n, width = probability.shape
@@ -32,7 +35,7 @@ def trace_path(log_columns: FloatMap) -> tuple[F64, F64]:
     mass_map = np.stack([
         cv2.boxFilter(strip, -1, window, normalize=False, borderType=cv2.BORDER_CONSTANT) for strip in coarse
     ])  # fmt: skip
-    path = _viterbi(np.log(mass_map + np.float32(1e-4)), jump_cost=2 * JUMP_COST_PER_PX)
+    path = _viterbi(np.log(mass_map + np.float32(1e-4)), passing_cost(ink, mass_map.shape))
     height = np.repeat(2.0 * path + 0.5, 2, axis=1)
     offsets = np.arange(-EXPECT_HALF_PX, EXPECT_HALF_PX + 1)[None, :, None]
     mass = np.zeros_like(height)
@@ -45,19 +48,30 @@ def trace_path(log_columns: FloatMap) -> tuple[F64, F64]:
     return height, np.clip(mass, 0, 1)
 
 
-def _viterbi(score: FloatMap, *, jump_cost: float) -> NDArray[np.intp]:
-    """Return the best path [B, W]; the linear jump cost is a running maximum in both directions."""
+def passing_cost(ink: FloatMap | None, shape: tuple[int, ...]) -> FloatMap:
+    """Return what it costs to pass a row of [B, H / 2, W / 2] on the way from the column before: f32 of that shape."""
+    if ink is None:
+        return np.full(shape, 2 * JUMP_COST_PER_PX, np.float32)
+    doubled = np.repeat(np.repeat(ink, 2, axis=1), 2, axis=2)
+    doubled[:, :, 1:] = np.maximum(doubled[:, :, 1:], doubled[:, :, :-1])
+    blank = np.clip(1 - doubled / SURELY_INKED, 0, 1)
+    return np.asarray(2 * (INKED_COST_PER_PX + BLANK_COST_PER_PX * blank), np.float32)
+
+
+def _viterbi(score: FloatMap, cost: FloatMap) -> NDArray[np.intp]:
+    """Return the best path [B, W]; costs add up along the rows passed: a running maximum in both directions."""
     batch, n, width = score.shape
-    ramp = (np.float32(jump_cost) * np.arange(n, dtype=np.float32))[None]
     steps = np.arange(n, dtype=np.int16)[None]
     by_column = np.ascontiguousarray(np.moveaxis(score, -1, 0))
+    so_far = np.ascontiguousarray(np.moveaxis(np.cumsum(cost, axis=1, dtype=np.float32), -1, 0))
     back = np.empty((width, batch, n), np.int16)
     best = by_column[0].copy()
     for column in range(1, width):
-        up, up_from = _running_best(best + ramp, steps)
-        down, down_from = _running_best((best - ramp)[:, ::-1], steps)
-        up -= ramp
-        down = down[:, ::-1] + ramp
+        climbed = so_far[column]
+        up, up_from = _running_best(best + climbed, steps)
+        down, down_from = _running_best((best - climbed)[:, ::-1], steps)
+        up -= climbed
+        down = down[:, ::-1] + climbed
         better = down > up
         back[column] = np.where(better, n - 1 - down_from[:, ::-1], up_from)
         best = np.where(better, down, up) + by_column[column]
@@ -80,9 +94,7 @@ def pair_average(values: F64) -> F64:
     return np.asarray(values.reshape(*values.shape[:-1], -1, 2).mean(axis=-1))
 
 
-def resample_heights(
-    x_px: F64, height_px: F64, confidence: F64, at_px: F64, *, max_gap_px: float
-) -> tuple[F64, F64]:
+def resample_heights(x_px: F64, height_px: F64, confidence: F64, at_px: F64, *, max_gap_px: float) -> tuple[F64, F64]:
     """Interpolate heights (PCHIP) at new positions; NaN where no good column is within half the longest gap.
 
     Columns below FAINT confidence are bridged if the gap is short, missing otherwise.

@@ -99,12 +99,14 @@ def _read(
         cut_strip(page, grid, x0_mm=start, centre_mm=row.y_mm, half_px=half_px, width_px=width) for row in rows
     ]))  # fmt: skip
     maps = runtime.trace(strips)
-    height, mass = trace_path(_beside_names(maps.columns, rows, names, x0_mm=start, half_px=half_px))
+    columns = _beside_names(maps.columns, rows, names, x0_mm=start, half_px=half_px)
+    height, mass = trace_path(columns, 1 - maps.segmentation[:, 0])
     presence, boundary = maps.presence.astype(np.float64), maps.boundary.astype(np.float64)
     if flip:
         mirrored = runtime.trace(np.ascontiguousarray(strips[..., ::-1]))
         turned = np.ascontiguousarray(mirrored.columns[..., ::-1])
-        other, other_mass = trace_path(_beside_names(turned, rows, names, x0_mm=start, half_px=half_px))
+        columns = _beside_names(turned, rows, names, x0_mm=start, half_px=half_px)
+        other, other_mass = trace_path(columns, 1 - mirrored.segmentation[:, 0, :, ::-1])
         agree = np.abs(height - other) < FLIP_AGREE_PX  # two different strokes have no meaningful middle
         surer = np.where(mass >= other_mass, height, other)
         height, mass = np.where(agree, (height + other) / 2, surer), np.minimum(mass, other_mass)

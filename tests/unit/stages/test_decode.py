@@ -95,6 +95,26 @@ def test_strips_are_read_independently() -> None:
         np.testing.assert_allclose(height, trace_path(log_columns(line))[0][0], atol=1e-6)
 
 
+def test_a_path_takes_the_inked_way() -> None:
+    """A tall beat read unsurely: the next row's beat is nearer, but no pen went there."""
+    line = np.full(COLUMNS, 90.0)
+    line[100:108] = np.linspace(90, 20, 8)
+    line[108:116] = np.linspace(20, 90, 8)
+    other = np.full(COLUMNS, 136.0)
+    doubt = np.exp(log_columns(line))
+    doubt[:, :, 102:114] = 0.3 * doubt[:, :, 102:114] + 0.7 * np.exp(log_columns(other))[:, :, 102:114]
+    ink = np.zeros((1, ROWS // 4, COLUMNS // 4), np.float32)
+    for trace in (line, other):
+        for column, row in enumerate(trace):
+            ink[0, int(row // 4), column // 4] = 1.0
+    ink[0, 5:23, 25:29] = 1.0  # the strokes of the beat
+    columns = np.log(doubt + 1e-9)
+    guessed, _ = trace_path(columns)
+    assert guessed[0, 104:112].min() > 120
+    height, _ = trace_path(columns, ink)
+    np.testing.assert_allclose(height[0], line, atol=0.5)
+
+
 def test_two_half_columns_become_one() -> None:
     assert pair_average(np.array([[1.0, 3.0, 5.0, 6.0]])).tolist() == [[2.0, 5.5]]
 
