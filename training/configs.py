@@ -120,6 +120,8 @@ class TraceTraining(TrainConfig):
 
     network: str = "trace"
     crops: tuple[CropPlan, ...] = (CropPlan(320, 384, 12, 0.7), CropPlan(480, 384, 8, 0.3))
+    crowded: float = 0.0
+    """Share of the crops that lie where a row's trace meets another row's, if it does."""
     sigma_px: float = 1.1
     sigma_per_slope: float = 0.3
     sigma_max_px: float = 6.0

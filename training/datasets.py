@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from ecgstudio.stages.names import normalised_names
-from training.configs import CropPlan, TrainConfig
+from training.configs import CropPlan, TraceTraining, TrainConfig
 from training.folders import page_files, truth_path
 from training.sampling import (
     MappedPage,
@@ -97,9 +97,10 @@ class PageCrops(IterableDataset[Batch]):
 
     def _strips(self, rng: Rng, plan: CropPlan) -> Iterator[Arrays]:
         shape = (plan.height, plan.width)
+        crowded = self.config.crowded if isinstance(self.config, TraceTraining) else 0.0
         for page in self._pages(rng):
             for _ in range(CROPS_PER_PAGE["stage2"]):
-                s = sample_strip(page, rng, shape=shape)
+                s = sample_strip(page, rng, shape=shape, crowded=crowded)
                 if np.isfinite(s.height).sum() < 16:
                     continue
                 crop: Arrays = {

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
 STRIP_PX_PER_MM = 8.0
+MEETING_BIN_MM, MEETING_REACH_MM, MEETING_SPREAD_MM = 0.5, 0.5, 6.0
 STRIP_STEP_PX = 8  # a strip's map is linear between pixels so far apart: 1 mm of paper
 NOMINAL_PX_PER_MM = 5.0
 CELL = 4  # stage 0 and 1 answer once per 4 x 4 pixels
@@ -80,20 +81,59 @@ class StripPose:
         return self.wave_mm * np.sin(px / STRIP_PX_PER_MM * self.wave_per_mm + self.wave_phase)
 
 
-def sample_strip(page: MappedPage, rng: Rng, *, shape: tuple[int, int], jitter: float = 1.0) -> StripSample:
-    """Cut a random piece of a random row, rectified with small errors as stage 1 makes them."""
-    row = int(rng.choice([lead.row for lead in page.truth.sheet.leads]))
-    return cut_strip(page, random_strip_pose(page.truth.sheet, row, rng, shape=shape, jitter=jitter), row=row)
+def sample_strip(
+    page: MappedPage, rng: Rng, *, shape: tuple[int, int], jitter: float = 1.0, crowded: float = 0.0
+) -> StripSample:
+    """Cut a random piece of a random row, rectified with small errors as stage 1 makes them.
+
+    A share of `crowded` lies where the row's trace meets another row's, if it does.
+    """
+    sheet = page.truth.sheet
+    row = int(rng.choice([lead.row for lead in sheet.leads]))
+    met = meetings_mm(sheet, row) if rng.random() < crowded else np.zeros(0)
+    near_mm = float(rng.choice(met) + rng.normal(0, MEETING_SPREAD_MM)) if len(met) else None
+    pose = random_strip_pose(sheet, row, rng, shape=shape, jitter=jitter, near_mm=near_mm)
+    return cut_strip(page, pose, row=row)
+
+
+def meetings_mm(sheet: SheetTruth, row: int) -> Floats:
+    """Return the x, in bins of MEETING_BIN_MM, at which a row's trace comes into the heights of another row's."""
+    count = int(np.ceil(sheet.size_mm[0] / MEETING_BIN_MM)) + 1
+    spans: dict[bool, list[Floats]] = {True: [], False: []}
+    for number in {lead.row for lead in sheet.leads}:
+        low, high = np.full(count, np.inf), np.full(count, -np.inf)
+        for lead in sheet.leads:
+            if lead.row == number:
+                bins = np.clip((lead.line_mm[:, 0] / MEETING_BIN_MM).astype(np.intp), 0, count - 1)
+                np.minimum.at(low, bins, lead.line_mm[:, 1])
+                np.maximum.at(high, bins, lead.line_mm[:, 1])
+        spans[number == row].append(np.stack([low, high]))
+    if not spans[True] or not spans[False]:
+        return np.zeros(0)
+    (own,), others = spans[True], np.stack(spans[False])
+    meets = (np.maximum(others[:, 0], own[0]) < np.minimum(others[:, 1], own[1]) + MEETING_REACH_MM).any(axis=0)
+    return np.asarray((np.flatnonzero(meets) + 0.5) * MEETING_BIN_MM)
 
 
 def random_strip_pose(
-    sheet: SheetTruth, row: int, rng: Rng, *, shape: tuple[int, int], jitter: float = 1.0
+    sheet: SheetTruth,
+    row: int,
+    rng: Rng,
+    *,
+    shape: tuple[int, int],
+    jitter: float = 1.0,
+    near_mm: float | None = None,
 ) -> StripPose:
-    """Choose a piece of a row, and the errors of its rectification: `jitter` times those that stage 1 makes."""
+    """Choose a piece of a row, and the errors of its rectification: `jitter` times those that stage 1 makes.
+
+    Its middle is at `near_mm` if that is given.
+    """
     own = [lead for lead in sheet.leads if lead.row == row]
     axis_mm = float(np.median([lead.axis_mm for lead in own]))
     first, last = own[0].start_mm - 12.0, own[-1].end_mm + 12.0
-    if rng.random() < 0.33:  # where leads start and end, most is lost
+    if near_mm is not None:
+        x_mm = near_mm
+    elif rng.random() < 0.33:  # where leads start and end, most is lost
         chosen = own[0] if rng.random() < 0.3 else own[int(rng.integers(len(own)))]
         x_mm = (chosen.start_mm if rng.random() < 0.6 else chosen.end_mm) + rng.normal(0, 6)
     else:
