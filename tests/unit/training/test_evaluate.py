@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from ecgstudio.core.ecg import EcgRecord
 from ecgstudio.core.leads import LEADS
@@ -18,6 +17,7 @@ from ecgstudio.io.export import FORMATS, PageResults
 from ecgstudio.nets.weights import NETWORK_NAMES, build_network, read_manifest, write_network
 from ecgstudio.stages.contract import NULL_STATUS
 from tests import fake_stages
+from tests.evaluation_cases import case, picture
 from tests.page_truth import truth_of
 from tests.synth_page import SynthPage, TruthRuntime, synth_page
 from training import evaluate
@@ -32,33 +32,11 @@ from training.stage_report import losses
 from training.synth.truth import encode_truth
 
 
-def picture(path: Path, pixels: NDArray[np.uint8] | None = None) -> Path:
-    """Write a page; by default one on which the fake stages find an ECG."""
-    if pixels is None:
-        pixels = np.random.default_rng(0).integers(0, 255, (360, 480, 3)).astype(np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(np.asarray(pixels), cv2.COLOR_RGB2BGR))
-    return path
-
-
 def rendered(path: Path, synth: SynthPage) -> Path:
     """Write a page as `training synth` does."""
     picture(path, np.asarray(synth.page.pixels))
     path.with_suffix(".npz").write_bytes(encode_truth(truth_of(synth)))
     return path
-
-
-def case(folder: Path, tier: str, name: str, *, error_mv: float = 0.0) -> Path:
-    """Write a case whose truth differs from what the fake stages find by a quick wave of this size."""
-    found = fake_stages.read_traces(None, None, None, status=NULL_STATUS)  # type: ignore[arg-type]
-    mv = np.full((12, 5000), np.nan, np.float32)
-    for trace in found.traces:
-        first = round(trace.t0_s * trace.fs)
-        wave = error_mv * np.sin(2 * np.pi * 40 * np.arange(len(trace.mv)) / trace.fs)
-        mv[LEADS.index(trace.lead), first : first + len(trace.mv)] = trace.mv + wave
-    (folder / "truth").mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "truth" / f"{name}.npz", mv=mv, fs=500.0)
-    return picture(folder / tier / f"{name}.png")
 
 
 @pytest.fixture

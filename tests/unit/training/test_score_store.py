@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import fake_stages
-from tests.unit.training.test_evaluate import case
+from tests.evaluation_cases import case
 from training import evaluate
 from training.evaluate import Engine, find_pages
 from training.metrics import Reliability, no_samples
