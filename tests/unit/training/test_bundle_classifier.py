@@ -1,0 +1,75 @@
+"""A trained classifier becomes bundled weights, with its calibration; others are refused."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from ecgstudio.errors import UserError
+from ecgstudio.nets.torch_runtime import TorchRuntime
+from ecgstudio.nets.weights import load_bundled, read_manifest, read_network
+from tests.tiny_classifier import TEMPERATURES, THRESHOLDS, write_checkpoint
+from training.bundle import bundle
+from training.cli import main
+
+
+def test_a_classifier_keeps_weights_temperatures_and_thresholds(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "tiny.safetensors")
+    entry = bundle(checkpoint, folder=tmp_path / "weights", training_data="PTB-XL", licence="CC BY 4.0")
+    assert (entry.file, entry.network, entry.licence) == ("fusion.safetensors", "fusion", "CC BY 4.0")
+    assert entry.training_data == "PTB-XL; 12 views of records"
+    assert entry.metrics == {"val_macro_auc_roc": 0.9}
+    bundled = load_bundled(read_manifest(tmp_path / "weights"), "fusion").state_dict()
+    for name, tensor in read_network(checkpoint).state_dict().items():
+        assert torch.equal(bundled[name], tensor)
+    assert bundled["temperature"].tolist() == pytest.approx(TEMPERATURES)
+    assert bundled["threshold"].tolist() == pytest.approx(THRESHOLDS)
+
+
+def test_the_command_bundles_what_the_runtime_then_uses(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "tiny.safetensors")
+    assert main(["bundle", str(checkpoint), "--out", str(tmp_path / "weights")]) == 0
+    runtime = TorchRuntime(read_manifest(tmp_path / "weights"), device=torch.device("cpu"))
+    assert runtime.classes == ("NORM", "MI", "STTC", "CD", "HYP")
+
+
+def test_bundling_a_classifier_leaves_the_other_networks_alone(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "tiny.safetensors")
+    first = bundle(checkpoint, folder=tmp_path / "weights", training_data="a")
+    second = bundle(checkpoint, folder=tmp_path / "weights", training_data="b")
+    assert first.sha256 == second.sha256
+    assert dict(read_manifest(tmp_path / "weights").entries) == {"fusion": second}
+
+
+def test_a_classifier_that_was_never_calibrated_is_refused(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "tiny.safetensors", calibrated=False)
+    with pytest.raises(UserError, match=r"tiny\.safetensors was never calibrated"):
+        bundle(checkpoint, folder=tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
+
+
+def test_a_classifier_is_not_measured_on_pages(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "tiny.safetensors")
+    with pytest.raises(UserError, match="measured by `classify evaluate`"):
+        bundle(checkpoint, folder=tmp_path / "weights", data=tmp_path)
+
+
+@pytest.mark.parametrize("where", ["file", "closed"])
+def test_a_folder_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    checkpoint, folder = write_checkpoint(tmp_path / "tiny.safetensors"), tmp_path / "weights"
+    if where == "file":
+        folder.write_text("in the way")
+    elif os.name == "nt" or os.geteuid() == 0:
+        pytest.skip("permissions do not bind here")
+    else:
+        folder.mkdir(mode=0o500)
+    with caplog.at_level(logging.CRITICAL):
+        assert main(["bundle", str(checkpoint), "--out", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "weights" in said
+    assert "Traceback" not in said
