@@ -14,7 +14,7 @@ from ecgstudio.core.leads import LAYOUTS, limb_leads
 from ecgstudio.core.page import Page
 from ecgstudio.stages import stage0_keypoints, stage1_grid, stage2_trace
 from ecgstudio.stages.contract import StageError, Status
-from tests.fake_classifier import NoClassifier
+from tests.fake_classifier import FakeClassifier, NoClassifier
 
 PX_PER_MM = 2.0
 LAYOUT = LAYOUTS["3x4"]
@@ -27,6 +27,10 @@ class NoNetworks(NoClassifier):
 
     weights_hash: str = "no weights"
     device: str = "cpu"
+
+
+class OnlyAClassifier(FakeClassifier, NoNetworks):
+    """A runtime for fake stages that classifies what they read."""
 
 
 def detect_keypoints(page: Page, *, status: Status, **_: object) -> Keypoints:
