@@ -44,10 +44,10 @@ from training.synth.truth import LabelTruth, LeadTruth
 FOUND: Final = "found"
 CEILING: Final = "sheet"
 RUNGS: Final = (FOUND, "orientation", "keypoints", "scale", "grid", "layout", "time", "trace", "decode", CEILING)
-"""What is true at each step, with all before it: nothing; which way up the sheet lies; names, their places and the
-pose; speed and gain; lattice; rows, their leads and each lead's own gain; where each lead starts and ends, and at what
-time it begins; what the trace network says of the ink in the picture; the heights themselves; those of the whole sheet,
-so that only sampling is left."""
+"""What is true at each step, with all before it: nothing; the sheet's pose where it was held the wrong way up; names
+and their places; speed and gain; lattice; rows, their leads and each lead's own gain; where each lead starts and ends,
+and at what time it begins; what the trace network says of the ink in the picture; the heights themselves; those of the
+whole sheet, so that only sampling is left."""
 ROUND_TRIP: Final = "round_trip"
 """Beside the rungs: the whole sheet decoded from what the trace network ought to say."""
 
@@ -185,14 +185,17 @@ def error_budget(
         )
         return assemble(ecg, grid, settings=settings.assemble)
 
-    keypoints, scale, grid, layout = true_keypoints(mapped), true_scale(mapped), true_grid(mapped), true_layout(mapped)
+    truth, scale, grid, layout = true_keypoints(mapped), true_scale(mapped), true_grid(mapped), true_layout(mapped)
     rungs = {FOUND: snr_db(record_of(found))}
-    seen = known(found.keypoints)
-    if seen is not None and seen.orientation == keypoints.orientation:
+    upright = known(found.keypoints)
+    if upright is not None and upright.orientation == truth.orientation:
         rungs["orientation"] = rungs[FOUND]
     else:
-        upright = stage0_keypoints.keypoints_in_pose(page, _pose(keypoints), runtime=runtime)
-        rungs["orientation"] = snr_db(_attempt(lambda: read(upright, fit(upright))))
+        posed = stage0_keypoints.keypoints_in_pose(page, _pose(truth), runtime=runtime)
+        rungs["orientation"] = snr_db(_attempt(lambda: read(posed, fit(posed))))
+        upright = posed
+    # the coarse scale and tilt stay as found: what stage 1 makes of them is the grid's matter
+    keypoints = replace(upright, names=truth.names, xy=truth.xy, confidence=truth.confidence)
     fitted = _attempt(lambda: fit(keypoints))
     rungs["keypoints"] = snr_db(_attempt(lambda: read(keypoints, fitted)) if fitted is not None else None)
     if fitted is None or (fitted.scale.mm_per_s, fitted.scale.mm_per_mV) == (scale.mm_per_s, scale.mm_per_mV):
