@@ -39,7 +39,7 @@ def urgency(analysis: Analysis, corrections: Corrections, *, states: Mapping[Sta
     """
     review, report = corrections.review, analysis.quality.value if analysis.quality is not None else None
     unread = report is None or isinstance(report, Failed)
-    doubt = 1.0 if report is None or isinstance(report, Failed) else 1.0 - report.confidence
+    doubt = 1.0 if report is None or isinstance(report, Failed) else report.doubt
     status = "" if report is None or isinstance(report, Failed) else report.status
     if review is not None and review.verdict == "rejected":
         level = _DECIDED
