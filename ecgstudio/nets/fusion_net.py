@@ -83,8 +83,8 @@ class FusionNet(nn.Module):
             nn.Linear(2 * previous + config.clinical, config.hidden),
             nn.ReLU(inplace=True),
             nn.Dropout(config.dropout / 2),
-            nn.Linear(config.hidden, len(config.classes)),
         )
+        self.answer = nn.Linear(config.hidden, len(config.classes))
         self.temperature: Tensor
         self.threshold: Tensor
         self.register_buffer("temperature", torch.ones(len(config.classes)))
@@ -92,10 +92,15 @@ class FusionNet(nn.Module):
 
     def forward(self, signal: Tensor, mask: Tensor, clinical: Tensor) -> Tensor:
         """Take [B,12,n], [B,12,n] and [B,4]; return logits [B,classes], not yet calibrated."""
+        logits: Tensor = self.answer(self.features(signal, mask, clinical))
+        return logits
+
+    def features(self, signal: Tensor, mask: Tensor, clinical: Tensor) -> Tensor:
+        """Return what signal and patient say together, [B,hidden]: the last layer's input."""
         x = self.blocks(self.stem(torch.cat([signal, mask], 1)))
         pooled = self.head(torch.cat([x.mean(-1), x.amax(-1)], 1))
-        logits: Tensor = self.joint(torch.cat([pooled, self.clinical(clinical)], 1))
-        return logits
+        joint: Tensor = self.joint(torch.cat([pooled, self.clinical(clinical)], 1))
+        return joint
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Turn logits into probabilities by the temperatures found on validation records."""

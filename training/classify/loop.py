@@ -98,7 +98,7 @@ def fit(model: str, settings: ClassifySettings, splits: Splits, *, folder: Path,
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     device = pick_device(settings.device)
-    used = ZOO[model].modalities(settings)
+    used = ZOO[model].modalities(settings) + (("statements",) if settings.statements else ())
     train, val = _only(splits.train, used), _validation(_only(splits.val, used), settings)
     shapes = {name: values.shape[1:] for name, values in train.inputs.items()}
     recipe = Recipe(model, train.classes, shapes, settings)
@@ -167,7 +167,7 @@ def _epoch(
     for inputs, targets in training_batches(train, settings, epoch=progress.epoch):
         for group in optimizer.param_groups:
             group["lr"] = _rate(settings, progress, per_epoch)
-        loss = functional.binary_cross_entropy_with_logits(network(_to(inputs, device)), targets.to(device))
+        loss = _loss(network, _to(inputs, device), targets.to(device), settings)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
@@ -178,6 +178,15 @@ def _epoch(
         if settings.ema:
             _follow(average, network, min(settings.ema, (1 + progress.steps) / (10 + progress.steps)))
     return total / count
+
+
+def _loss(network: nn.Module, inputs: Mapping[str, Tensor], targets: Tensor, settings: ClassifySettings) -> Tensor:
+    """Return the cross-entropy of the classes, and of the statements where the network is taught them."""
+    if not isinstance(network, FusionClassifier) or network.statements is None:
+        return functional.binary_cross_entropy_with_logits(network(inputs), targets)
+    logits, statements = network.with_statements(inputs)
+    second = functional.binary_cross_entropy_with_logits(statements, inputs["statements"])
+    return functional.binary_cross_entropy_with_logits(logits, targets) + settings.statements * second
 
 
 def _rate(settings: ClassifySettings, progress: Progress, per_epoch: int) -> float:

@@ -20,12 +20,21 @@ from training.signals.record import DIAGNOSTIC_CLASSES, FLAT_RANGE_MV, Record
 
 logger = logging.getLogger(__name__)
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 ABNORMAL = "ABNORMAL"
+STATEMENTS = (
+    "NORM", "SR", "ABQRS", "IMI", "ASMI", "LVH", "NDT", "LAFB", "AFIB", "ISC_", "STD_", "IRBBB", "PVC", "VCLVH",
+    "NST_", "STACH", "SARRH", "1AVB", "IVCD", "QWAVE", "SBRAD", "LOWT", "ISCAL", "NT_", "PAC", "CLBBB", "CRBBB",
+    "ILMI", "LPR", "LAO/LAE", "INVT", "AMI", "DIG", "PACE", "ALMI", "LVOLT", "ISCIN", "INJAS", "LMI", "ISCIL",
+    "LPFB", "ISCAS", "INJAL", "EL", "RVH", "ISCLA", "ANEUR", "RAO/RAE", "HVOLT", "SVARR", "AFLT",
+)  # fmt: skip
+"""The SCP-ECG statements of PTB-XL that are common enough to learn from: a finer teacher than the five classes."""
 
 
 def open_records(folder: Path, *, cache: Path | None = None) -> Splits:
     """Return ``signal`` f32[N, 12, 1000] and ``clinical`` f32[N, 4] of all records that have a class, by split.
+
+    Where statements are known, ``statements`` f32[N, 51] says which of STATEMENTS each record has.
 
     Raises:
         InputError: the folder is no source of labelled records, or a split has only one class.
@@ -43,7 +52,7 @@ def normal_or_not(examples: Examples) -> Examples:
 
 def as_examples(records: Iterable[Record], *, where: str) -> Examples:
     """Turn records into examples, without those that have no class; a flat lead was not connected and becomes NaN."""
-    ids, signals, clinical, labels = [], [], [], []
+    ids, signals, clinical, labels, statements = [], [], [], [], []
     for record in records:
         row = [int(str(record.labels.get(name, 0))) for name in DIAGNOSTIC_CLASSES]
         if not any(row):
@@ -55,11 +64,14 @@ def as_examples(records: Iterable[Record], *, where: str) -> Examples:
         signals.append(at_100_hz(mv, record.fs))
         clinical.append(clinical_input(_number(record, "age"), _number(record, "sex")))
         labels.append(row)
+        said = str(record.labels.get("scp_keys", "")).split()
+        statements.append([name in said for name in STATEMENTS])
     found = np.array(labels, np.uint8).reshape(-1, len(DIAGNOSTIC_CLASSES))
     check_classes(found, DIAGNOSTIC_CLASSES, where=where)
-    return Examples(
-        tuple(ids), {"signal": np.stack(signals), "clinical": np.stack(clinical)}, found, DIAGNOSTIC_CLASSES
-    )
+    inputs = {"signal": np.stack(signals), "clinical": np.stack(clinical)}
+    if np.any(statements):
+        inputs["statements"] = np.array(statements, np.float32)
+    return Examples(tuple(ids), inputs, found, DIAGNOSTIC_CLASSES)
 
 
 def _missing(mv: np.ndarray) -> str:

@@ -78,6 +78,8 @@ class ClassifySettings:
     """Decay per step of the averaged weights that are kept; 0: none."""
     paper: float = 0.0
     """Share of the training records shown as a page would show them."""
+    statements: float = 0.0
+    """Weight of the SCP-ECG statements as a second task beside the classes, where they are known; 0: not asked."""
     unknown: float = 0.0
     """Share of training records whose age or sex is hidden."""
 

@@ -81,14 +81,22 @@ class Classifier(nn.Module):
 class FusionClassifier(nn.Module):
     """The application's network behind the door that all models here have."""
 
-    def __init__(self, classes: tuple[str, ...], *, leads: int) -> None:
+    def __init__(self, classes: tuple[str, ...], *, leads: int, statements: int = 0) -> None:
         super().__init__()
         self.net = FusionNet(FusionConfig(classes=classes, leads=leads))
+        self.statements = nn.Linear(self.net.config.hidden, statements) if statements else None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return logits [B, classes]."""
         logits: Tensor = self.net(inputs["signal"], inputs["mask"], inputs["clinical"])
         return logits
+
+    def with_statements(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return logits [B, classes] and [B, statements], for training: the second task shapes the features."""
+        if self.statements is None:
+            raise ValueError("this network was built without statements")
+        features = self.net.features(inputs["signal"], inputs["mask"], inputs["clinical"])
+        return self.net.answer(features), self.statements(features)
 
 
 def _recurrent(cell: str, *, two_ways: bool = False, attention: bool = False, convolutions: bool = False) -> Make:
@@ -174,7 +182,7 @@ ZOO: Mapping[str, ModelSpec] = MappingProxyType(
             defaults={
                 "optimizer": "adamw", "schedule": "one-cycle", "learning_rate": 4e-3, "weight_decay": 0.03,
                 "batch": 64, "epochs": 30, "patience": 0, "monitor": "auc", "smoothing": 0.05, "mixup": 0.3,
-                "ema": 0.995, "paper": 0.6, "unknown": 0.15,
+                "ema": 0.995, "paper": 0.6, "unknown": 0.15, "statements": 1.0,
             },
         ),
     }
@@ -194,7 +202,8 @@ def build(name: str, settings: ClassifySettings, shapes: Shapes, classes: tuple[
     if missing:
         raise InputError(f"The model {name} needs {', '.join(missing)}, which the data do not have.")
     if spec.family == "fusion":
-        return FusionClassifier(classes, leads=shapes["signal"][0])
+        statements = shapes["statements"][0] if settings.statements and "statements" in shapes else 0
+        return FusionClassifier(classes, leads=shapes["signal"][0], statements=statements)
     encoders = {}
     for looked_at, make in spec.encoders.items():
         names = _names(looked_at, settings)

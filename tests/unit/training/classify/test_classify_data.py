@@ -18,7 +18,7 @@ from training.classify.dataset import Examples, Splits
 from training.classify.folder_tree import open_tree, read_tree, write_tree
 from training.classify.gaf_mtf import images_of
 from training.classify.paper import QUIET, TRAINING_LAYOUTS, as_paper, printed
-from training.classify.records import as_examples, normal_or_not
+from training.classify.records import STATEMENTS, as_examples, normal_or_not
 from training.classify.settings import ClassifySettings
 from training.classify.sources import open_examples
 from training.classify.splitting import stratified
@@ -51,6 +51,17 @@ def test_records_without_a_class_are_left_out() -> None:
     assert made.ids == ("NORM", "MI", "STTC", "CD", "HYP")
     assert (made.labels == np.eye(5)).all()
     assert made.inputs["signal"].shape == (5, 12, 1000)
+
+
+def test_statements_are_read_where_they_are_known() -> None:
+    rng = np.random.default_rng(0)
+    records = five(rng)
+    assert "statements" not in as_examples(records, where="here").inputs
+    said = record("said", waves(rng), HYP=1, scp_keys="LVH SR RARE_ONE")
+    statements = as_examples([*records, said], where="here").inputs["statements"]
+    assert statements.shape == (6, len(STATEMENTS))
+    assert [STATEMENTS[k] for k in np.flatnonzero(statements[5])] == ["SR", "LVH"]
+    assert not statements[:5].any()
 
 
 def test_a_flat_lead_of_a_record_is_unknown() -> None:

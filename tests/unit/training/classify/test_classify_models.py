@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from ecgstudio.errors import InputError
 from ecgstudio.nets.fusion_net import FusionConfig, FusionNet
+from training.classify.batches import plain_batches
 from training.classify.checkpoint import BEST_FILE, BUNDLE_FILE, read_trained
 from training.classify.dataset import Examples, Splits
 from training.classify.loop import fit, predict
@@ -19,7 +20,7 @@ from training.classify.plots import read_history
 from training.classify.records import normal_or_not
 from training.classify.settings import FULL_SIZE, ClassifySettings, settings_for
 from training.classify.vision import ResNet18, load_pretrained
-from training.classify.zoo import FIVE_CLASS_MODELS, ZOO, build
+from training.classify.zoo import FIVE_CLASS_MODELS, ZOO, FusionClassifier, build
 
 FULL_SHAPES = {
     "signal": (12, 1000), "clinical": (4,), "gaf": (3, 224, 224), "mtf": (3, 224, 224),
@@ -162,6 +163,29 @@ def test_the_bundle_holds_the_network_with_its_calibration(
     network.load_state_dict(state)
     assert network.temperature.tolist() == pytest.approx(trained.calibration.temperature)
     assert network.threshold.tolist() == pytest.approx(trained.calibration.threshold)
+
+
+def test_statements_are_a_second_task_that_use_does_not_need(
+    splits: Splits, tiny: ClassifySettings, tmp_path: Path
+) -> None:
+    said = splits.train.labels[:, 1:3].astype(np.float32)
+    train = splits.train.having(statements=said)
+    with_said = Splits(train, train, train)
+    settings = replace(tiny, statements=2.0, epochs=12)
+    fit("fusion", settings, with_said, folder=tmp_path / "taught")
+    trained = read_trained(tmp_path / "taught" / BEST_FILE)
+    plain = predict(trained.network, splits.test)
+    np.testing.assert_array_equal(plain, predict(trained.network, with_said.test))
+    assert isinstance(trained.network, FusionClassifier)
+    (inputs,) = plain_batches(with_said.test, batch=len(said))
+    logits, statements = trained.network.with_statements(inputs)
+    np.testing.assert_allclose(logits.detach().numpy(), plain, atol=1e-5)
+    taught = statements.detach().numpy()
+    assert all(taught[said[:, k] > 0, k].mean() > taught[said[:, k] == 0, k].mean() + 0.1 for k in range(2))
+    FusionNet().load_state_dict(load_file(tmp_path / "taught" / BUNDLE_FILE))
+    untaught = build("fusion", tiny, FULL_SHAPES | {"statements": (2,)}, train.classes)
+    with pytest.raises(ValueError, match="without statements"):
+        untaught.with_statements(inputs)  # type: ignore[operator]
 
 
 def test_what_was_not_printed_does_not_change_the_answer() -> None:
