@@ -62,7 +62,9 @@ def main(args: argparse.Namespace) -> int:
             training_data=args.training_data,
             licence=args.licence,
         )
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise UserError(f"{args.out} cannot be written: {error.strerror or error}") from error
+    except ValueError as error:
         raise UserError(str(error)) from error
     size_mb = (args.out / entry.file).stat().st_size / 1e6
     logger.info("%s: %.1f MB, sha256 %s", args.out / entry.file, size_mb, entry.sha256)

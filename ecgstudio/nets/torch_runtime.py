@@ -50,7 +50,7 @@ STRIP_MULTIPLES = (32, 16)
 _NO_ROOM: Final = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_alloc_failed")
 """What an error says when a device has no room left: its libraries have words of their own for it."""
 ATTRIBUTION_STEPS: Final = 16
-"""On 40 records the parts then add up to within 1 % of the whole."""
+"""On 40 validation records the parts miss the whole (median 1.9) by 0.07 at the median; 8 steps by 0.20, 32 by 0.04."""
 STRIP_PIXELS_PER_CALL = {"cpu": 1_200_000, "mps": 20_000_000, "cuda": 60_000_000}
 """Bounds the memory of one call. On a CPU one strip at a time is also a third faster: it stays in the cache."""
 
