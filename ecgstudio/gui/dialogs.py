@@ -177,7 +177,7 @@ class ShortcutSheet(QDialog):
         whole = QVBoxLayout(self)
         whole.addWidget(scroll)
         whole.addWidget(close)
-        self.resize(1400, 780)
+        self.resize(1400, 800)
 
     def _rows(self, menu: str) -> list[tuple[str, str]]:
         return [(keys_of(row), text_of(row).removesuffix("…")) for row in ACTIONS if row.menu == menu and row.keys]
@@ -185,8 +185,9 @@ class ShortcutSheet(QDialog):
     def _table(self, title: str, rows: list[tuple[str, str]]) -> QWidget:
         holder = QWidget(self)
         grid = QGridLayout(holder)
-        grid.setContentsMargins(0, 0, 0, 10)
+        grid.setContentsMargins(0, 0, 0, 6)
         grid.setHorizontalSpacing(14)
+        grid.setVerticalSpacing(4)
         heading = QLabel(title, holder)
         heading.setObjectName("sheet-heading")
         grid.addWidget(heading, 0, 0, 1, 2)

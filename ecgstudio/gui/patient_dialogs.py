@@ -178,6 +178,7 @@ class PatientTableDialog(QDialog):
         self._rows.setAccessibleName(self.tr("What the table says, page by page"))
         self._rows.setHeaderLabels([self.tr("Row"), self.tr("Page"), self.tr("Values"), self.tr("What happens")])
         self._rows.setRootIsDecorated(False)
+        self._rows.setAllColumnsShowFocus(True)
         self._rows.setUniformRowHeights(True)
         self._rows.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self._rows.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -186,9 +187,8 @@ class PatientTableDialog(QDialog):
             replaced = new and any(
                 getattr(match.before, name) not in (None, getattr(match.after, name)) for name in ORDER
             )
-            word = (
-                self.tr("replaces what is known") if replaced else self.tr("is added") if new else self.tr("is known")
-            )
+            word = self.tr("is added") if new else self.tr("is known already")
+            word = self.tr("replaces what is known") if replaced else word
             self._add(str(match.line), match.page, patient_words(match.after), word)
         for row in matching.strangers:
             self._add(str(row.line), row.page, "", self.tr("no such page in this project"))
@@ -240,13 +240,13 @@ class PatientTableDialog(QDialog):
             self._rows.addTopLevelItem(QTreeWidgetItem(list(cells)))
 
     def _summary(self, changed: int, same: int, strangers: int, problems: int) -> str:
-        said = [self.tr("%d pages get new values.") % changed]
+        said = [self.tr("Pages that get new values: %d.") % changed]
         if same:
-            said.append(self.tr("%d pages have theirs already.") % same)
+            said.append(self.tr("Pages that have theirs already: %d.") % same)
         if strangers:
-            said.append(self.tr("%d rows are about pages that are not in this project.") % strangers)
+            said.append(self.tr("Rows about pages that are not in this project: %d.") % strangers)
         if problems:
-            said.append(self.tr("%d rows cannot be used.") % problems)
+            said.append(self.tr("Rows that cannot be used: %d.") % problems)
         return " ".join(said)
 
 

@@ -86,7 +86,7 @@ class Patients(QObject):
             return
         text = self.tr("Patient values from %s") % table.path.name
         self._bridge.undo.push(None, EditPatients(self._bridge, before=before, after=after, text=text))
-        self._say(self.tr("Patient values of %d pages were taken from %s.") % (len(after), table.path.name))
+        self._say(self.tr("Patient values were taken from %s; pages changed: %d.") % (table.path.name, len(after)))
 
     def _complain(self, sentence: str) -> None:
         self.messaged.emit(Message(sentence, Severity.ERROR, None))
