@@ -9,7 +9,7 @@ import torch
 
 from ecgstudio.errors import UserError
 from ecgstudio.nets.torch_runtime import TorchRuntime
-from ecgstudio.nets.weights import load_bundled, read_manifest, read_network
+from ecgstudio.nets.weights import Manifest, WeightsEntry, load_bundled, read_manifest, read_network, write_manifest
 from tests.tiny_classifier import TEMPERATURES, THRESHOLDS, write_checkpoint
 from training.bundle import bundle
 from training.cli import main
@@ -36,11 +36,13 @@ def test_the_command_bundles_what_the_runtime_then_uses(tmp_path: Path) -> None:
 
 
 def test_bundling_a_classifier_leaves_the_other_networks_alone(tmp_path: Path) -> None:
-    checkpoint = write_checkpoint(tmp_path / "tiny.safetensors")
-    first = bundle(checkpoint, folder=tmp_path / "weights", training_data="a")
-    second = bundle(checkpoint, folder=tmp_path / "weights", training_data="b")
-    assert first.sha256 == second.sha256
-    assert dict(read_manifest(tmp_path / "weights").entries) == {"fusion": second}
+    checkpoint, folder = write_checkpoint(tmp_path / "tiny.safetensors"), tmp_path / "weights"
+    other = WeightsEntry("trace.safetensors", "0" * 64, "trace", {}, "strips", "pages", "Apache-2.0")
+    folder.mkdir()
+    write_manifest(Manifest(folder, {"trace": other}))
+    bundle(checkpoint, folder=folder)
+    entry = bundle(checkpoint, folder=folder, training_data="more")
+    assert dict(read_manifest(folder).entries) == {"trace": other, "fusion": entry}
 
 
 def test_a_classifier_that_was_never_calibrated_is_refused(tmp_path: Path) -> None:
