@@ -50,7 +50,7 @@ class Summary:
         words = [str(self.status)]
         if self.layout:
             words.append(self.layout)
-        if np.isfinite(self.mm_per_s):
+        if np.isfinite(self.mm_per_s) and self.failure is None:  # of a page without traces it is only assumed
             words.append(f"{self.mm_per_s:g} mm/s {self.mm_per_mV:g} mm/mV")
         if np.isfinite(self.confidence):
             words.append(f"conf {self.confidence:.2f}")
