@@ -1,6 +1,7 @@
 """The line that the console prints about a page."""
 
 from dataclasses import replace
+from math import nan
 
 from ecgstudio.stages.contract import Failed
 from ecgstudio.stages.report import Summary
