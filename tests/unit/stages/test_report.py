@@ -17,7 +17,5 @@ def test_a_page_that_was_read_says_its_layout_and_scale() -> None:
 def test_a_failed_page_claims_no_scale() -> None:
     """What its grid stage assumed was never seen on the page."""
     failure = Failed("traces", "no ECG strip could be followed")
-    failed = replace(
-        READ, status="failed", reasons=(str(failure),), failure=failure, layout="", confidence=float("nan")
-    )
+    failed = replace(READ, status="failed", reasons=(str(failure),), failure=failure, layout="", confidence=nan)
     assert str(failed) == f"failed  {failure}"
