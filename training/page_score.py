@@ -14,6 +14,7 @@ import numpy as np
 
 from ecgstudio.core.arrays import F32, Floats
 from ecgstudio.core.corrections import NO_CORRECTIONS
+from ecgstudio.core.ecg import EcgRecord
 from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.errors import UserError
@@ -169,7 +170,9 @@ def _against_truth(
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"The truth {task.truth} cannot be read: {error}") from error
     score = _score_signal(score, truth_mv, fs, analysis=analysis)
-    if rendered is None or page is None:
+    if rendered is None:
+        return replace(score, swapped=_swapped(truth_mv, fs, record_of(analysis)))
+    if page is None:
         return score
     mapped = MappedPage(np.asarray(page.pixels), rendered)
     stages = score_stages(
@@ -183,6 +186,10 @@ def _against_truth(
     except Exception:  # as above
         logger.warning("%s: no error budget", task.name, exc_info=True)
         return score
+
+
+def _swapped(truth_mv: Floats, fs: float, record: EcgRecord | None) -> int:
+    return 0 if record is None else len(swapped_leads(truth_mv, fs, reading_mv=record.mv, reading_fs=record.fs))
 
 
 def _read_record(path: Path) -> tuple[F32, float]:
@@ -230,5 +237,4 @@ def _score_signal(score: PageScore, truth_mv: Floats, fs: float, *, analysis: An
         reading_mv=at_rate(record.mv, record.fs, fs),
         confidence=at_rate(sure.mv, sure.fs, fs),
     )
-    swapped = swapped_leads(truth_mv, fs, reading_mv=record.mv, reading_fs=record.fs)
-    return replace(score, reliability=reliability, swapped=len(swapped))
+    return replace(score, reliability=reliability)

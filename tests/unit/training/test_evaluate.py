@@ -157,6 +157,17 @@ def test_a_case_is_scored_by_its_signal(tmp_path: Path, fakes: None) -> None:
     assert score.stages is None
 
 
+def test_leads_of_a_case_that_changed_places_are_counted(tmp_path: Path, fakes: None) -> None:
+    case(tmp_path, "clean", "c1")
+    truth = tmp_path / "truth" / "c1.npz"
+    with np.load(truth) as stored:
+        mv = stored["mv"]
+    mv[[0, 1]] = mv[[1, 0]]
+    np.savez(truth, mv=mv, fs=500.0)
+    [task] = find_pages(tmp_path)
+    assert score_page(task, runtime=fake_stages.NoNetworks(), settings=evaluate.SETTINGS).swapped == 2
+
+
 def test_a_page_that_cannot_be_read_scores_as_zeros_and_says_why(tmp_path: Path, fakes: None) -> None:
     case(tmp_path, "clean", "c1")
     picture(tmp_path / "clean" / "c1.png", np.full((360, 480, 3), 255, np.uint8))
