@@ -31,6 +31,7 @@ class Situation:
     computing: bool = False
     dirty: bool = False
     conflict: bool = False
+    overtaken: bool = False  # an automatic answer beneath a correction has changed
     record: bool = False
     reviewed: bool = False
     findings: bool = False  # there are findings of the page in front
@@ -77,6 +78,7 @@ ACTIONS: Final = (
     Row("redo", "Edit", "Redo", "Ctrl+Shift+Z", icon="redo"),
     Row("revert", "Edit", "Revert stage to automatic", "Ctrl+Backspace", "corrected", icon="revert", separator=True),
     Row("confirm-scale", "Edit", "Confirm the scale", "", "conflict"),
+    Row("confirm-corrections", "Edit", "My corrections still hold", "", "overtaken"),
     Row("cancel", "Edit", "Stop", "Ctrl+.", "computing", icon="cancel", separator=True),
     Row("compute", "Edit", "Read the page again", "F5", "page"),
     Row("compute-all", "Edit", "Read all pages", "Shift+F5", "pages"),

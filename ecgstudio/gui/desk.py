@@ -114,6 +114,7 @@ class Desk(QObject):
             computing=self._is_working(),
             dirty=bridge.session.dirty,
             conflict=bool(bridge.session.open_conflicts(page)),
+            overtaken=any(outcome.needs_review for _, outcome in analysis.outcomes()),
             reviewed=bridge.corrections.review is not None,
             record=value_of(analysis.record) is not None,
             findings=bool(findings.lines),

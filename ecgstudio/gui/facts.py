@@ -98,8 +98,8 @@ def advice(analysis: Analysis, corrections: Corrections, *, conflicts: tuple[str
     for stage, outcome in analysis.outcomes():
         if outcome.needs_review and stage in STEP_OF:
             name = tr(STEP_NAMES[STEP_OF[stage]])
-            text = tr("The automatic answer beneath your correction has changed (%s): look again.") % name
-            said.append(Advice(text, State.NEEDS_REVIEW.value, f"stage-{STEP_OF[stage].value}", tr("Look")))
+            text = tr("The automatic answer beneath your correction has changed (%s): look whether it still holds.")
+            said.append(Advice(text % name, State.NEEDS_REVIEW.value, "confirm-corrections", tr("It still holds")))
     quality = value_of(analysis.quality)
     for reason in quality.reasons if quality is not None else ():
         if reason not in conflicts and corrections.review is None:

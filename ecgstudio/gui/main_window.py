@@ -178,6 +178,7 @@ class MainWindow(Frame):
             "redo": self.bridge.undo.redo,
             "revert": self.desk.revert,
             "confirm-scale": self.bridge.confirm_scale,
+            "confirm-corrections": self.bridge.confirm_corrections,
             "cancel": self.desk.stop,
             "compute": self.bridge.compute_again,
             "compute-all": self.bridge.compute_all,

@@ -297,6 +297,28 @@ def test_a_scale_in_doubt_blocks_accepting_and_exporting_until_it_is_answered(
     assert (bench.exports.folder / "scan.hea").is_file()
 
 
+def test_a_correction_over_another_answer_is_looked_at_and_kept(
+    bench: Bench, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit_better(*arguments: object, **more: object) -> object:
+        return replace(fake_stages.fit_grid(*arguments, **more), confidence=0.99)  # type: ignore[arg-type]
+
+    bench.open(scan)
+    bench.window.inspector.speedChosen.emit(50.0)
+    bench.settle()
+    assert not bench.window.actions_["confirm-corrections"].isEnabled()
+    monkeypatch.setattr(stage1_grid, "fit_grid", fit_better)
+    bench.window.bridge.compute_again()
+    bench.settle()
+    assert bench.window.stage_bar.state_of(Step.GRID) == "needs review"
+    assert bench.window.actions_["confirm-corrections"].isEnabled()
+    bench.window.banner.actionWanted.emit("confirm-corrections")
+    bench.settle()
+    assert bench.window.stage_bar.state_of(Step.GRID) == "corrected"
+    assert not bench.window.actions_["confirm-corrections"].isEnabled()
+    assert bench.window.bridge.session.audit[-1].text == "confirm grid"
+
+
 def test_an_export_replaces_nothing_silently(bench: Bench, scan: Path) -> None:
     bench.open(scan)
     bench.exports.folder.mkdir()
