@@ -17,7 +17,7 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.clinical import Clinical
 from ecgstudio.core.diagnosis import Diagnosis, Finding
 from ecgstudio.core.ecg import EcgRecord
-from ecgstudio.core.leads import LEAD_INDEX, LEADS
+from ecgstudio.core.leads import LEAD_INDEX, LEADS, einthoven_residual, goldberger_residual
 from ecgstudio.stages.contract import Classifier, StageError
 from ecgstudio.stages.fusion_input import FS_HZ, SAMPLES, F32Array, at_100_hz, clinical_input, signal_and_mask
 
@@ -40,6 +40,8 @@ LEAN_STEPS: Final = 4
 """How often the place of a leaning sample is sought again; a steep QRS complex leans by half of its own width."""
 TRACE_SIGMA_MV: Final = 0.025
 """One sigma of a trace of which nothing better is known: a quarter of a small square."""
+LARGEST_SIGMA_MV: Final = 0.1
+"""Beyond it leads contradict each other for another reason than a trace's error: one is misread or misnamed."""
 TRACE_DRAWS: Final = 4
 TRACE_SMOOTH_S: Final = 0.02
 """A trace's error goes along with it for about half the width of a QRS complex."""
@@ -109,11 +111,11 @@ def steadiness(
     """Return by code how far its probability moves if the page was read a little wrong.
 
     Tried are pixels per millimetre 2 % more and less, along and across; the page turned by half a degree either way,
-    so that the zero line climbs and peaks lean; and traces one `sigma_mv` off (None: 25 uV) in a few fixed draws. The
-    answer for the record as it is lies within. Raises as `classify_record` does.
+    so that the zero line climbs and peaks lean; and traces one `sigma_mv` off (None: as `trace_sigma_mv` finds it) in a
+    few fixed draws. The answer for the record as it is lies within. Raises as `classify_record` does.
     """
     mv = _input_mv(record)
-    views = [("", mv), *_views(record, TRACE_SIGMA_MV if sigma_mv is None else sigma_mv)]
+    views = [("", mv), *_views(record, trace_sigma_mv(record) if sigma_mv is None else sigma_mv)]
     inputs = [signal_and_mask(view) for _, view in views]
     signals, masks = (np.stack(each) for each in zip(*inputs, strict=True))
     answers = runtime.classify(signals, masks, np.repeat(_clinical(clinical)[None], len(views), axis=0))
@@ -126,6 +128,18 @@ def steadiness(
         }
         found[code] = Steadiness(*_range(answers[:, column].tolist()), by_cause)
     return found
+
+
+def trace_sigma_mv(record: EcgRecord) -> float:
+    """Return one sigma of a trace's error as the record itself tells it, in mV; 25 uV where it does not.
+
+    II - I - III and aVR + aVL + aVF are zero but for the errors of three traces, wherever the three were read together.
+    """
+    mv = np.full((len(LEADS), record.mv.shape[1]), np.nan)
+    mv[[LEAD_INDEX[lead] for lead in record.leads]] = record.mv
+    errors = [error[np.isfinite(error)] for error in (einthoven_residual(mv), goldberger_residual(mv))]
+    told = [float(np.std(error)) / math.sqrt(3) for error in errors if len(error) >= MIN_LEAD_S * record.fs]
+    return min(float(np.mean(told)), LARGEST_SIGMA_MV) if told else TRACE_SIGMA_MV
 
 
 def _range(values: list[float]) -> tuple[float, float]:

@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.clinical import UNKNOWN_PATIENT, Clinical
 from ecgstudio.core.ecg import EcgRecord
-from ecgstudio.core.leads import LAYOUTS, LEADS
-from ecgstudio.stages.classify import MIN_LEADS, classify_record, explain, steadiness, thresholds
+from ecgstudio.core.leads import LAYOUTS, LEADS, limb_leads
+from ecgstudio.stages.classify import (
+    LARGEST_SIGMA_MV,
+    MIN_LEADS,
+    TRACE_SIGMA_MV,
+    classify_record,
+    explain,
+    steadiness,
+    thresholds,
+    trace_sigma_mv,
+)
 from ecgstudio.stages.contract import FloatMap, StageError
 from tests.fake_classifier import CODES, FakeClassifier
 
@@ -30,11 +39,12 @@ class Watching(FakeClassifier):
 
 
 def beats(fs: float = 500.0, seconds: float = 10.0, *, height_mv: float = 1.0) -> F64:
-    """Twelve leads of narrow beats, no two alike."""
+    """Twelve leads of narrow beats that obey Einthoven, no two alike."""
     t_s = np.arange(round(seconds * fs)) / fs
     phase_s = (t_s + 0.4) % 0.8 - 0.4
     shape = np.exp(-0.5 * (phase_s / 0.02) ** 2) + 0.2 * np.exp(-0.5 * ((phase_s - 0.25) / 0.05) ** 2)
-    return height_mv * np.linspace(0.4, 1.5, 12)[:, None] * shape
+    heights = np.concatenate([limb_leads([0.4], [0.7])[:, 0], np.linspace(0.9, 1.5, 6)])
+    return height_mv * heights[:, None] * shape
 
 
 def record(mv: F64 | None = None, *, fs: float = 500.0, **more: object) -> EcgRecord:
@@ -289,12 +299,33 @@ def test_the_trace_is_moved_by_one_sigma() -> None:
 
 
 def test_a_larger_sigma_makes_a_wider_range() -> None:
-    def width(sigma_mv: float | None) -> float:
+    def width(sigma_mv: float) -> float:
         low, high = steadiness(record(), UNKNOWN_PATIENT, runtime=FAKE, sigma_mv=sigma_mv)["HYP"].by_cause["trace"]
         return high - low
 
     assert width(0.0) < 1e-6
-    assert width(0.01) < width(None) < width(0.1)
+    assert width(0.01) < width(0.03) < width(0.1)
+
+
+@pytest.mark.parametrize("sigma_mv", [0.01, 0.03])
+def test_the_limb_leads_tell_how_far_a_trace_is_off(sigma_mv: float) -> None:
+    noise = np.random.default_rng(0).normal(size=(12, 5000)) * sigma_mv
+    noisy = record(beats() + noise)
+    assert trace_sigma_mv(noisy) == pytest.approx(sigma_mv, rel=0.05)
+    assert steadiness(noisy, UNKNOWN_PATIENT, runtime=FAKE) == steadiness(
+        noisy, UNKNOWN_PATIENT, runtime=FAKE, sigma_mv=trace_sigma_mv(noisy)
+    )
+
+
+def test_where_no_three_leads_stand_together_a_usual_sigma_is_taken() -> None:
+    assert trace_sigma_mv(record(beats()[6:], leads=LEADS[6:])) == TRACE_SIGMA_MV
+    assert trace_sigma_mv(record(np.full((12, 5000), np.nan))) == TRACE_SIGMA_MV
+
+
+def test_leads_that_contradict_each_other_say_no_more_than_that() -> None:
+    mv = beats(height_mv=3.0)
+    mv[1] *= -1
+    assert trace_sigma_mv(record(mv)) == LARGEST_SIGMA_MV
 
 
 def test_the_same_record_shakes_alike_every_time() -> None:
