@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from ecgstudio.gui.camera import Camera
 from ecgstudio.gui.canvas import Canvas, stain
 from ecgstudio.gui.overlays import draw_lines, on_screen
 from ecgstudio.gui.theme import Theme
+from ecgstudio.gui.trace_overlay import in_sight, sample_step, thinned
 
 LEAST_PX, STEP_WIDER_PX, MOST_PX = 3.0, 1.0, 40.0
 """A page that is seen as a whole is so small that its band would be hidden by the trace."""
@@ -21,7 +22,6 @@ USUAL_PX_PER_MM: Final = 8.0
 RIM_PX: Final = 1.0
 FILL, RIM = 0.4, 0.8
 """How strongly paper is stained within the band and at its rim."""
-STEP_PX: Final = 1.5
 
 
 def draw_attribution(
@@ -35,9 +35,13 @@ def draw_attribution(
     theme: Theme,
 ) -> None:
     """Stain the paper under what drove the finding; the ink stays dark."""
+    view, px_per_px = camera.visible_box(), camera.zoom * ratio
+    seen = [driving_lines(t, attribution, sample_step(t, px_per_px)) for t in ecg.traces if in_sight(t, view)]
+    by_level = [[line for lines in seen for line in lines[level]] for level in range(len(LEVELS))]
+    if not any(by_level):
+        return
     sheet = canvas.white_sheet()
-    bands = [on_screen(_lines(ecg.traces, attribution, level, camera, ratio), camera, ratio=ratio)
-             for level in range(1, len(LEVELS) + 1)]  # fmt: skip
+    bands = [on_screen(lines, camera, ratio=ratio) for lines in by_level]
     mm_px = (px_per_mm or USUAL_PX_PER_MM) * camera.zoom
     widths_px = [
         min(MOST_PX, max(wide_mm * mm_px, LEAST_PX + STEP_WIDER_PX * level)) for level, wide_mm in enumerate(WIDTHS_MM)
@@ -45,26 +49,17 @@ def draw_attribution(
     for strength, more in ((RIM, 2 * RIM_PX), (FILL, 0.0)):
         colour = stain(theme.driving, strength)
         for lines, width in zip(bands, widths_px, strict=True):
-            draw_lines(sheet, lines, colour=colour, width=max(1, round((width + more) * ratio)))
+            draw_lines(sheet, lines, colour=colour, width=max(1, round((width + more) * ratio)), smooth=False)
     canvas.darken()
 
 
-def _lines(
-    traces: Sequence[LeadTrace], attribution: Attribution, level: int, camera: Camera, ratio: float
-) -> list[F64]:
-    """Return the stretches of one width in page pixels, with no more points than can be seen."""
-    lines = []
-    for trace in traces:
-        placed = np.isfinite(trace.xy).all(axis=1)
-        if not placed.any():
-            continue
-        ends = trace.xy[placed][[0, -1]]
-        px = float(np.hypot(*(ends[1] - ends[0]))) * camera.zoom * ratio
-        step = max(1, int(STEP_PX * len(trace.mv) / max(px, 1.0)))
-        for width, start, end in driving_runs(trace, attribution):
-            if width == level:
-                at = np.unique(np.append(np.arange(start, end, step), end - 1))
-                line = trace.xy[at]
-                line = line[np.isfinite(line).all(axis=1)]
-                lines.append(np.repeat(line, 2, axis=0) if len(line) == 1 else line)
-    return lines
+@lru_cache(maxsize=256)
+def driving_lines(trace: LeadTrace, attribution: Attribution, step: int) -> tuple[tuple[F64, ...], ...]:
+    """Return by level the stretches that drove a finding as polylines in page pixels, thinned by a step."""
+    by_level: list[list[F64]] = [[] for _ in LEVELS]
+    for level, start, end in driving_runs(trace, attribution):
+        line = trace.xy[start : end + 1]
+        line = line[np.isfinite(line).all(axis=1)]
+        if len(line) > 1:
+            by_level[level - 1].append(thinned(line, step))
+    return tuple(map(tuple, by_level))

@@ -33,7 +33,7 @@ def draw_traces(
 ) -> None:  # fmt: skip
     """Blend the traces in; the chosen ones are wider and opaque."""
     view = camera.visible_box()
-    seen = [(index, trace) for index, trace in enumerate(ecg.traces) if _in_sight(trace, view)]
+    seen = [(index, trace) for index, trace in enumerate(ecg.traces) if in_sight(trace, view)]
     px_per_px = camera.zoom * ratio  # device pixels per page pixel
     if uncertain:
         _shade_doubt(canvas, [trace for _, trace in seen], camera, ratio=ratio, theme=theme)
@@ -52,7 +52,7 @@ def draw_traces(
 
 def _shade_doubt(canvas: Canvas, traces: Sequence[LeadTrace], camera: Camera, *, ratio: float, theme: Theme) -> None:
     """Stain the paper round what was read with doubt, the stronger the less sure."""
-    steps = [(trace, _step(trace, camera.zoom * ratio / COARSE_PX)) for trace in traces]
+    steps = [(trace, sample_step(trace, camera.zoom * ratio / COARSE_PX)) for trace in traces]
     bands = {level: [line for trace, step in steps for line in doubtful_lines(trace, level, step)] for level in LEVELS}
     if not any(bands.values()):
         return
@@ -68,7 +68,7 @@ def _by_hue(traces: Sequence[LeadTrace], px_per_px: float, theme: Theme) -> list
     """Collect what was read of the traces of one colour, in page pixels."""
     hues: dict[str, list[F64]] = {}
     for trace in traces:
-        hues.setdefault(theme.lead(trace.lead), []).extend(read_lines(trace, _step(trace, px_per_px)))
+        hues.setdefault(theme.lead(trace.lead), []).extend(read_lines(trace, sample_step(trace, px_per_px)))
     return list(hues.items())
 
 
@@ -108,7 +108,7 @@ def stretches_of(trace: LeadTrace) -> Stretches:
     return Stretches(tuple(runs(read)), doubtful, tuple(floors), box, head)
 
 
-def _step(trace: LeadTrace, px_per_px: float) -> int:
+def sample_step(trace: LeadTrace, px_per_px: float) -> int:
     """Return how many samples may share a device pixel, as a power of two: few zooms need lines of their own."""
     box = stretches_of(trace).box
     if box is None:
@@ -168,7 +168,7 @@ def paint_names(painter: QPainter, ecg: DigitizedEcg, camera: Camera, theme: The
             paint_tag(painter, place, text, theme, role=trace.lead)
 
 
-def _in_sight(trace: LeadTrace, view: tuple[float, float, float, float]) -> bool:
+def in_sight(trace: LeadTrace, view: tuple[float, float, float, float]) -> bool:
     """Say whether any of a trace can be seen in a view: left, top, right and bottom in page pixels."""
     box = stretches_of(trace).box
     if box is None:
