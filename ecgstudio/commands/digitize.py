@@ -24,7 +24,7 @@ from ecgstudio.errors import OutputError, UserError
 from ecgstudio.io.atomic import file_group
 from ecgstudio.io.export import OVERLAY_SUFFIX, StemRegister, check_absent, export_page, output_paths
 from ecgstudio.io.images import count_pages, expand_inputs, page_stem, read_page
-from ecgstudio.nets.weights import RECONSTRUCT, check_entry, read_manifest
+from ecgstudio.nets.weights import RECONSTRUCT, read_manifest
 from ecgstudio.paths import weights_folder
 from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Runtime, Status
 from ecgstudio.stages.overlay import encode_png, render_overlay
@@ -83,8 +83,8 @@ def run(request: DigitizeRequest, *, out: TextIO, err: TextIO) -> bool:
         UserError: the output folder cannot be written to, or the networks cannot be loaded.
     """
     check_folder(request.folder)
-    if request.settings.reconstruct.enabled:
-        check_entry(read_manifest(weights_folder()), RECONSTRUCT)
+    if request.settings.reconstruct.enabled and RECONSTRUCT not in read_manifest(weights_folder()).entries:
+        raise UserError("These weights hold no network for reconstruction; leave --reconstruct out.")
     plans, counts, failed = [], Counter[Verdict](), list[str]()
 
     def say(line: PageLine) -> None:

@@ -194,7 +194,7 @@ def open_crops(folder: Path) -> dict[str, CropExamples]:
         parts: dict[str, list[np.ndarray]] = {}
         for path in sorted((folder / split).glob("*.npz")):
             try:
-                with np.load(path, allow_pickle=False) as content:
+                with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
                     part = {name: content[name] for name in ("names", "kinds", "pictures", "series", "target")}
                 if part["pictures"].shape[1:] != (2, SHAPE.height, SHAPE.width) or len(part["names"]) != len(
                     part["target"]

@@ -53,10 +53,14 @@ class Examples(Protocol):
     """A set of examples; `spoilt` says that their series are the truth and have to be spoilt to be worth mending."""
 
     @property
-    def shape(self) -> ExampleShape: ...
+    def shape(self) -> ExampleShape:
+        """What they have in common."""
+        ...
 
     @property
-    def spoilt(self) -> bool: ...
+    def spoilt(self) -> bool:
+        """Whether their series are the truth."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -64,15 +68,41 @@ class Examples(Protocol):
 
 
 def prepared(
-    example: Example, rng: Rng, *, shape: ExampleShape, spoilt: bool, settings: ReconstructTraining
+    example: Example,
+    rng: Rng,
+    *,
+    shape: ExampleShape,
+    spoilt: bool,
+    settings: ReconstructTraining,
+    mirrored: bool = False,
 ) -> Example:
-    """Return what the network is given: the series spoilt if they were the truth, and some of it hidden."""
+    """Return what the network is given: the series spoilt if they were the truth, and some of it hidden.
+
+    With `mirrored` it may be turned upside down or run backwards, which for ink on paper is as good.
+    """
+    if mirrored:
+        example = _mirrored(example, rng, settings=settings)
     if spoilt:
         example = replace(example, series=_distorted(example.series, rng, shape=shape, settings=settings))
     if rng.random() < settings.hidden:
         for _ in range(int(rng.integers(1, settings.hidden_spans + 1))):
             example = _with_span_hidden(example, rng, settings=settings)
     return example
+
+
+def _mirrored(example: Example, rng: Rng, *, settings: ReconstructTraining) -> Example:
+    picture, series, target = example.picture, example.series, example.target
+    if rng.random() < settings.flip_y:
+        picture, target = picture[:, ::-1], -target
+        series = series * np.array([-1, 1, 1], np.float32)[:, None]
+    if rng.random() < settings.flip_x:
+        picture, series, target = picture[..., ::-1], series[..., ::-1], target[..., ::-1]
+    return replace(
+        example,
+        picture=np.ascontiguousarray(picture),
+        series=np.ascontiguousarray(series),
+        target=np.ascontiguousarray(target),
+    )
 
 
 def _distorted(series: F32, rng: Rng, *, shape: ExampleShape, settings: ReconstructTraining) -> F32:

@@ -57,6 +57,7 @@ class ExampleStream(IterableDataset[Batch]):
             prepared(
                 self.examples[int(row)], np.random.default_rng((self.seed, epoch, int(row))),
                 shape=self.examples.shape, spoilt=self.examples.spoilt, settings=self.settings,
+                mirrored=self.split == "train" and not self.examples.spoilt,
             )
             for row in rows
         ]  # fmt: skip
