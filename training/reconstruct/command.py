@@ -107,17 +107,18 @@ def open_examples(folder: Path, *, rows_per_unit: float = 0.0) -> Mapping[str, E
     raise InputError(f"There are no pairs of .png and .dat in {folder}, and no windows of pages.")
 
 
-def network_config(shape: ExampleShape, *, image_encoder: str) -> ReconstructConfig:
-    """Return the network's shape for these examples.
+def network_config(shape: ExampleShape, *, image_encoder: str, channels: tuple[int, ...] = ()) -> ReconstructConfig:
+    """Return the network's shape for these examples; without `channels` the image encoder has its usual widths.
 
     Raises:
         InputError: there is no such network.
     """
     try:
-        return ReconstructConfig(
+        config = ReconstructConfig(
             image_encoder=image_encoder, leads=shape.leads, samples=shape.samples, image_height=shape.height,
             image_width=shape.width, rows_per_unit=shape.rows_per_unit,
         )  # fmt: skip
+        return replace(config, channels=channels) if channels else config
     except ValueError as error:
         raise InputError(f"No network can be made for these examples: {error}.") from error
 
@@ -148,7 +149,7 @@ def _train(args: argparse.Namespace) -> None:
     settings = schedule(settings, examples=len(splits["train"]), validated=len(splits["val"]))
     shape = splits["train"].shape
     torch.manual_seed(settings.seed)
-    network = ReconstructNet(network_config(shape, image_encoder=settings.image_encoder))
+    network = ReconstructNet(network_config(shape, image_encoder=settings.image_encoder, channels=settings.channels))
     settings = replace(settings, rows_per_unit=shape.rows_per_unit)
 
     def stream(split: str, *, seed: int) -> ExampleStream:
@@ -196,7 +197,7 @@ def _trained_settings(checkpoint: Path) -> ReconstructTraining:
 
     _, _, notes = read_header(checkpoint)
     told = dict(notes.get("training", {}))
-    for name in ("crops", "channels", "gpus"):  # of the stages
+    for name in ("crops", "gpus"):  # of the stages
         told.pop(name, None)
     try:
         return with_settings(ReconstructTraining(), told)
@@ -215,7 +216,8 @@ def _score_examples(checkpoint: Path, splits: Mapping[str, Examples], *, out: Pa
     network = read_network(checkpoint)
     if not isinstance(network, ReconstructNet):
         raise InputError(f"{checkpoint} is no network for reconstruction.")
-    if network_config(examples.shape, image_encoder=network.config.image_encoder) != network.config:
+    config = network.config
+    if network_config(examples.shape, image_encoder=config.image_encoder, channels=config.channels) != config:
         raise InputError(f"{checkpoint} was trained on examples of another shape than these.")
     how = settings if examples.spoilt else unhidden(settings)
     scores, kept = [], []
