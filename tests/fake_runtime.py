@@ -102,7 +102,8 @@ class FakeRuntime(NoClassifier):
         logits = np.where(printed[:, None], -0.5 * away**2, 0.0)
         columns = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         segmentation = np.zeros((batch, 3, height // 4, width // 2), np.float32)
-        segmentation[:, 0] = 1
+        segmentation[:, 1] = (weight > 0).reshape(batch, height // 4, 4, width // 2, 2).any(axis=(2, 4))
+        segmentation[:, 0] = 1 - segmentation[:, 1]
         presence = np.where(printed, 0.98, 0.02).astype(np.float32)
         return TraceMaps(columns.astype(np.float32), segmentation, presence, np.zeros_like(presence))
 

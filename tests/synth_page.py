@@ -195,6 +195,14 @@ def true_grid(synth: SynthPage) -> GridFit:
     return GridFit(nodes, PaperScale(synth.sheet.mm_per_s, gain, "truth"), 0.99)
 
 
+def draw_cells(kind: FloatMap, x_px: F64, y_px: F64) -> None:
+    """Mark the cells of a segmentation map, 4 rows x 2 columns each, that a line runs through."""
+    cells = np.stack([(x_px + 0.5) / 2 - 0.5, (y_px + 0.5) / 4 - 0.5], axis=1)
+    fixed = np.round(np.clip(cells, -2000, 4000) * 16).astype(np.int32)
+    if len(fixed) > 1:
+        cv2.polylines(kind, [fixed[:, None]], False, 1.0, 1, cv2.LINE_8, 4)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TruthRuntime(NoClassifier):
     """Answers as perfect networks would for views of one page."""
@@ -264,8 +272,9 @@ class TruthRuntime(NoClassifier):
         batch, _, height, width = strips.shape
         columns = np.full((batch, height, 2 * width), -np.log(height), np.float32)
         presence, boundary = (np.full((batch, 2 * width), 0.02, np.float32) for _ in range(2))
+        segmentation = np.zeros((batch, 3, height // 4, width // 2), np.float32)
         at_px = (np.arange(2 * width) + 0.5) / 2 - 0.5
-        for strip, column, printed, end in zip(strips, columns, presence, boundary, strict=True):
+        for strip, column, kinds, printed, end in zip(strips, columns, segmentation, presence, boundary, strict=True):
             # the brightness of the paper in the darker channel is known, and with it what normalising took away
             shift = PRINT_LEVELS / 255 - CONTRAST * np.percentile(strip[1], 97)
             place = self._place((CONTRAST * strip[0].astype(np.float64) + shift) * 255, at_least=2000)
@@ -282,14 +291,17 @@ class TruthRuntime(NoClassifier):
                 y = middle + (np.interp(x_mm, *line_mm.T) - y_mm) / place[1, 1]
                 sigma = np.clip(np.hypot(1.0, 0.5 * np.gradient(y)), 1.0, 8.0)
                 column[:, here] = -0.5 * (((np.arange(height)[:, None] - y) / sigma)[:, here]) ** 2
+            for lead in self.synth.sheet.leads:
+                y = middle + (np.interp(x_mm, *lead.line_mm.T) - y_mm) / place[1, 1]
+                here = (x_mm >= lead.line_mm[0, 0]) & (x_mm <= lead.line_mm[-1, 0])
+                draw_cells(kinds[1 if lead in own else 2], at_px[here], y[here])
             for lead in own:
                 printed[(x_mm >= lead.start_mm) & (x_mm <= lead.end_mm)] = 0.98
                 for end_mm in (lead.start_mm, lead.end_mm):
                     end[np.abs(x_mm - end_mm) < 0.15] = 0.95
         columns -= columns.max(axis=1, keepdims=True)
         columns -= np.log(np.exp(columns).sum(axis=1, keepdims=True))
-        segmentation = np.zeros((batch, 3, height // 4, width // 2), np.float32)
-        segmentation[:, 0] = 1
+        segmentation[:, 0] = 1 - segmentation[:, 1:].max(axis=1)
         return TraceMaps(columns, segmentation, presence, boundary)
 
     def _nearest_row(self, y_mm: float) -> list[LeadTruth]:

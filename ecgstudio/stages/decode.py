@@ -14,7 +14,7 @@ FloatMap = NDArray[np.float32]
 
 MASS_WINDOW_PX = 26  # a steep stroke spreads its mass over many rows: the path follows mass, not single pixels
 JUMP_COST_PER_PX = 0.015  # where nobody says what is inked
-INKED_COST_PER_PX, BLANK_COST_PER_PX = 0.005, 0.1  # a pen that moves up or down leaves ink on its way
+INKED_COST_PER_PX, BLANK_COST_PER_PX = 0.005, 0.2  # a pen that moves up or down leaves ink on its way
 SURELY_INKED = 0.3
 EXPECT_HALF_PX = 28
 RECENTRINGS = 3

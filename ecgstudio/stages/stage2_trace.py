@@ -47,6 +47,7 @@ BOUNDARY_SEARCH_MM = 3.5
 LATE_MM = 2.0, 8.0  # so much later than the pitch says a first lead was seen to begin: its beginning is faint
 MAX_BRIDGE_S = 0.06  # longer unreadable stretches stay missing
 LEAST_PRESENCE = 0.2
+HARDLY_PRESENT, CLEARLY_FOLLOWED = 0.02, 0.7  # a lead that ends flat looks like a pulse, though its line is plain
 
 
 def read_traces(
@@ -297,7 +298,8 @@ def lead_trace(slot: Slot, reading: StripReading, grid: GridFit, origin_mm: floa
     columns = np.arange(len(reading.height_px), dtype=np.float64)
     low, high = reading.x_px(slot.start_mm) + END_MARGIN_PX, reading.x_px(slot.end_mm) - END_MARGIN_PX
     inside = (columns >= low) & (columns <= high)
-    confidence = np.where(inside & (reading.presence >= LEAST_PRESENCE), reading.mass, 0.0)
+    followed = (reading.presence >= HARDLY_PRESENT) & (reading.mass >= CLEARLY_FOLLOWED)
+    confidence = np.where(inside & (followed | (reading.presence >= LEAST_PRESENCE)), reading.mass, 0.0)
     max_gap_px = MAX_BRIDGE_S * scale.mm_per_s * STRIP_PX_PER_MM
     height, sure = resample_heights(columns, reading.height_px, confidence, reading.x_px(x_mm), max_gap_px=max_gap_px)
     y_mm = reading.centre_mm + (height - reading.half_px + 0.5) / STRIP_PX_PER_MM

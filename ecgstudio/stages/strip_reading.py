@@ -21,7 +21,7 @@ STRIP_MARGIN_MM = 12.0
 NEAR_EDGE_MM = 6.0  # apexes near a strip's edge are read low
 MIN_PRINTED = 0.4
 FLIP_AGREE_PX = 10.0
-NAME_PENALTY = np.float32(3.0)  # nats: more, and strokes that cross a name are bent around it
+NAME_PENALTY = np.float32(2.5)  # nats: more, and strokes that cross a name are bent around it
 NAME_HALF_MM, NAME_HALF_MM_PER_LETTER, NAME_HALF_HEIGHT_MM = 0.8, 0.95, 2.2
 SAME_TRACE_MM = 1.2
 
