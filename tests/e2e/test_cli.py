@@ -59,6 +59,7 @@ def test_the_report_says_what_was_found_and_how_sure_we_are(run: Run, tmp_path: 
     assert report["layout"] == "3x4"
     assert report["scale"]["mm_per_s"] == 25.0
     assert {trace["lead"] for trace in report["traces"]} == set(LEADS)
+    assert 0 < report["doubt"] < 0.5
     assert report["weights"] == "no weights"
     assert set(report["timings_s"]) == {"keypoints", "grid", "traces", "record", "quality", "total"}
 
