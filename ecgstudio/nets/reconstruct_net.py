@@ -55,7 +55,7 @@ class ReconstructConfig:
         if self.image_encoder not in IMAGE_ENCODERS:
             raise ValueError(f"no image encoder is called {self.image_encoder!r}: choose from {IMAGE_ENCODERS}")
         if self.samples < FOLD or self.image_height % CELL[0] or self.image_width % CELL[1]:
-            raise ValueError(f"there must be {FOLD} samples, and pictures of a multiple of {CELL[0]} x {CELL[1]} pixels")
+            raise ValueError(f"there must be {FOLD} samples, and pictures of multiples of {CELL[0]} x {CELL[1]} pixels")
         if self.image_height // CELL[0] < 1 << len(self.channels):
             raise ValueError(f"a picture {self.image_height} px high is too low for {len(self.channels)} levels")
 

@@ -18,7 +18,7 @@ _DOUBT_SHARE = 0.9  # a page's doubt (0..1) orders the pages of a kind
 
 
 def stage_states(analysis: Analysis, corrections: Corrections, *, settings: PipelineSettings) -> dict[Stage, State]:
-    """Return the state of every stage asked for; COMPUTING where nothing is known yet or corrections or settings have changed."""
+    """Return the state of every stage asked for; COMPUTING where nothing is known yet or what it depends on changed."""
     states, current = {}, True
     for stage in stages_of(settings):
         outcome = getattr(analysis, stage.value)
