@@ -62,7 +62,7 @@ def _digitize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--jobs", type=_at_least_one, default=1, metavar="N", help="processes that work side by side (default: 1)")
     add("--overlay", action="store_true", help="also draw what was found over the page, as a PNG")
     add("--reconstruct", action="store_true",
-        help="also mend the traces by their picture and fill short unreadable spans, in channels of their own")  # fmt: skip
+        help="also mend the traces by their picture and fill short gaps, in channels of their own")  # fmt: skip
     add("--stage", choices=STAGES, default=None,
         help="run only up to stage 0 (keypoints), 1 (grid) or 2 (traces), and write its JSON and overlay")  # fmt: skip
     add("--json", action="store_true", help="print one line of JSON per page instead of a line of words")
