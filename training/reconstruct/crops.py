@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstudio.core.corrections import NO_CORRECTIONS
-from ecgstudio.core.ecg import DigitizedEcg
+from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.page import Page
 from ecgstudio.errors import InputError
@@ -123,13 +123,20 @@ def trace_examples(path: Path, page: Page, grid: GridFit, ecg: DigitizedEcg) -> 
         strip = trace_strip(page, grid, trace)
         if strip is None:
             continue
-        target = true_heights(strip, rows)
+        target = np.where(_printed(strip, trace, grid), true_heights(strip, rows), np.float32(np.nan))
         for span in windows(strip):
             if np.isfinite(target[span]).mean() >= LEAST_KNOWN:
                 picture = np.rint(strip.picture[..., span] * 255).astype(np.uint8)
                 name = f"{path.stem}-{trace.lead}-{span.start}"
                 found.append(Example(name, truth.kind, picture, strip.series[None, :, span], target[None, span]))
     return found
+
+
+def _printed(strip: TraceStrip, trace: LeadTrace, grid: GridFit) -> NDArray[np.bool_]:
+    """Tell which columns lie along the trace; what is beyond its ends is another lead's, or nobody asks for it."""
+    columns_mm = strip.x0_mm + (np.arange(strip.series.shape[1]) + 0.5) / STRIP_PX_PER_MM
+    end_mm = strip.first_mm + trace.duration_s * grid.scale.mm_per_s
+    return np.asarray((columns_mm >= strip.first_mm) & (columns_mm <= end_mm))
 
 
 def printed_rows(page: MappedPage, grid: GridFit) -> list[list[F64]]:

@@ -1,7 +1,7 @@
 """What the reconstruction learns from: the ink's heights on a found grid, hidden spans, streams that can be resumed."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from ecgstudio.core.ecg import LeadTrace
+from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
+from ecgstudio.core.grid import GridFit
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.errors import InputError
 from ecgstudio.stages.reconstruct import UNIT_MM, TraceStrip, trace_strip
+from training.folders import truth_path
 from training.oracle import true_grid
 from training.reconstruct.crops import (
     SHAPE,
@@ -21,6 +23,7 @@ from training.reconstruct.crops import (
     is_crops_folder,
     open_crops,
     printed_rows,
+    trace_examples,
     true_heights,
 )
 from training.reconstruct.evaluate import by_kind, mend, score, table
@@ -32,6 +35,7 @@ from training.sampling import MappedPage
 from training.signals import Record
 from training.synth.page import Sheet, render_sheet
 from training.synth.style import PageStyle
+from training.synth.truth import encode_truth
 
 SETTINGS = ReconstructTraining(batch=3, workers=0, validation_examples=4)
 
@@ -55,29 +59,49 @@ def windows() -> CropExamples:
 # --- truth --------------------------------------------------------------------------------------------------
 
 
-def test_the_ink_that_a_trace_follows_is_found_to_a_hair(
-    record: Record, plain_style: PageStyle, flat_page: Callable[[Sheet], MappedPage]
-) -> None:
+@dataclass(frozen=True)
+class Read:
+    """A rendered page, the grid that it was drawn on, and one of its leads as drawn."""
+
+    mapped: MappedPage
+    page: Page
+    grid: GridFit
+    trace: LeadTrace
+
+
+@pytest.fixture
+def read(record: Record, plain_style: PageStyle, flat_page: Callable[[Sheet], MappedPage]) -> Read:
     mapped = flat_page(render_sheet(record.mv, record.fs, rng=np.random.default_rng(1), style=plain_style))
-    grid = true_grid(mapped)
     lead = next(each for each in mapped.truth.sheet.leads if each.lead == "V2")
-    time_s = np.arange(1200) / 500.0
-    x_mm = lead.start_mm + time_s * 25.0
+    x_mm = lead.start_mm + np.arange(1200) / 500.0 * 25.0
     y_mm = np.interp(x_mm, lead.line_mm[:, 0], lead.line_mm[:, 1])
     xy = mapped.to_page(np.stack([x_mm, y_mm], axis=1))
     mv = ((lead.zero_mm - y_mm) / 10.0).astype(np.float32)
     trace = LeadTrace("V2", 0.0, 500.0, mv, xy, np.ones(1200, np.float32))
-    page = Page(PageId("0" * 64, 0), mapped.pixels, None, "flat.png")
-    strip = trace_strip(page, grid, trace)
+    return Read(mapped, Page(PageId("0" * 64, 0), mapped.pixels, None, "flat.png"), true_grid(mapped), trace)
+
+
+def test_the_ink_that_a_trace_follows_is_found_to_a_hair(read: Read) -> None:
+    strip = trace_strip(read.page, read.grid, read.trace)
     assert strip is not None
-    target = true_heights(strip, printed_rows(mapped, grid))
-    read = strip.series[1] > 0
-    error_mm = UNIT_MM * np.abs(target - strip.series[0])[read]
-    assert np.isfinite(target[read]).mean() > 0.99
+    target = true_heights(strip, printed_rows(read.mapped, read.grid))
+    known = strip.series[1] > 0
+    error_mm = UNIT_MM * np.abs(target - strip.series[0])[known]
+    assert np.isfinite(target[known]).mean() > 0.99
     assert np.nanmedian(error_mm) < 0.02
     ink = strip.picture[1].argmin(axis=0)  # the darkest row of each column
     rows = (strip.picture.shape[1] - 1) / 2 - target * SHAPE.rows_per_unit
-    assert np.nanmedian(np.abs(ink - rows)[read]) < 1.5
+    assert np.nanmedian(np.abs(ink - rows)[known]) < 1.5
+
+
+def test_nothing_is_asked_beyond_the_ends_of_a_trace(read: Read, tmp_path: Path) -> None:
+    path = tmp_path / "page.png"
+    truth_path(path).write_bytes(encode_truth(read.mapped.truth))
+    (window,) = trace_examples(path, read.page, read.grid, DigitizedEcg((read.trace,), "3x4+1"))
+    asked, known = np.isfinite(window.target[0]), window.series[0, 1] > 0
+    assert abs(int(asked.sum()) - 1200 / 500 * 25 * 8) <= 2
+    assert (asked == known).mean() > 0.99
+    assert (window.kind, window.picture.dtype) == ("render", np.uint8)
 
 
 def test_a_trace_far_from_all_ink_has_no_truth() -> None:
