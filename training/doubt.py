@@ -20,7 +20,8 @@ from training.report_table import Column, Table
 from training.score_store import read_scores
 from training.trust_report import BAD_PAGE_DB, is_bad
 
-RIDGE: Final = 0.02  # per page: weights that few pages ask for stay small
+RIDGE: Final = 1.0
+BAD_SHARE: Final = 0.1
 FOLDS: Final = 5
 LEAST_PAGES: Final = 20
 
@@ -33,17 +34,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scores", type=Path, required=True, nargs="+", metavar="OUT",
         help="folders of 'python -m training evaluate --out' over rendered pages that nothing else was fitted to",
     )  # fmt: skip
-    parser.add_argument("--ridge", type=float, default=RIDGE, help=f"pull of the weights towards 0 (default: {RIDGE})")
+    parser.add_argument(
+        "--ridge", type=float, default=RIDGE,
+        help=f"pull towards the weights in use, so that few pages change little (default: {RIDGE})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bad-share", type=float, default=BAD_SHARE,
+        help=f"share of bad pages among those that users hand in; rendered sets are harder (default: {BAD_SHARE})",
+    )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
     """Fit, and write the weights for ``ecgstudio/stages/quality.py`` with what they are worth; return the exit code."""
-    if not args.ridge > 0:
-        raise UserError("--ridge must be positive.")
+    if not (args.ridge > 0 and 0 < args.bad_share < 1):
+        raise UserError("--ridge must be positive and --bad-share between 0 and 1.")
     scores = fit_pages(args.scores)
     seen, bad = design(scores)
-    bias, weights = fit(seen, bad, ridge=args.ridge)
-    for table in (weight_table(seen, bad, weights), worth_table(seen, bad, bias=bias, weights=weights, args=args)):
+    bias, weights = fit(seen, bad, ridge=args.ridge, bad_share=args.bad_share)
+    for table in (weight_table(seen, bad, weights), worth_table(seen, bad, weights=weights, ridge=args.ridge)):
         sys.stdout.write(f"{table.text()}\n")
     sys.stdout.write(f"DOUBT_BIAS: Final = {bias:.2f}\nDOUBT_WEIGHTS: Final[Mapping[str, float]] = {{\n")
     sys.stdout.writelines(f'    "{name}": {weight:.2f},\n' for name, weight in zip(DOUBT_WEIGHTS, weights, strict=True))
@@ -79,19 +87,23 @@ def design(scores: Sequence[PageScore]) -> tuple[Floats, NDArray[np.bool_]]:
     return np.array([[each[name] for name in DOUBT_WEIGHTS] for each in told]), np.array([is_bad(s) for s in scores])
 
 
-def fit(seen: Floats, bad: NDArray[np.bool_], *, ridge: float) -> tuple[float, Floats]:
-    """Return bias and weights of a logistic regression; evidence against a page never speaks for it."""
+def fit(seen: Floats, bad: NDArray[np.bool_], *, ridge: float, bad_share: float = BAD_SHARE) -> tuple[float, Floats]:
+    """Return bias and weights of a logistic regression, near those in use; evidence never speaks for a page.
+
+    Good and bad pages count as if `bad_share` of all were bad.
+    """
     sign = np.where(bad, 1.0, -1.0)
+    counts = np.where(bad, bad_share / bad.mean(), (1 - bad_share) / (1 - bad.mean()))
+    used = np.array(list(DOUBT_WEIGHTS.values()))
 
     def cost(values: Floats) -> tuple[float, Floats]:
         margin = sign * (values[0] + seen @ values[1:])
-        pull = -sign / (1 + np.exp(margin)) / len(sign)
-        loss = float(np.logaddexp(0, -margin).mean() + 0.5 * ridge / len(sign) * np.sum(values[1:] ** 2))
-        return loss, np.concatenate([[pull.sum()], pull @ seen + ridge / len(sign) * values[1:]])
+        pull = -sign * counts / (1 + np.exp(margin))
+        loss = float((counts * np.logaddexp(0, -margin)).sum() + 0.5 * ridge * np.sum((values[1:] - used) ** 2))
+        return loss, np.concatenate([[pull.sum()], pull @ seen + ridge * (values[1:] - used)])
 
-    count = seen.shape[1]
-    bounds = [(None, None), *[(0.0, None)] * count]
-    found = minimize(cost, np.zeros(1 + count), jac=True, method="L-BFGS-B", bounds=bounds)
+    bounds = [(None, None), *[(0.0, None)] * len(used)]
+    found = minimize(cost, np.concatenate([[DOUBT_BIAS], used]), jac=True, method="L-BFGS-B", bounds=bounds)
     return float(found.x[0]), np.asarray(found.x[1:], np.float64)
 
 
@@ -106,24 +118,16 @@ def weight_table(seen: Floats, bad: NDArray[np.bool_], weights: Floats) -> Table
                  tuple(rows))  # fmt: skip
 
 
-def worth_table(
-    seen: Floats, bad: NDArray[np.bool_], *, bias: float, weights: Floats, args: argparse.Namespace
-) -> Table:
+def worth_table(seen: Floats, bad: NDArray[np.bool_], *, weights: Floats, ridge: float) -> Table:
     """What the formula is worth on the pages that it was fitted to, on those left out of the fit, and as it was."""
-    old = np.array(list(DOUBT_WEIGHTS.values()))
     odds = {
-        "fitted": bias + seen @ weights,
-        "left out": cross_validated(seen, bad, ridge=args.ridge),
-        "as it is": DOUBT_BIAS + seen @ old,
+        "fitted": seen @ weights,
+        "left out": cross_validated(seen, bad, ridge=ridge),
+        "as it is": seen @ np.array(list(DOUBT_WEIGHTS.values())),
     }
-    rows = []
-    for name, log_odds in odds.items():
-        chance = 1 / (1 + np.exp(-log_odds))
-        brier = float(((chance - bad) ** 2).mean())
-        rows.append((name, len(bad), int(bad.sum()), roc_auc(list(log_odds), list(bad)), brier))
+    rows = [(name, len(bad), int(bad.sum()), roc_auc(list(each), list(bad))) for name, each in odds.items()]
     columns = (Column("formula"), Column("pages", "d"), Column("below_10db", "d"), Column("auc", ".3f"))
-    return Table("worth", "What the doubt is worth (brier: mean squared error of the chance)",
-                 (*columns, Column("brier", ".3f")), tuple(rows))  # fmt: skip
+    return Table("worth", "What the doubt is worth", columns, tuple(rows))
 
 
 def cross_validated(seen: Floats, bad: NDArray[np.bool_], *, ridge: float) -> Floats:

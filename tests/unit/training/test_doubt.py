@@ -51,11 +51,25 @@ def keep(folder: Path, scores: list[PageScore]) -> Path:
 
 
 def test_the_weight_goes_to_the_check_that_tells() -> None:
-    bias, weights = fit(*design(pages()), ridge=0.02)
+    _, weights = fit(*design(pages()), ridge=0.02)
     found = dict(zip(DOUBT_WEIGHTS, weights, strict=True))
-    assert found["grid"] > 3
-    assert max(weight for name, weight in found.items() if name != "grid") < 0.5
-    assert bias < 0
+    assert found["grid"] > DOUBT_WEIGHTS["grid"] + 3
+    assert all(found[name] < weight + 0.5 for name, weight in DOUBT_WEIGHTS.items() if name != "grid")
+
+
+def test_few_pages_change_the_weights_in_use_little() -> None:
+    _, weights = fit(*design(pages()), ridge=1e4)
+    np.testing.assert_allclose(weights, list(DOUBT_WEIGHTS.values()), atol=0.1)
+
+
+def test_the_chances_mean_pages_of_which_so_many_are_bad() -> None:
+    seen, bad = design(pages(400))
+    means = []
+    for bad_share in (0.1, 0.5):
+        bias, weights = fit(seen, bad, ridge=0.02, bad_share=bad_share)
+        chance = 1 / (1 + np.exp(-(bias + seen @ weights)))
+        means.append(bad_share * chance[bad].mean() + (1 - bad_share) * chance[~bad].mean())
+    assert means == pytest.approx([0.1, 0.5], abs=0.02)
 
 
 def test_what_speaks_against_a_page_never_speaks_for_it() -> None:
