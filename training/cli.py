@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "evaluate": ("training.evaluate", "score the stages against the truth"),
     "doubt": ("training.doubt", "fit the chance of a bad reading that a page tells to the scores of rendered pages"),
     "classify": ("training.classify.command", "train and evaluate classifiers of signals, images and clinical values"),
+    "reconstruct": ("training.reconstruct.command", "train and evaluate what mends series by their picture"),
     "bundle": ("training.bundle", "turn a checkpoint into the weights that ECG Studio ships"),
 }
 USER_ERROR = 1
