@@ -28,16 +28,16 @@ MISSING_SHARE = 0.15
 PULSE_TOLERANCE = 0.08
 FLAT_MV = 0.03  # a lead that hardly moves agrees with anything
 
-DOUBT_BIAS: Final = -4.64
+DOUBT_BIAS: Final = -4.56
 DOUBT_WEIGHTS: Final[Mapping[str, float]] = {
-    "unsure": 8.02,
-    "weakest": 2.04,
-    "limbs": 0.89,
-    "twin": 0.98,
-    "scale": 0.19,
-    "grid": 1.52,
-    "orientation": 0.75,
-    "reasons": 1.61,
+    "unsure": 8.01,
+    "weakest": 1.97,
+    "limbs": 1.12,
+    "twin": 0.89,
+    "scale": 0.15,
+    "grid": 1.85,
+    "orientation": 0.54,
+    "reasons": 1.70,
 }
 """Log odds of an SNR below 10 dB, per `evidence`; fitted by ``python -m training doubt`` on rendered pages."""
 AGREES_DB: Final = 20.0  # two ways to the same lead that agree so well say no more by agreeing better
