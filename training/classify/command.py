@@ -24,6 +24,7 @@ PATHS: Mapping[str, str] = {
     "pretrained": "state dict of a torchvision ResNet18 (.pth or .safetensors)",
     "cache": "folder for what is slow to compute (default: RUNS/cache)",
 }
+PAGE_KINDS = ("render", "scan", "photo", "screen", "damage")
 ABNORMAL_FOLDER = "normal_or_abnormal"
 
 
@@ -54,6 +55,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         part.add_argument("--runs", type=Path, default=Path("runs/classify"), help="default: runs/classify")
         for name, text in PATHS.items():
             part.add_argument(f"--{name}", help=text)
+    pages = actions.add_parser(
+        "pages", help="print the test records, read the pages, score the bundled classifier on them"
+    )
+    pages.add_argument("--records", type=Path, required=True, help="folder of PTB-XL or of record packs")
+    pages.add_argument("--out", type=Path, required=True, help="folder for what was read, pages.csv and pages.txt")
+    pages.add_argument("--layout", choices=sorted(LAYOUTS), default="3x4+1", help="default: 3x4+1")
+    pages.add_argument("--kind", choices=PAGE_KINDS, help="of damage (default: every kind, as often as in training)")
+    pages.add_argument("--seed", type=int, default=0)
+    pages.add_argument("--limit", type=int, default=0, help="only the first so many records")
+    pages.add_argument("--jobs", type=int, default=1, help="processes that work side by side (default: 1)")
+    pages.add_argument("--device", default="auto", help="where the networks run (default: auto)")
     tables = actions.add_parser("tables", help="write strips, series, clinical values and labels of records")
     tables.add_argument("--records", type=Path, required=True, help=PATHS["records"])
     tables.add_argument(
@@ -65,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Do what was asked for; return the exit code."""
     actions: Mapping[str, Callable[[argparse.Namespace], None]] = {
-        "train": _train, "evaluate": _evaluate, "tables": _tables,
+        "train": _train, "evaluate": _evaluate, "pages": _pages, "tables": _tables,
     }  # fmt: skip
     actions[args.action](args)
     return 0
@@ -120,6 +132,17 @@ def _evaluate(args: argparse.Namespace) -> None:
         folder = out if len(classes) > 1 or len(groups) == 1 else out / ABNORMAL_FOLDER
         compare_models(evaluations, folder=folder, notes=notes if args.layout else ())
         sys.stdout.write(summary(evaluations, notes=notes if args.layout else ()))
+
+
+def _pages(args: argparse.Namespace) -> None:
+    from ecgstudio.nets.torch_runtime import load_runtime
+    from training.classify.digitized import PagesPlan, evaluate_on_pages, write_results
+
+    plan = PagesPlan(
+        args.records, args.out, layout=args.layout, kind=args.kind, seed=args.seed, limit=max(0, args.limit)
+    )
+    examples, results = evaluate_on_pages(plan, runtime=load_runtime(args.device), jobs=max(1, args.jobs))
+    sys.stdout.write(write_results(plan, examples, results))
 
 
 def _tables(args: argparse.Namespace) -> None:

@@ -79,6 +79,18 @@ def _missing(mv: np.ndarray) -> str:
     return f"{', '.join(leads)} flat or incomplete"
 
 
+def labelled_records(folder: Path, split: str) -> list[Record]:
+    """Return the records of a split that have a class, as stored.
+
+    Raises:
+        InputError: the folder is no source of labelled records, or has none in that split.
+    """
+    found = [r for r in _records(folder, split) if any(int(str(r.labels.get(n, 0))) for n in DIAGNOSTIC_CLASSES)]
+    if not found:
+        raise InputError(f"{folder} ({split}) holds no record that has a class.")
+    return found
+
+
 def _number(record: Record, name: str) -> float | None:
     value = record.labels.get(name)
     return float(value) if isinstance(value, int | float) else None

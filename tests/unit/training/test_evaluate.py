@@ -14,7 +14,7 @@ from ecgstudio.core.ecg import EcgRecord
 from ecgstudio.core.leads import LEADS
 from ecgstudio.errors import UserError
 from ecgstudio.io.export import FORMATS, PageResults
-from ecgstudio.nets.weights import NETWORK_NAMES, build_network, read_manifest, write_network
+from ecgstudio.nets.weights import READING_NETWORKS, build_network, read_manifest, write_network
 from ecgstudio.stages.contract import NULL_STATUS
 from tests import fake_stages
 from tests.evaluation_cases import case, picture
@@ -269,14 +269,15 @@ def test_an_evaluation_with_oracle_names_the_stages(
 
 
 def test_checkpoints_become_a_folder_of_weights(tmp_path: Path) -> None:
-    for number, name in enumerate(NETWORK_NAMES):
-        path = tmp_path / f"stage{number}" / "best.safetensors"
+    networks = {"stage0": "keypoint", "names": "name", "stage1": "grid", "stage2": "trace"}
+    for stage, name in networks.items():
+        path = tmp_path / stage / "best.safetensors"
         path.parent.mkdir()
-        notes = {"stage": f"stage{number}", "metrics": {}, "samples": 0, "step": 0}
+        notes = {"stage": stage, "metrics": {}, "samples": 0, "step": 0}
         write_network(path, build_network(name, {}), notes=notes)
     with weights_from(None, tmp_path) as folder:
         assert folder is not None
-        assert set(read_manifest(folder).entries) == set(NETWORK_NAMES)
+        assert set(read_manifest(folder).entries) == set(READING_NETWORKS)
 
 
 def test_a_run_without_checkpoints_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,202 @@
+"""The bundled classifier on pages: test records printed, read by the whole pipeline, classified; against their labels.
+
+Each record is rendered once by ``training.synth`` (seed and record fix the page) and read by the stages that ship, with
+all their errors. What was read is kept in a folder, so that a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import logging
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstudio.core.page import Page, PageId
+from ecgstudio.errors import UserError
+from ecgstudio.io.atomic import file_group, write_bytes
+from ecgstudio.io.export import safe_name
+from ecgstudio.stages.contract import Runtime
+from ecgstudio.stages.fusion_input import F32Array, at_100_hz, signal_and_mask
+from ecgstudio.stages.settings import PipelineSettings
+from training.classify.batches import on_paper
+from training.classify.dataset import Examples
+from training.classify.metrics import bootstrap_aucs, interval, macro_auc
+from training.classify.paper import QUIET
+from training.classify.records import as_examples, labelled_records
+from training.oracle import record_of
+from training.page_score import analyse
+from training.signals.record import Record
+from training.synth.write import synthesize_page
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PagesPlan:
+    """Which records are printed how, and where what was read of them is kept."""
+
+    records: Path
+    out: Path
+    split: str = "test"
+    layout: str | None = "3x4+1"
+    kind: str | None = None
+    seed: int = 0
+    limit: int = 0
+
+    def chosen(self) -> list[Record]:
+        """Return the labelled records of the plan; InputError where there are none."""
+        found = labelled_records(self.records, self.split)
+        return found[: self.limit] if self.limit else found
+
+    def path_of(self, record: Record, weights: str) -> Path:
+        """Return where the signal lies that networks of these weights read of a record's page."""
+        told = f"{self.seed} {self.layout} {self.kind} {weights}"
+        return self.out / "read" / hashlib.sha256(told.encode()).hexdigest()[:12] / f"{safe_name(record.id)}.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The areas under the ROC curves of one way to show the records, with 95 % bootstrap intervals."""
+
+    shown: str
+    macro: float
+    macro_interval: tuple[float, float]
+    classes: tuple[float, ...]
+    intervals: tuple[tuple[float, float], ...]
+
+
+def evaluate_on_pages(plan: PagesPlan, *, runtime: Runtime, jobs: int = 1) -> tuple[Examples, list[Result]]:
+    """Print, read and classify the records of a plan; return them as read and the figures, next to the true signals'.
+
+    Raises:
+        UserError: no labelled record, no classifier in the weights, or a worker died.
+    """
+    records = plan.chosen()
+    true = as_examples(records, where=f"{plan.records} ({plan.split})")
+    for count, _ in enumerate(_read_all(plan, records, runtime=runtime, jobs=jobs), 1):
+        if count % 20 == 0 or count == len(records):
+            logger.info("%d of %d pages read", count, len(records))
+    read = np.stack([np.load(plan.path_of(record, runtime.weights_hash), allow_pickle=False) for record in records])
+    layout = plan.layout or ""
+    shown = {
+        "true signals": true,
+        "only what the layout prints": on_paper(true, layout=layout, noise=QUIET),
+        "the same, with the noise of training": on_paper(true, layout=layout),
+        "read from pages": true.having(signal=read),
+    }
+    return shown["read from pages"], [_result(name, examples, runtime) for name, examples in shown.items()]
+
+
+def write_results(plan: PagesPlan, examples: Examples, results: Sequence[Result]) -> str:
+    """Write ``pages.csv`` and ``pages.txt``; return the text."""
+    lost = int((~np.isfinite(examples.inputs["signal"]).any(axis=(1, 2))).sum())
+    look = f"{plan.layout or 'any layout'}, {plan.kind or 'every kind of damage'}"
+    lines = [f"{len(examples)} records of {plan.split}; pages: {look}, seed {plan.seed}; {lost} could not be read", ""]
+    lines += [f"{'shown':38} {'macro AUC':>20} " + " ".join(f"{name:>20}" for name in examples.classes)]
+    table: list[list[object]] = [["shown", "class", "auc_roc", "low", "high"]]
+    for result in results:
+        cells = [(result.macro, result.macro_interval), *zip(result.classes, result.intervals, strict=True)]
+        texts = [f"{value:.3f} ({low:.3f}-{high:.3f})" for value, (low, high) in cells]
+        lines.append(f"{result.shown:38} " + " ".join(f"{text:>20}" for text in texts))
+        for name, (value, (low, high)) in zip(("macro", *examples.classes), cells, strict=True):
+            table.append([result.shown, name, f"{value:.4f}", f"{low:.4f}", f"{high:.4f}"])
+    text = "\n".join(lines) + "\n"
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(table)
+    with file_group() as group:
+        group.add(plan.out / "pages.csv", stream.getvalue().encode())
+        group.add(plan.out / "pages.txt", text.encode())
+    return text
+
+
+def _result(shown: str, examples: Examples, runtime: Runtime) -> Result:
+    probabilities = _probabilities(examples, runtime)
+    aucs = bootstrap_aucs(examples.labels, probabilities)
+    each = [macro_auc(examples.labels[:, [k]], probabilities[:, [k]]) for k in range(len(examples.classes))]
+    return Result(
+        shown,
+        macro_auc(examples.labels, probabilities),
+        interval(aucs.mean(axis=1)),
+        tuple(each),
+        tuple(interval(values) for values in aucs.T),
+    )
+
+
+def _probabilities(examples: Examples, runtime: Runtime) -> NDArray[np.float64]:
+    if runtime.classes != examples.classes:
+        raise UserError(f"The classifier answers for {'/'.join(runtime.classes)}, not {'/'.join(examples.classes)}.")
+    signals, masks = signal_and_mask(examples.inputs["signal"])
+    clinical = examples.inputs["clinical"]
+    parts = [
+        runtime.classify(signals[k : k + AT_ONCE], masks[k : k + AT_ONCE], clinical[k : k + AT_ONCE])
+        for k in range(0, len(signals), AT_ONCE)
+    ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+# --- pages --------------------------------------------------------------------------------------------------
+
+
+def read_page_of(record: Record, plan: PagesPlan, *, runtime: Runtime) -> F32Array:
+    """Print a record, read the page, and return f32[12, 1000] at 100 Hz: NaN where nothing was printed or read."""
+    rng = np.random.default_rng([plan.seed, *record.id.encode()])
+    printed = synthesize_page(record.mv, record.fs, rng=rng, kind=plan.kind, layout=plan.layout)
+    digest = hashlib.sha256(printed.pixels.tobytes()).hexdigest()
+    page = Page(PageId(digest, 0), printed.pixels, None, record.id)
+    read = record_of(analyse(page, runtime=runtime, settings=PipelineSettings()))
+    if read is None:
+        return np.full((12, 1000), np.nan, np.float32)
+    return at_100_hz(np.asarray(read.mv, np.float64), read.fs)
+
+
+def _read_all(plan: PagesPlan, records: Sequence[Record], *, runtime: Runtime, jobs: int) -> Iterator[None]:
+    """Read every page that was not read before, and yield after each record."""
+    missing = [index for index, r in enumerate(records) if not plan.path_of(r, runtime.weights_hash).is_file()]
+    yield from [None] * (len(records) - len(missing))
+    if jobs == 1:
+        for index in missing:
+            _keep(plan, records[index], runtime)
+            yield
+        return
+    context = multiprocessing.get_context("spawn")  # a forked torch hangs
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(plan, runtime.device))
+    try:
+        yield from pool.map(_work, missing)
+    except BrokenProcessPool as error:
+        raise UserError("A worker process died; is there enough memory for --jobs?") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _keep(plan: PagesPlan, record: Record, runtime: Runtime) -> None:
+    stream = io.BytesIO()
+    np.save(stream, read_page_of(record, plan, runtime=runtime))
+    write_bytes(plan.path_of(record, runtime.weights_hash), stream.getvalue())
+
+
+_worker: tuple[PagesPlan, list[Record], Runtime] | None = None
+
+
+def _start_worker(plan: PagesPlan, device: str) -> None:
+    global _worker
+    from ecgstudio.nets.torch_runtime import load_runtime
+
+    _worker = plan, plan.chosen(), load_runtime(device)
+
+
+def _work(index: int) -> None:
+    if _worker is None:
+        raise RuntimeError("this process was not started as a worker")
+    plan, records, runtime = _worker
+    _keep(plan, records[index], runtime)
