@@ -31,6 +31,9 @@ UNLIKELY = 0.005
 MANY_NAMES, SOME_NAMES = 4.5, 2.5  # sums of confidences of distinct lead names
 STROKE_WORTH = 0.25
 MIN_PAPER = 0.5
+POSE_CELL_PX = 32
+PAPER_MARGIN_CELLS = 0.75
+FILLING = 0.9  # of the picture's longer side: a sheet that takes so much is not looked at again
 MIN_LABEL_CELLS = 2
 MIN_LABEL_CONFIDENCE = 0.5
 MIN_TEXT_CONFIDENCE = 0.85  # the network takes other small print for a scale text, though never with much conviction
@@ -116,12 +119,16 @@ class _Label:
 
 def _poses(pixels: Image, runtime: Runtime) -> list[Pose]:
     """Return all poses: the quarter turns first, then the mirrored ones, each kind most likely first."""
-    zoom = POSE_SIDE_PX / max(pixels.shape[:2])
-    size = (max(32, round(pixels.shape[1] * zoom)), max(32, round(pixels.shape[0] * zoom)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
-    zoom = size[0] / pixels.shape[1]
+    small, first, paper = _look(pixels, runtime)
+    if paper.max() < MIN_PAPER:
+        raise StageError("keypoints", "nothing on this page looks like ECG paper", "check that the file is an ECG page")
+    part = _paper_part(paper, (pixels.shape[0], pixels.shape[1]))
+    if part is not None:  # a sheet that is a small part of a photo tells its scale only from nearby
+        nearer = _look(pixels[part], runtime)
+        if nearer[2].max() >= MIN_PAPER:
+            pixels, (small, first, paper) = pixels[part], nearer
+    zoom = small.shape[1] / pixels.shape[1]
     probabilities = np.zeros(8)
-    first = runtime.keypoints(_padded(small))
     probabilities += first.orientation
     if first.orientation.max() < SURE_ORIENTATION:  # look at it from another side: the answers must turn with it
         for turns in (1, 2, 3):
@@ -131,12 +138,6 @@ def _poses(pixels: Image, runtime: Runtime) -> list[Pose]:
                 probabilities[(seen % 4 - turns) % 4 + 4 * (seen // 4)] += answer[seen]
     probabilities /= probabilities.sum()
     geometry = first.geometry
-    cells = np.array(size) / 32
-    inside = np.zeros(geometry.shape[1:], bool)
-    inside[: max(1, int(cells[1])), : max(1, int(cells[0]))] = True
-    paper = np.where(inside, geometry[0], 0.0)
-    if paper.max() < MIN_PAPER:
-        raise StageError("keypoints", "nothing on this page looks like ECG paper", "check that the file is an ECG page")
     weight = np.where(paper >= MIN_PAPER, paper, 0.0)
     log_scale = _weighted_median(geometry[1][weight > 0], weight[weight > 0])
     px_per_mm = float(2.0**log_scale) / zoom
@@ -147,6 +148,33 @@ def _poses(pixels: Image, runtime: Runtime) -> list[Pose]:
     soon = [k for k in likely if k < 4 or probabilities[k] >= UNLIKELY]
     order = [*soon, *(k for k in likely if k not in soon)]
     return [Pose(k, float(probabilities[k]), px_per_mm, _paper_angle(k, tilt), k >= 4) for k in order]
+
+
+def _look(pixels: Image, runtime: Runtime) -> tuple[Image, KeypointMaps, F64]:
+    """Look at a whole picture, made small; returns it, what the network says, and how probably each cell is paper."""
+    zoom = POSE_SIDE_PX / max(pixels.shape[:2])
+    size = (max(32, round(pixels.shape[1] * zoom)), max(32, round(pixels.shape[0] * zoom)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+    maps = runtime.keypoints(_padded(small))
+    inside = np.zeros(maps.geometry.shape[1:], bool)
+    inside[: max(1, size[1] // POSE_CELL_PX), : max(1, size[0] // POSE_CELL_PX)] = True
+    return small, maps, np.where(inside, maps.geometry[0], 0.0).astype(np.float64)
+
+
+def _paper_part(paper: F64, shape: tuple[int, int]) -> tuple[slice, slice] | None:
+    """Return the part of a picture in which the sheet lies, and a little around it; None if it fills the picture."""
+    regions, count = ndimage.label(paper >= MIN_PAPER, np.ones((3, 3)))
+    if not count:
+        return None
+    largest = 1 + int(np.argmax(ndimage.sum_labels(paper, regions, np.arange(1, count + 1))))
+    box = ndimage.find_objects(regions)[largest - 1]
+    cell_px = max(shape) / POSE_SIDE_PX * POSE_CELL_PX
+    ends = np.array([(side.start - PAPER_MARGIN_CELLS, side.stop + PAPER_MARGIN_CELLS) for side in box]) * cell_px
+    (top, bottom), (left, right) = np.clip(np.round(ends).astype(int), 0, np.array(shape)[:, None])
+    longer, shorter = max(bottom - top, right - left), min(bottom - top, right - left)
+    if longer > FILLING * max(shape) or shorter < POSE_CELL_PX:
+        return None
+    return slice(int(top), int(bottom)), slice(int(left), int(right))
 
 
 def _paper_angle(orientation: int, tilt_rad: float) -> float:

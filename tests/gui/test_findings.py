@@ -141,9 +141,10 @@ def test_another_patient_has_other_findings(bench: Bench, scan: Path, classified
 def test_what_is_known_is_not_worked_out_again(bench: Bench, tmp_path: Path, classified: list[Clinical]) -> None:
     bench.open(write_page(tmp_path / "a.png", seed=1), write_page(tmp_path / "b.png", seed=2))
     first, second = (entry.id for entry in bench.window.bridge.session.entries)
-    for page in (second, first, second, first):
+    for page in (first, second, first, second, first):
         bench.window.bridge.show(page)
         bench.settle()
+        bench.qtbot.waitUntil(lambda: shown(bench).readiness is Readiness.READY, timeout=30_000)
     assert len(classified) == 2
 
 

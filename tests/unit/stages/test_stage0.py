@@ -165,3 +165,40 @@ def test_a_text_that_the_reader_takes_for_no_name_is_dropped() -> None:
             return BlindRuntime().names(crops)
 
     assert not set(found_on(synth.page, Rejecting(synth)).names) & set(LEADS)
+
+
+# --- a sheet that is a small part of the picture ---------------------------------------------------------------
+
+
+class FarSighted(BlindRuntime):
+    """Sees white sheets 280 mm wide, upright; takes one that fills less than half of a picture for much larger."""
+
+    def keypoints(self, image: Image) -> KeypointMaps:
+        """Tell the scale by the sheet's width, too large from afar."""
+        height, width = image.shape[:2]
+        cells = (image.min(axis=2) > 200).reshape(height // 32, 32, width // 32, 32).mean(axis=(1, 3))
+        sheet_px = float((image.min(axis=2) > 200).sum(axis=1).max())
+        geometry = np.zeros((4, height // 32, width // 32), np.float32)
+        geometry[0], geometry[2] = cells, 1.0
+        geometry[1] = np.log2(max(sheet_px, 1.0) / 280) + (0.6 if sheet_px < 0.5 * width else 0.0)
+        labels = np.zeros((len(LABEL_CLASSES), height // 4, width // 4), np.float32)
+        labels[0] = 1
+        return KeypointMaps(labels, np.eye(8, dtype=np.float32)[0], geometry)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (300, 900), (1000, 1400)])
+def test_a_small_sheet_is_looked_at_from_nearby(corner: tuple[int, int]) -> None:
+    pixels = np.full((1800, 2400, 3), 60, np.uint8)
+    top, left = corner
+    pixels[top : top + 700, left : left + 1000] = 250
+    page = Page(PageId("a" * 64, 0), pixels, None, "photo.jpg")
+    found = found_on(page, FarSighted())
+    assert found.px_per_mm == pytest.approx(1000 / 280, rel=0.05)
+
+
+def test_scraps_beside_the_sheet_do_not_count() -> None:
+    pixels = np.full((1800, 2400, 3), 60, np.uint8)
+    pixels[200:900, 300:1300] = 250
+    pixels[1600:1700, 2200:2380] = 250
+    page = Page(PageId("b" * 64, 0), pixels, None, "photo.jpg")
+    assert found_on(page, FarSighted()).px_per_mm == pytest.approx(1000 / 280, rel=0.05)
