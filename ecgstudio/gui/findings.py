@@ -48,11 +48,12 @@ class Classified:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An answer, what it was worked out from, and the probabilities that stood there before."""
+    """An answer, what it was worked out from, the probabilities that stood there before, and whether all is said."""
 
     inputs: Inputs
     classified: Classified
     before: Mapping[str, float]
+    complete: bool
 
 
 def classify(record: EcgRecord, clinical: Clinical, runtime: Runtime, status: JobStatus) -> Classified:
@@ -211,7 +212,9 @@ class Findings(QObject):
 
     def _is_wanted(self, page: PageId, inputs: Inputs) -> bool:
         known = self._known.get(page)
-        if not inputs[2] or self._working_on is not None or (known is not None and known.inputs == inputs):
+        if not inputs[2] or self._working_on is not None:
+            return False
+        if known is not None and known.inputs == inputs and known.complete:
             return False
         if self._bridge.is_computing(page) or self._stopped == inputs:
             return False
@@ -243,7 +246,7 @@ class Findings(QObject):
             before = old.before
         else:
             before = {f.code: f.probability for f in old.classified.diagnosis.findings} if old is not None else {}
-        self._known[page] = Known(inputs, said, before)
+        self._known[page] = Known(inputs, said, before, complete)
         self._known.move_to_end(page)
         while len(self._known) > KEPT_PAGES:
             self._known.popitem(last=False)

@@ -171,6 +171,32 @@ def test_an_answer_for_a_page_that_was_left_is_cancelled(bench: Bench, tmp_path:
     assert shown(bench).readiness is Readiness.READY
 
 
+def test_half_an_answer_for_a_page_that_was_left_is_completed_later(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.open(write_page(tmp_path / "a.png", seed=1), write_page(tmp_path / "b.png", seed=2))
+    first, second = (entry.id for entry in bench.window.bridge.session.entries)
+    bench.window.bridge.show(first)
+    bench.settle()
+    left = threading.Event()
+    original = findings_module.steadiness
+
+    def slow(*arguments: object, **more: object) -> object:
+        left.wait(30)
+        return original(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(findings_module, "steadiness", slow)
+    bench.window.findings.ask()
+    bench.qtbot.waitUntil(lambda: shown(bench).readiness is Readiness.READY, timeout=30_000)
+    assert all(line.low is None for line in shown(bench).lines)
+    bench.window.bridge.show(second)
+    left.set()
+    bench.settle()
+    bench.window.bridge.show(first)
+    bench.settle()
+    assert all(line.low is not None for line in shown(bench).lines)
+
+
 def test_on_demand_nothing_is_worked_out_until_somebody_asks(
     bench: Bench, scan: Path, classified: list[Clinical]
 ) -> None:
