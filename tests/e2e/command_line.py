@@ -1,6 +1,7 @@
 """The command line for tests: run in this process, on pages and projects that are made for it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ecgstudio import cli
 from ecgstudio.core.corrections import Corrections, GridEdit, TraceDelete, TraceEdit, TraceErase, TraceRelabel
 from ecgstudio.io.scans import page_entries
 from ecgstudio.session import Session
+from tests.fake_classifier import FakeClassifier
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -65,3 +67,11 @@ def files(folder: Path) -> list[str]:
 def contents(folder: Path) -> dict[str, bytes]:
     """Return the bytes of the files of a folder."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@dataclass(frozen=True)
+class Classifying(FakeClassifier):
+    """A runtime for fake stages whose answers one can foresee."""
+
+    weights_hash: str = "no weights"
+    device: str = "cpu"

@@ -1,7 +1,6 @@
 """`ecgstudio classify` from outside: what it prints for records and pages, and how it ends."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +15,11 @@ from ecgstudio.nets import torch_runtime
 from ecgstudio.paths import sample_folder, weights_folder
 from ecgstudio.stages.classify import STATEMENT
 from tests import fake_stages
-from tests.e2e.command_line import Run, draw, files, in_process
-from tests.fake_classifier import CODES, FakeClassifier
+from tests.e2e.command_line import Classifying, Run, draw, files, in_process
+from tests.fake_classifier import CODES
 from tests.tiny_classifier import tiny_runtime
 
 HEAD = "NORM   MI     STTC   CD     HYP    input\n"
-
-
-@dataclass(frozen=True)
-class Classifying(FakeClassifier):
-    """A runtime for fake stages whose answers one can foresee."""
-
-    weights_hash: str = "no weights"
-    device: str = "cpu"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line on fake stages and a fake classifier."""
-    fake_stages.install(monkeypatch)
-    monkeypatch.setattr(api, "load_runtime", lambda device="auto", weights_folder=None: Classifying())
-    return in_process(capsys)
 
 
 def heart(*, fs: float = 500.0, seconds: float = 10.0, height_mv: float = 1.0) -> np.ndarray:
@@ -58,9 +41,11 @@ def lines(out: str) -> list[dict[str, object]]:
 # --- records and pages -------------------------------------------------------------------------------------------
 
 
-def test_a_record_becomes_a_row_and_the_numbers_stand_beside_what_they_are_not(run: Run, tmp_path: Path) -> None:
+def test_a_record_becomes_a_row_and_the_numbers_stand_beside_what_they_are_not(
+    classifying: Run, tmp_path: Path
+) -> None:
     path = record(tmp_path / "a.hea")
-    code, out, err = run("classify", path)
+    code, out, err = classifying("classify", path)
     head, row, last = out.splitlines(keepends=True)
     assert (code, err) == (0, "")
     assert head == HEAD
@@ -68,16 +53,16 @@ def test_a_record_becomes_a_row_and_the_numbers_stand_beside_what_they_are_not(r
     assert last == f"{STATEMENT} (fake 0123456789ab); * from the class's threshold on\n"
 
 
-def test_what_counts_as_found_is_starred(run: Run, tmp_path: Path) -> None:
-    _, out, _ = run("classify", record(tmp_path / "a.hea", heart(height_mv=3.0)))
+def test_what_counts_as_found_is_starred(classifying: Run, tmp_path: Path) -> None:
+    _, out, _ = classifying("classify", record(tmp_path / "a.hea", heart(height_mv=3.0)))
     row = out.splitlines()[1].split()
     assert [cell.endswith("*") for cell in row[:5]] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize("fs", [100, 250, 257, 500, 1000])
-def test_json_holds_all_codes_for_any_rate(run: Run, tmp_path: Path, fs: float) -> None:
+def test_json_holds_all_codes_for_any_rate(classifying: Run, tmp_path: Path, fs: float) -> None:
     path = record(tmp_path / "a.hea", fs=fs)
-    code, out, _ = run("classify", path, "--json")
+    code, out, _ = classifying("classify", path, "--json")
     [line] = lines(out)
     assert code == 0
     assert line["source"] == str(path)
@@ -88,61 +73,61 @@ def test_json_holds_all_codes_for_any_rate(run: Run, tmp_path: Path, fs: float) 
     assert (line["status"], line["clinical"], line["statement"]) == ("ok", None, STATEMENT)
 
 
-def test_age_and_sex_reach_the_classifier(run: Run, tmp_path: Path) -> None:
+def test_age_and_sex_reach_the_classifier(classifying: Run, tmp_path: Path) -> None:
     path = record(tmp_path / "a.hea")
-    [unknown] = lines(run("classify", path, "--json")[1])
-    [old] = lines(run("classify", path, "--json", "--age", 100, "--sex", "f")[1])
+    [unknown] = lines(classifying("classify", path, "--json")[1])
+    [old] = lines(classifying("classify", path, "--json", "--age", 100, "--sex", "f")[1])
     assert old["clinical"] == {"age_years": 100.0, "sex": "f"}
     assert old["findings"][1]["probability"] > unknown["findings"][1]["probability"] + 0.2
 
 
-def test_what_a_header_says_of_the_patient_counts_unless_the_user_says_it(run: Run, tmp_path: Path) -> None:
+def test_what_a_header_says_of_the_patient_counts_unless_the_user_says_it(classifying: Run, tmp_path: Path) -> None:
     path = record(tmp_path / "a.hea", meta={"Age": "80", "Sex": "Female"})
-    [line] = lines(run("classify", path, "--json", "--age", 50)[1])
+    [line] = lines(classifying("classify", path, "--json", "--age", 50)[1])
     assert line["clinical"] == {"age_years": 50.0, "sex": "f"}
     odd = record(tmp_path / "b.hea", meta={"Age": "300", "Sex": "unknown"})
-    assert lines(run("classify", odd, "--json")[1])[0]["clinical"] is None
+    assert lines(classifying("classify", odd, "--json")[1])[0]["clinical"] is None
 
 
-def test_a_page_is_digitized_and_classified_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
+def test_a_page_is_digitized_and_classified_and_nothing_is_written(classifying: Run, tmp_path: Path) -> None:
     page = draw(tmp_path / "a.png")
-    code, out, _ = run("classify", page)
+    code, out, _ = classifying("classify", page)
     assert code == 0
     assert out.splitlines()[1].endswith(str(page))
     assert files(tmp_path) == ["a.png"]
 
 
-def test_a_page_gives_the_same_answer_as_its_export(run: Run, tmp_path: Path) -> None:
+def test_a_page_gives_the_same_answer_as_its_export(classifying: Run, tmp_path: Path) -> None:
     page = draw(tmp_path / "a.png")
-    run("digitize", page, "-o", tmp_path / "out")
-    first, second = lines(run("classify", page, tmp_path / "out" / "a.hea", "--json")[1])
+    classifying("digitize", page, "-o", tmp_path / "out")
+    first, second = lines(classifying("classify", page, tmp_path / "out" / "a.hea", "--json")[1])
     for one, other in zip(first["findings"], second["findings"], strict=True):
         assert one["probability"] == pytest.approx(other["probability"], abs=0.002)
 
 
-def test_every_page_of_a_file_is_an_input(run: Run, tmp_path: Path) -> None:
+def test_every_page_of_a_file_is_an_input(classifying: Run, tmp_path: Path) -> None:
     path = draw(tmp_path / "a.tiff", pages=2)
-    assert [(line["source"], line["page"]) for line in lines(run("classify", path, "--json")[1])] == [
+    assert [(line["source"], line["page"]) for line in lines(classifying("classify", path, "--json")[1])] == [
         (str(path), 1),
         (str(path), 2),
     ]
-    assert f"{path}, page 2" in run("classify", path)[1]
+    assert f"{path}, page 2" in classifying("classify", path)[1]
 
 
-def test_folders_hold_records_and_pages(run: Run, tmp_path: Path) -> None:
+def test_folders_hold_records_and_pages(classifying: Run, tmp_path: Path) -> None:
     record(tmp_path / "in" / "r.hea")
     draw(tmp_path / "in" / "deep" / "p.png")
-    sources = [Path(str(line["source"])).name for line in lines(run("classify", tmp_path / "in", "--json")[1])]
+    sources = [Path(str(line["source"])).name for line in lines(classifying("classify", tmp_path / "in", "--json")[1])]
     assert sources == ["r.hea", "p.png"]
 
 
 # --- what is wrong -----------------------------------------------------------------------------------------------
 
 
-def test_one_bad_input_does_not_stop_the_others(run: Run, tmp_path: Path) -> None:
+def test_one_bad_input_does_not_stop_the_others(classifying: Run, tmp_path: Path) -> None:
     good, bad = record(tmp_path / "a.hea"), tmp_path / "b.hea"
     bad.write_text("Dear colleague")
-    code, out, err = run("classify", bad, good, tmp_path / "none.hea")
+    code, out, err = classifying("classify", bad, good, tmp_path / "none.hea")
     assert code == 1
     assert [line.split()[0] for line in out.splitlines()[:1]] == ["failed"]
     assert out.splitlines()[1] + "\n" == HEAD
@@ -187,36 +172,36 @@ def spoiled(name: str, folder: Path) -> Path:
     ],
 )
 def test_a_record_that_cannot_be_classified_is_one_line_without_numbers(
-    run: Run, tmp_path: Path, what: str, words: str
+    classifying: Run, tmp_path: Path, what: str, words: str
 ) -> None:
     path = spoiled(what, tmp_path)
-    code, out, err = run("classify", path)
+    code, out, err = classifying("classify", path)
     assert (code, err, out.count("\n")) == (1, "", 1)
     assert out.startswith(f"failed  {path}: ")
     assert words in out
-    [line] = lines(run("classify", path, "--json")[1])
+    [line] = lines(classifying("classify", path, "--json")[1])
     assert (line["status"], line["findings"], line["model"]) == ("failed", [], None)
     assert words in line["reasons"][0]
 
 
 @pytest.mark.parametrize("content", [np.nan, 0.4])
-def test_a_lead_that_is_missing_or_constant_does_no_harm(run: Run, tmp_path: Path, content: float) -> None:
+def test_a_lead_that_is_missing_or_constant_does_no_harm(classifying: Run, tmp_path: Path, content: float) -> None:
     mv = heart()
     mv[4] = content
-    code, out, _ = run("classify", record(tmp_path / "a.hea", mv), "--json")
+    code, out, _ = classifying("classify", record(tmp_path / "a.hea", mv), "--json")
     assert code == 0
     assert all(0 <= finding["probability"] <= 1 for finding in lines(out)[0]["findings"])
 
 
-def test_a_page_without_an_ecg_is_not_classified(run: Run, tmp_path: Path) -> None:
-    code, out, _ = run("classify", draw(tmp_path / "a.png", blank=True))
+def test_a_page_without_an_ecg_is_not_classified(classifying: Run, tmp_path: Path) -> None:
+    code, out, _ = classifying("classify", draw(tmp_path / "a.png", blank=True))
     assert code == 1
     assert "not classified: keypoints: there is no ECG on this page" in out
 
 
-def test_samples_are_sent_to_their_header(run: Run, tmp_path: Path) -> None:
+def test_samples_are_sent_to_their_header(classifying: Run, tmp_path: Path) -> None:
     path = record(tmp_path / "a.hea")
-    code, out, _ = run("classify", path.with_suffix(".dat"))
+    code, out, _ = classifying("classify", path.with_suffix(".dat"))
     assert code == 1
     assert "name its header a.hea instead" in out
 
@@ -233,9 +218,9 @@ def test_samples_are_sent_to_their_header(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_told_before_any_work(
-    run: Run, tmp_path: Path, arguments: tuple[object, ...], words: str
+    classifying: Run, tmp_path: Path, arguments: tuple[object, ...], words: str
 ) -> None:
-    code, out, err = run("classify", *([tmp_path / "a.hea"] if arguments else []), *arguments)
+    code, out, err = classifying("classify", *([tmp_path / "a.hea"] if arguments else []), *arguments)
     assert (code, out) == (2, "")
     assert words in err
 
@@ -248,12 +233,12 @@ def test_weights_without_a_classifier_are_told_in_one_line(
     assert (code, out, err) == (1, "", "ecgstudio: The network weights hold no classifier.\n")
 
 
-def test_a_crash_inside_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_inside_is_one_line(classifying: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr("ecgstudio.commands.classify.classify_record", crash)
-    code, out, _ = run("classify", record(tmp_path / "a.hea"))
+    code, out, _ = classifying("classify", record(tmp_path / "a.hea"))
     assert code == 1
     assert "unexpected error (ZeroDivisionError: oops); run again with --debug and report it" in out
 
@@ -317,10 +302,12 @@ def test_the_bundled_classifier_answers_and_agrees_with_itself(tmp_path: Path) -
     assert all(0 < finding.probability < 1 for finding in diagnosis.findings)
 
 
-def test_doctor_names_the_classifier_or_says_that_there_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_one = run("doctor")[1]
+def test_doctor_names_the_classifier_or_says_that_there_is_none(
+    classifying: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_one = classifying("doctor")[1]
     assert f"classifier   fake 0123456789ab for {', '.join(CODES)} ({STATEMENT})\n" in with_one
     monkeypatch.setattr(api, "load_runtime", lambda *_: fake_stages.NoNetworks())
-    code, out, _ = run("doctor")
+    code, out, _ = classifying("doctor")
     assert code == 0
     assert "classifier   none: The network weights hold no classifier.\n" in out

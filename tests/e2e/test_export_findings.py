@@ -1,41 +1,20 @@
 """Accepted findings and a patient's values on their way out of a project: header, report, replay."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import wfdb
 
-from ecgstudio import api
 from ecgstudio.core.clinical import Clinical
 from ecgstudio.core.corrections import Corrections, DiagnosisEdit, FindingEdit
 from ecgstudio.session import Session
 from ecgstudio.stages.classify import STATEMENT
-from tests import fake_stages
-from tests.e2e.command_line import Run, contents, draw, in_process, project
-from tests.fake_classifier import FakeClassifier
+from tests.e2e.command_line import Run, contents, draw, project
 
 JUDGED = Corrections(
     diagnosis=DiagnosisEdit((FindingEdit("MI", "accept", "seen before"), FindingEdit("HYP", "reject"))),
     clinical=Clinical(age_years=61.0, sex="f", diabetes=True),
 )
-
-
-@dataclass(frozen=True)
-class Classifying(FakeClassifier):
-    """A runtime for fake stages whose answers one can foresee."""
-
-    weights_hash: str = "no weights"
-    device: str = "cpu"
-
-
-@pytest.fixture
-def classifying(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line on fake stages and a fake classifier."""
-    fake_stages.install(monkeypatch)
-    monkeypatch.setattr(api, "load_runtime", lambda device="auto", weights_folder=None: Classifying())
-    return in_process(capsys)
 
 
 def test_the_header_carries_what_was_entered_and_accepted(classifying: Run, tmp_path: Path) -> None:
