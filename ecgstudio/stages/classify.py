@@ -65,7 +65,7 @@ def classify_record(record: EcgRecord, clinical: Clinical, *, runtime: Classifie
     classifier.
     """
     source = runtime.classifier
-    signal, mask = signal_and_mask(_input_mv(record))
+    signal, mask = signal_and_mask(input_mv(record))
     probabilities = runtime.classify(signal[None], mask[None], _clinical(clinical)[None])[0]
     return Diagnosis(
         tuple(
@@ -90,7 +90,7 @@ def explain(record: EcgRecord, clinical: Clinical, code: str, *, runtime: Classi
     classes = runtime.classes
     if code not in classes:
         raise KeyError(code)
-    signal, mask = signal_and_mask(_input_mv(record))
+    signal, mask = signal_and_mask(input_mv(record))
     parts = runtime.attribution(signal, mask, _clinical(clinical), classes.index(code))
     time_s = record.t_s
     found = {}
@@ -114,7 +114,7 @@ def steadiness(
     so that the zero line climbs and peaks lean; and traces one `sigma_mv` off (None: as `trace_sigma_mv` finds it) in a
     few fixed draws. The answer for the record as it is lies within. Raises as `classify_record` does.
     """
-    mv = _input_mv(record)
+    mv = input_mv(record)
     views = [("", mv), *_views(record, trace_sigma_mv(record) if sigma_mv is None else sigma_mv)]
     inputs = [signal_and_mask(view) for _, view in views]
     signals, masks = (np.stack(each) for each in zip(*inputs, strict=True))
@@ -180,7 +180,11 @@ def _is_usable(mv: F64, fs: float) -> bool:
     return len(known) >= MIN_LEAD_S * fs and float(np.ptp(known)) >= FLAT_RANGE_MV
 
 
-def _input_mv(record: EcgRecord) -> F32Array:
+def input_mv(record: EcgRecord) -> F32Array:
+    """Return what of a record the classifier looks at, f32[12, 1000] at 100 Hz; NaN where a lead is not known or flat.
+
+    Raises StageError if too little of the record is known.
+    """
     if record.fs < FS_HZ:
         raise StageError(
             STAGE,

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from ecgstudio.core.leads import LAYOUTS
 from training.classify.settings import settings_for
 from training.classify.zoo import FIVE_CLASS_MODELS, ZOO
@@ -51,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate = actions.add_parser("evaluate", help="score every trained model on the test split; tables and plots")
     evaluate.add_argument("--out", type=Path, help="folder of tables and plots (default: RUNS/evaluation)")
     evaluate.add_argument("--layout", choices=sorted(LAYOUTS), help="show the test signals as this layout prints them")
+    evaluate.add_argument("--quiet-paper", action="store_true", help="with --layout: without the noise of reading")
+    evaluate.add_argument("--unknown", action="store_true", help="hide age and sex")
     for part in (train, evaluate):
         part.add_argument("--runs", type=Path, default=Path("runs/classify"), help="default: runs/classify")
         for name, text in PATHS.items():
@@ -61,7 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pages.add_argument("--records", type=Path, required=True, help="folder of PTB-XL or of record packs")
     pages.add_argument("--out", type=Path, required=True, help="folder for what was read, pages.csv and pages.txt")
     pages.add_argument("--layout", choices=sorted(LAYOUTS), default="3x4+1", help="default: 3x4+1")
-    pages.add_argument("--kind", choices=PAGE_KINDS, help="of damage (default: every kind, as often as in training)")
+    pages.add_argument(
+        "--kind", choices=PAGE_KINDS, action="append", default=[],
+        help="of damage; repeatable: the records show them in turn (default: every kind, as often as in training)",
+    )  # fmt: skip
+    pages.add_argument("--split", choices=("val", "test"), default="test", help="which records (default: test)")
     pages.add_argument("--seed", type=int, default=0)
     pages.add_argument("--limit", type=int, default=0, help="only the first so many records")
     pages.add_argument("--jobs", type=int, default=1, help="processes that work side by side (default: 1)")
@@ -113,6 +121,7 @@ def _train(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from training.classify.batches import on_paper
     from training.classify.evaluate import Evaluation, compare_models, evaluate_model, find_trained
+    from training.classify.paper import QUIET
     from training.classify.report import summary
     from training.classify.sources import open_examples
 
@@ -122,16 +131,21 @@ def _evaluate(args: argparse.Namespace) -> None:
         given = {name: value for name in PATHS if (value := getattr(args, name)) is not None}
         examples = open_examples(recipe.model, with_settings(recipe.settings, given)).test
         if args.layout and "signal" in examples.inputs:
-            examples = on_paper(examples, layout=args.layout)
+            examples = on_paper(examples, layout=args.layout, noise=QUIET if args.quiet_paper else None)
+        if args.unknown and "signal" in examples.inputs and "clinical" in examples.inputs:
+            examples = examples.having(clinical=np.zeros_like(examples.inputs["clinical"]))
         evaluation = evaluate_model(trained, examples, name=name)
         logger.info("%s: macro AUC %.4f", name, evaluation.scores.macro["auc_roc"])
         groups.setdefault(recipe.classes, []).append(evaluation)
     out = args.out or args.runs / "evaluation"
-    notes = [f"Signals as read from {args.layout} pages (training.classify.paper); images from whole signals."]
+    notes = ["Age and sex are hidden from the application's classifier."] if args.unknown else []
+    if args.layout:
+        how = "as printed on" if args.quiet_paper else "as read from"
+        notes += [f"Signals {how} {args.layout} pages (training.classify.paper); images from whole signals."]
     for classes, evaluations in groups.items():
         folder = out if len(classes) > 1 or len(groups) == 1 else out / ABNORMAL_FOLDER
-        compare_models(evaluations, folder=folder, notes=notes if args.layout else ())
-        sys.stdout.write(summary(evaluations, notes=notes if args.layout else ()))
+        compare_models(evaluations, folder=folder, notes=notes)
+        sys.stdout.write(summary(evaluations, notes=notes))
 
 
 def _pages(args: argparse.Namespace) -> None:
@@ -139,8 +153,9 @@ def _pages(args: argparse.Namespace) -> None:
     from training.classify.digitized import PagesPlan, evaluate_on_pages, write_results
 
     plan = PagesPlan(
-        args.records, args.out, layout=args.layout, kind=args.kind, seed=args.seed, limit=max(0, args.limit)
-    )
+        args.records, args.out, split=args.split, layout=args.layout, kinds=tuple(args.kind), seed=args.seed,
+        limit=max(0, args.limit),
+    )  # fmt: skip
     examples, results = evaluate_on_pages(plan, runtime=load_runtime(args.device), jobs=max(1, args.jobs))
     sys.stdout.write(write_results(plan, examples, results))
 

@@ -6,6 +6,7 @@ all their errors. What was read is kept in a folder, so that a run that was stop
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -20,19 +21,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgstudio.core.ecg import EcgRecord
+from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.errors import UserError
 from ecgstudio.io.atomic import file_group, write_bytes
 from ecgstudio.io.export import safe_name
-from ecgstudio.stages.contract import Runtime
-from ecgstudio.stages.fusion_input import F32Array, at_100_hz, signal_and_mask
+from ecgstudio.stages.classify import input_mv
+from ecgstudio.stages.contract import Runtime, StageError
+from ecgstudio.stages.fusion_input import SAMPLES, F32Array, signal_and_mask
 from ecgstudio.stages.settings import PipelineSettings
 from training.classify.batches import on_paper
 from training.classify.dataset import Examples
 from training.classify.metrics import bootstrap_aucs, interval, macro_auc
 from training.classify.paper import QUIET
 from training.classify.records import as_examples, labelled_records
-from training.oracle import record_of
+from training.oracle import known
 from training.page_score import analyse
 from training.signals.record import Record
 from training.synth.write import synthesize_page
@@ -50,7 +54,8 @@ class PagesPlan:
     out: Path
     split: str = "test"
     layout: str | None = "3x4+1"
-    kind: str | None = None
+    kinds: tuple[str, ...] = ()
+    """Of damage, which the records show in turn; none given: every kind, as often as in training."""
     seed: int = 0
     limit: int = 0
 
@@ -59,17 +64,22 @@ class PagesPlan:
         found = labelled_records(self.records, self.split)
         return found[: self.limit] if self.limit else found
 
-    def path_of(self, record: Record, weights: str) -> Path:
-        """Return where the signal lies that networks of these weights read of a record's page."""
-        told = f"{self.seed} {self.layout} {self.kind} {weights}"
-        return self.out / "read" / hashlib.sha256(told.encode()).hexdigest()[:12] / f"{safe_name(record.id)}.npy"
+    def kind_of(self, index: int) -> str | None:
+        """Return the kind of damage that the chosen record number `index` shows; None: by chance."""
+        return self.kinds[index % len(self.kinds)] if self.kinds else None
+
+    def path_of(self, record: Record, kind: str | None, weights: str) -> Path:
+        """Return where that lies which networks of these weights read of a record's page."""
+        told = f"{self.seed} {self.layout} {kind} {weights}"
+        return self.out / "read" / hashlib.sha256(told.encode()).hexdigest()[:12] / f"{safe_name(record.id)}.npz"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The areas under the ROC curves of one way to show the records, with 95 % bootstrap intervals."""
+    """The areas under the ROC curves of one way to show records, with 95 % bootstrap intervals."""
 
     shown: str
+    count: int
     macro: float
     macro_interval: tuple[float, float]
     classes: tuple[float, ...]
@@ -79,6 +89,8 @@ class Result:
 def evaluate_on_pages(plan: PagesPlan, *, runtime: Runtime, jobs: int = 1) -> tuple[Examples, list[Result]]:
     """Print, read and classify the records of a plan; return them as read and the figures, next to the true signals'.
 
+    Where the plan names kinds of damage, each kind's records follow by themselves.
+
     Raises:
         UserError: no labelled record, no classifier in the weights, or a worker died.
     """
@@ -87,30 +99,36 @@ def evaluate_on_pages(plan: PagesPlan, *, runtime: Runtime, jobs: int = 1) -> tu
     for count, _ in enumerate(_read_all(plan, records, runtime=runtime, jobs=jobs), 1):
         if count % 20 == 0 or count == len(records):
             logger.info("%d of %d pages read", count, len(records))
-    read = np.stack([np.load(plan.path_of(record, runtime.weights_hash), allow_pickle=False) for record in records])
+    kinds = [plan.kind_of(index) for index in range(len(records))]
+    paths = [plan.path_of(record, kind, runtime.weights_hash) for record, kind in zip(records, kinds, strict=True)]
+    read = true.having(signal=np.stack([as_classified(load_read(path)) for path in paths]))
     layout = plan.layout or ""
+    bare = on_paper(true, layout=layout, noise=QUIET)
     shown = {
         "true signals": true,
-        "only what the layout prints": on_paper(true, layout=layout, noise=QUIET),
+        "only what the layout prints": bare,
         "the same, with the noise of training": on_paper(true, layout=layout),
-        "read from pages": true.having(signal=read),
+        "read from pages": read,
     }
-    return shown["read from pages"], [_result(name, examples, runtime) for name, examples in shown.items()]
+    for kind in plan.kinds if len(plan.kinds) > 1 else ():
+        rows = [row for row, each in enumerate(kinds) if each == kind]
+        shown |= {f"{kind}: only what is printed": bare.take(rows), f"{kind}: read from pages": read.take(rows)}
+    return read, [_result(name, examples, runtime) for name, examples in shown.items()]
 
 
 def write_results(plan: PagesPlan, examples: Examples, results: Sequence[Result]) -> str:
     """Write ``pages.csv`` and ``pages.txt``; return the text."""
     lost = int((~np.isfinite(examples.inputs["signal"]).any(axis=(1, 2))).sum())
-    look = f"{plan.layout or 'any layout'}, {plan.kind or 'every kind of damage'}"
+    look = f"{plan.layout or 'any layout'}, {', '.join(plan.kinds) or 'every kind of damage'}"
     lines = [f"{len(examples)} records of {plan.split}; pages: {look}, seed {plan.seed}; {lost} could not be read", ""]
-    lines += [f"{'shown':38} {'macro AUC':>20} " + " ".join(f"{name:>20}" for name in examples.classes)]
-    table: list[list[object]] = [["shown", "class", "auc_roc", "low", "high"]]
+    lines += [f"{'shown':38} {'records':>7} {'macro AUC':>20} " + " ".join(f"{name:>20}" for name in examples.classes)]
+    table: list[list[object]] = [["shown", "records", "class", "auc_roc", "low", "high"]]
     for result in results:
         cells = [(result.macro, result.macro_interval), *zip(result.classes, result.intervals, strict=True)]
         texts = [f"{value:.3f} ({low:.3f}-{high:.3f})" for value, (low, high) in cells]
-        lines.append(f"{result.shown:38} " + " ".join(f"{text:>20}" for text in texts))
+        lines.append(f"{result.shown:38} {result.count:7} " + " ".join(f"{text:>20}" for text in texts))
         for name, (value, (low, high)) in zip(("macro", *examples.classes), cells, strict=True):
-            table.append([result.shown, name, f"{value:.4f}", f"{low:.4f}", f"{high:.4f}"])
+            table.append([result.shown, result.count, name, f"{value:.4f}", f"{low:.4f}", f"{high:.4f}"])
     text = "\n".join(lines) + "\n"
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(table)
@@ -126,6 +144,7 @@ def _result(shown: str, examples: Examples, runtime: Runtime) -> Result:
     each = [macro_auc(examples.labels[:, [k]], probabilities[:, [k]]) for k in range(len(examples.classes))]
     return Result(
         shown,
+        len(examples),
         macro_auc(examples.labels, probabilities),
         interval(aucs.mean(axis=1)),
         tuple(each),
@@ -148,25 +167,40 @@ def _probabilities(examples: Examples, runtime: Runtime) -> NDArray[np.float64]:
 # --- pages --------------------------------------------------------------------------------------------------
 
 
-def read_page_of(record: Record, plan: PagesPlan, *, runtime: Runtime) -> F32Array:
-    """Print a record, read the page, and return f32[12, 1000] at 100 Hz: NaN where nothing was printed or read."""
+def read_page_of(record: Record, plan: PagesPlan, *, kind: str | None, runtime: Runtime) -> EcgRecord | None:
+    """Print a record, read the page, and return what was read; None if that was nothing."""
     rng = np.random.default_rng([plan.seed, *record.id.encode()])
-    printed = synthesize_page(record.mv, record.fs, rng=rng, kind=plan.kind, layout=plan.layout)
+    printed = synthesize_page(record.mv, record.fs, rng=rng, kind=kind, layout=plan.layout)
     digest = hashlib.sha256(printed.pixels.tobytes()).hexdigest()
     page = Page(PageId(digest, 0), printed.pixels, None, record.id)
-    read = record_of(analyse(page, runtime=runtime, settings=PipelineSettings()))
-    if read is None:
-        return np.full((12, 1000), np.nan, np.float32)
-    return at_100_hz(np.asarray(read.mv, np.float64), read.fs)
+    return known(analyse(page, runtime=runtime, settings=PipelineSettings()).record)
+
+
+def as_classified(read: EcgRecord | None) -> F32Array:
+    """Return f32[12, 1000] at 100 Hz as the application's classifier looks at it; all NaN where it would refuse."""
+    if read is not None:
+        with contextlib.suppress(StageError):
+            return input_mv(read)
+    return np.full((len(LEADS), SAMPLES), np.nan, np.float32)
+
+
+def load_read(path: Path) -> EcgRecord | None:
+    """Return what was read of a page, as it was kept."""
+    with np.load(path, allow_pickle=False) as kept:
+        mv, fs, spans = kept["mv"], float(kept["fs"]), kept["printed"].tolist()
+    if not mv.size:
+        return None
+    return EcgRecord(mv, fs, printed={lead: (first, last) for lead, (first, last) in zip(LEADS, spans, strict=True)})
 
 
 def _read_all(plan: PagesPlan, records: Sequence[Record], *, runtime: Runtime, jobs: int) -> Iterator[None]:
     """Read every page that was not read before, and yield after each record."""
-    missing = [index for index, r in enumerate(records) if not plan.path_of(r, runtime.weights_hash).is_file()]
+    places = [plan.path_of(record, plan.kind_of(at), runtime.weights_hash) for at, record in enumerate(records)]
+    missing = [index for index, path in enumerate(places) if not path.is_file()]
     yield from [None] * (len(records) - len(missing))
     if jobs == 1:
         for index in missing:
-            _keep(plan, records[index], runtime)
+            _keep(plan, index, record=records[index], runtime=runtime)
             yield
         return
     context = multiprocessing.get_context("spawn")  # a forked torch hangs
@@ -179,10 +213,15 @@ def _read_all(plan: PagesPlan, records: Sequence[Record], *, runtime: Runtime, j
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _keep(plan: PagesPlan, record: Record, runtime: Runtime) -> None:
+def _keep(plan: PagesPlan, index: int, *, record: Record, runtime: Runtime) -> None:
+    kind = plan.kind_of(index)
+    read = read_page_of(record, plan, kind=kind, runtime=runtime)
     stream = io.BytesIO()
-    np.save(stream, read_page_of(record, plan, runtime=runtime))
-    write_bytes(plan.path_of(record, runtime.weights_hash), stream.getvalue())
+    if read is None:
+        np.savez_compressed(stream, mv=np.zeros((0, 0), np.float32), fs=0.0, printed=np.zeros((0, 2), int))
+    else:
+        np.savez_compressed(stream, mv=read.mv, fs=read.fs, printed=[read.span(lead) for lead in LEADS])
+    write_bytes(plan.path_of(record, kind, runtime.weights_hash), stream.getvalue())
 
 
 _worker: tuple[PagesPlan, list[Record], Runtime] | None = None
@@ -199,4 +238,4 @@ def _work(index: int) -> None:
     if _worker is None:
         raise RuntimeError("this process was not started as a worker")
     plan, records, runtime = _worker
-    _keep(plan, records[index], runtime)
+    _keep(plan, index, record=records[index], runtime=runtime)

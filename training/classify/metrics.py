@@ -78,9 +78,7 @@ def bootstrap_aucs(labels: U8, probabilities: F64, *, resamples: int = RESAMPLES
 
     It is `auc_roc` with weights, ties counting half, for all resamples at once; NaN where only one class was drawn.
     """
-    count = len(labels)
-    rng = np.random.default_rng(seed)
-    drawn = np.stack([np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(resamples)])
+    drawn = _drawn(len(labels), resamples=resamples, seed=seed)
     aucs = np.full((resamples, labels.shape[1]), np.nan)
     for column in range(labels.shape[1]):
         order = np.argsort(probabilities[:, column], kind="stable")
@@ -93,6 +91,20 @@ def bootstrap_aucs(labels: U8, probabilities: F64, *, resamples: int = RESAMPLES
         won = (positive * (below + 0.5 * negative)).sum(axis=1)
         aucs[:, column] = np.where(pairs > 0, won / np.maximum(pairs, 1), np.nan)
     return aucs
+
+
+def bootstrap_f1s(labels: U8, decided: U8, *, resamples: int = RESAMPLES, seed: int = 0) -> F64:
+    """Return the F1 of every class [resamples, C] on the examples that `bootstrap_aucs` draws; NaN without any."""
+    drawn = _drawn(len(labels), resamples=resamples, seed=seed)
+    hit = drawn @ (labels & decided).astype(np.int64)
+    named = drawn @ labels.astype(np.int64) + drawn @ decided.astype(np.int64)
+    return np.where(named > 0, 2 * hit / np.maximum(named, 1), np.nan)
+
+
+def _drawn(count: int, *, resamples: int, seed: int) -> NDArray[np.int64]:
+    """Return how often each of `count` examples is in each resample [resamples, count]."""
+    rng = np.random.default_rng(seed)
+    return np.stack([np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(resamples)])
 
 
 def interval(values: F64) -> tuple[float, float]:

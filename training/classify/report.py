@@ -8,9 +8,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ecgstudio.io.atomic import file_group
 from training.classify.evaluate import Evaluation
-from training.classify.metrics import COUNTS, RATES
+from training.classify.metrics import COUNTS, RATES, bootstrap_aucs, bootstrap_f1s, interval
 
 EXPECTED: Mapping[str, tuple[str, float, float]] = {
     "signal": ("recurrent models", 0.75, 0.82),
@@ -18,6 +20,9 @@ EXPECTED: Mapping[str, tuple[str, float, float]] = {
     "joint": ("joint fusion", 0.82, 0.89),
 }
 """Macro F1 by family as their authors expect it, by their own protocol."""
+EXPECTED_OF = {"fusion": "joint"}
+"""The application's classifier stands beside what is expected of joint fusion."""
+FUSED, SINGLE = ("joint", "fusion"), ("signal", "image")
 PROTOCOL = (
     "The split is that of the data set's table. For the bundled PTB-XL packs this is NOT PTB-XL's official protocol: a",
     "quarter of its training records, a part of fold 10 in training, no patient in two splits. Probabilities are",
@@ -73,7 +78,53 @@ def summary(order: Sequence[Evaluation], *, notes: Sequence[str] = ()) -> str:
         reached = [each.scores.macro["f1_score"] for each in order if each.family == family]
         measured = f"{min(reached):.3f} - {max(reached):.3f}" if reached else "not trained"
         lines.append(f"  {text:18} {measured:15} (expected {low:.2f} - {high:.2f})")
+    lines += ["", *_per_class_table(order)]
+    fused = [each for each in order if each.family in FUSED]
+    for each in fused:
+        lines += ["", *_against_single(each, order)]
     return "\n".join(lines) + "\n"
+
+
+def _per_class_table(order: Sequence[Evaluation]) -> list[str]:
+    """Return a Markdown table: the best model of every family, F1 and AUC with intervals, expected F1 beside them."""
+    lines = [
+        "Per class, the best model of every family by macro F1, with 95 % bootstrap intervals over the test examples:",
+        "",
+        "| model | class | F1 | its authors expect | AUC |",
+        "|---|---|---|---|---|",
+    ]
+    best = [next(each for each in order if each.family == family) for family in dict.fromkeys(e.family for e in order)]
+    for each in best:
+        decided = (each.probabilities >= each.thresholds).astype(np.uint8)
+        f1s = bootstrap_f1s(each.labels, decided)
+        whole = ("macro", each.scores.macro, interval(f1s.mean(axis=1)), each.auc_interval)
+        classes = [
+            (name, each.scores.per_class[name], interval(f1s[:, column]), each.class_intervals[column])
+            for column, name in enumerate(each.scores.classes)
+        ]
+        expected = EXPECTED.get(EXPECTED_OF.get(each.family, each.family))
+        beside = f"{expected[1]:.2f}-{expected[2]:.2f}" if expected else "-"
+        for name, values, f1, auc in (*classes, whole):
+            lines.append(
+                f"| {each.name} | {name} | {values['f1_score']:.3f} ({f1[0]:.3f}-{f1[1]:.3f}) | "
+                f"{beside if name == 'macro' else ''} | {values['auc_roc']:.3f} ({auc[0]:.3f}-{auc[1]:.3f}) |"
+            )
+    return lines
+
+
+def _against_single(fused: Evaluation, order: Sequence[Evaluation]) -> list[str]:
+    """Say by how much a fused model is above the best model of one modality (by macro AUC) on the same examples."""
+    lines = [f"{fused.name} less the best model of one modality, macro AUC, paired bootstrap over the test examples:"]
+    for family in SINGLE:
+        rivals = [each for each in order if each.family == family]
+        if not rivals:
+            lines.append(f"  no {family} model was trained")
+            continue
+        rival = max(rivals, key=lambda each: _known(each.scores.macro["auc_roc"]))
+        own, other = (bootstrap_aucs(each.labels, each.probabilities).mean(axis=1) for each in (fused, rival))
+        gain, (low, high) = fused.scores.macro["auc_roc"] - rival.scores.macro["auc_roc"], interval(own - other)
+        lines.append(f"  {family:7} {rival.name:24} {gain:+.4f} ({low:+.4f} to {high:+.4f})")
+    return lines
 
 
 def details(order: Sequence[Evaluation]) -> str:

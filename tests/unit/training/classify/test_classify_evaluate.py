@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from ecgstudio.errors import InputError
 from training.classify.calibration import best_f1_threshold, calibrate, calibration_error
 from training.classify.checkpoint import BEST_FILE, read_trained
 from training.classify.dataset import Examples, Splits
-from training.classify.evaluate import evaluate_model
+from training.classify.evaluate import Evaluation, evaluate_model
 from training.classify.folder_tree import write_tree
-from training.classify.metrics import bootstrap_aucs, interval, macro_auc, score
+from training.classify.metrics import bootstrap_aucs, bootstrap_f1s, interval, macro_auc, score
+from training.classify.report import summary
 from training.classify.write_tables import write_splits
 from training.cli import main
 
@@ -100,6 +102,59 @@ def test_the_summary_sets_measured_beside_expected(runs: Path) -> None:
     assert "not trained" in text
 
 
+def test_the_summary_holds_a_table_per_class_with_intervals(runs: Path) -> None:
+    text = (runs / "evaluation" / "EVALUATION_SUMMARY.txt").read_text("utf-8")
+    table = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table]
+    assert [(row[0], row[1]) for row in cells if row[1] == "macro"] == [
+        (row[0], "macro") for row in cells if row[3]
+    ]  # fmt: skip
+    assert {row[0] for row in cells} == {"gru", "alexnet"}  # the only ones of their families
+    for row in cells:
+        for cell in (row[2], row[4]):
+            value, low, high = (float(each) for each in re.findall(r"0\.\d+|1\.0+", cell))
+            assert low <= value <= high
+    tables = {row["model"]: row for row in rows(runs / "evaluation" / "02_per_class_f1_comparison.csv")}
+    assert all(float(row[2].split()[0]) == pytest.approx(float(tables[row[0]][row[1]]), abs=1e-3) for row in cells)
+
+
+def test_age_and_sex_can_be_hidden(runs: Path, tmp_path: Path) -> None:
+    assert main(["classify", "evaluate", "--runs", str(runs), "--out", str(tmp_path), "--unknown"]) == 0
+    assert "Age and sex are hidden" in (tmp_path / "EVALUATION_SUMMARY.txt").read_text("utf-8")
+
+
+def test_a_fused_model_is_set_against_the_best_single_ones() -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 2, (300, 2)).astype(np.uint8)
+
+    def shown(name: str, model: str, spread: float) -> Evaluation:
+        probabilities = 1 / (1 + np.exp(-(2.0 * labels - 1 + spread * rng.normal(size=labels.shape))))
+        cuts = np.full(2, 0.5)
+        aucs = bootstrap_aucs(labels, probabilities).mean(axis=1)
+        return Evaluation(
+            name, model, labels, probabilities, cuts, score(labels, probabilities, cuts, classes=("A", "B")),
+            interval(aucs), ((0.0, 1.0), (0.0, 1.0)), 1,
+        )  # fmt: skip
+
+    good, fair, poor = shown("good", "joint_fusion", 0.5), shown("fair", "gru", 1.0), shown("poor", "lstm", 4.0)
+    text = summary([good, fair, poor])
+    [line] = [each for each in text.splitlines() if each.startswith("  signal  ")]
+    assert "fair" in line  # the better of the two
+    gain, low, high = (float(each) for each in re.findall(r"[+-]\d\.\d+", line))
+    assert gain == pytest.approx(good.scores.macro["auc_roc"] - fair.scores.macro["auc_roc"], abs=1e-4)
+    assert 0 < low < gain < high
+    assert "no image model was trained" in text
+
+
+def test_the_bootstrap_computes_the_same_f1_as_scikit_learn() -> None:
+    rng = np.random.default_rng(2)
+    labels, decided = (rng.integers(0, 2, (60, 3)).astype(np.uint8) for _ in range(2))
+    again = np.random.default_rng(4)
+    for found in bootstrap_f1s(labels, decided, resamples=20, seed=4):
+        drawn = again.integers(0, 60, 60)
+        assert found == pytest.approx([sk.f1_score(labels[drawn, k], decided[drawn, k]) for k in range(3)])
+
+
 def test_training_leaves_curves_of_each_model(runs: Path) -> None:
     names = {path.name for path in (runs / "curves").iterdir()}
     assert {"training_gru.png", "training_alexnet.png", "training_comparison.png"} <= names
@@ -123,7 +178,7 @@ def test_a_layout_can_be_evaluated(runs: Path, tmp_path: Path) -> None:
 )
 def test_what_is_missing_is_said(arguments: list[str], message: str, caplog: pytest.LogCaptureFixture) -> None:
     assert main(["classify", *arguments]) == 1
-    assert [record for record in caplog.records if __import__("re").search(message, record.getMessage())]
+    assert [record for record in caplog.records if re.search(message, record.getMessage())]
 
 
 def test_a_model_of_other_classes_is_not_scored(runs: Path, examples: Examples) -> None:

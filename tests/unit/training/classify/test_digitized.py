@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecgstudio.core.ecg import EcgRecord
 from ecgstudio.errors import InputError
 from ecgstudio.nets.torch_runtime import load_runtime
 from tests.fake_classifier import FakeClassifier
 from training.classify import digitized
-from training.classify.digitized import PagesPlan, evaluate_on_pages, read_page_of, write_results
-from training.classify.records import labelled_records
+from training.classify.digitized import PagesPlan, as_classified, evaluate_on_pages, read_page_of, write_results
+from training.classify.records import as_examples, labelled_records
 from training.signals import Record, synthesize_record
 from training.signals.record import DIAGNOSTIC_CLASSES
 
@@ -46,11 +47,10 @@ def test_what_was_read_is_kept_and_not_read_again(
 ) -> None:
     asked: list[str] = []
 
-    def read(record: Record, plan: PagesPlan, *, runtime: object) -> np.ndarray:
+    def read(record: Record, plan: PagesPlan, *, kind: str | None, runtime: object) -> EcgRecord | None:
         asked.append(record.id)
-        if record.id == "r/3":
-            return np.full((12, 1000), np.nan, np.float32)
-        return record.mv[:, ::5][:, :1000].astype(np.float32)
+        assert kind is None
+        return None if record.id == "r/3" else EcgRecord(record.mv, record.fs)
 
     monkeypatch.setattr(digitized, "read_page_of", read)
     plan = PagesPlan(tmp_path, tmp_path / "out")
@@ -76,9 +76,43 @@ def test_what_was_read_is_kept_and_not_read_again(
     assert float(rows[0]["low"]) <= float(rows[0]["auc_roc"]) <= float(rows[0]["high"])
 
 
+def test_kinds_are_shown_in_turn_and_scored_by_themselves(
+    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: dict[str, str | None] = {}
+
+    def read(record: Record, plan: PagesPlan, *, kind: str | None, runtime: object) -> EcgRecord:
+        shown[record.id] = kind
+        return EcgRecord(-record.mv if kind == "scan" else record.mv, record.fs)
+
+    monkeypatch.setattr(digitized, "read_page_of", read)
+    plan = PagesPlan(tmp_path, tmp_path / "out", kinds=("render", "scan"))
+    examples, results = evaluate_on_pages(plan, runtime=Runtime())  # type: ignore[arg-type]
+    assert [shown[record.id] for record in records] == ["render", "scan"] * (COUNT // 2)
+    counts = {result.shown: result.count for result in results}
+    assert counts["read from pages"] == COUNT
+    assert counts["scan: read from pages"] == counts["render: only what is printed"] == COUNT // 2
+    true = as_examples(records, where="records").inputs["signal"]
+    assert np.nanmax(np.abs(examples.inputs["signal"][0] - true[0])) < 1e-3
+    assert np.nanmax(np.abs(examples.inputs["signal"][1] + true[1])) < 1e-3
+    assert "render, scan" in write_results(plan, examples, results)
+    one = PagesPlan(tmp_path, tmp_path / "out", kinds=("scan",))  # what it shares with the other plan is there
+    shown.clear()
+    evaluate_on_pages(one, runtime=Runtime())  # type: ignore[arg-type]
+    assert set(shown) == {record.id for record in records[::2]}
+
+
+def test_a_reading_of_too_few_leads_is_refused_as_in_the_application(records: list[Record]) -> None:
+    mv = records[0].mv.copy()
+    assert np.isfinite(as_classified(EcgRecord(mv, records[0].fs))).any()
+    mv[5:] = np.nan
+    assert np.isnan(as_classified(EcgRecord(mv, records[0].fs))).all()
+    assert np.isnan(as_classified(None)).all()
+
+
 def test_a_record_is_printed_and_read(records: list[Record], tmp_path: Path) -> None:
-    plan = PagesPlan(tmp_path, tmp_path / "out", kind="render")
-    read = read_page_of(records[0], plan, runtime=load_runtime("cpu"))
+    plan = PagesPlan(tmp_path, tmp_path / "out")
+    read = as_classified(read_page_of(records[0], plan, kind="render", runtime=load_runtime("cpu")))
     true = records[0].mv[:, ::5][:, :1000]
     assert read.shape == (12, 1000)
     known = np.isfinite(read)
