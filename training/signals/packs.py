@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgstudio.errors import InputError
+from training.signals.label_table import read_labels
 from training.signals.record import (
     DIAGNOSTIC_CLASSES,
+    SCORED_SPLITS,
     TARGET_FS,
     Record,
     ScreenedSource,
@@ -109,7 +111,7 @@ def open_packs(
     """Open every pack of the folder for one split.
 
     Packs without splits (LUDB, Challenge) belong to train. A record that the labels of a pack with splits do
-    not name is left out, since it might be a test record; FileNotFoundError where those labels are missing.
+    not name is left out, since it might be a test record; InputError where those labels are missing or cannot be used.
     `include_resampled=False` leaves out records stored below 500 Hz, which carry little above 40 Hz.
     `scoring=True` opens the test split too.
     """
@@ -148,10 +150,15 @@ def _label_rows(folder: Path, file: PackFile) -> dict[str, dict[str, str]]:
     path = folder / file.labels
     if not path.is_file():
         if file.has_splits:
-            raise FileNotFoundError(f"{path} is needed: it says which records of {file.name} train")
+            raise InputError(f"{path} is needed: it says which records of {file.name} train.")
         return {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        return {row[file.id_column]: row for row in csv.DictReader(stream)}
+    rows = read_labels(path, key=file.id_column, columns=("split",) if file.has_splits else ())
+    for name, row in rows.items() if file.has_splits else ():
+        if row["split"] not in SCORED_SPLITS:
+            raise InputError(
+                f"{path}, row {name}, column split: {row['split']!r} is none of {', '.join(SCORED_SPLITS)}."
+            )
+    return rows
 
 
 def _labels(row: Mapping[str, str]) -> dict[str, object]:

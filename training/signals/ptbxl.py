@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.signals.label_table import read_labels
 from training.signals.record import (
     DIAGNOSTIC_CLASSES,
     TARGET_FS,
@@ -47,14 +48,14 @@ def open_ptbxl(
     check_split(split, scoring=scoring)
     classes = _classes_by_statement(folder)
     entries: list[_Entry] = []
-    with (folder / DATABASE).open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            if int(float(row["strat_fold"])) not in FOLDS[split]:
-                continue
-            names = (row["filename_hr"], row["filename_lr"]) if include_resampled else (row["filename_hr"],)
-            stem = next((folder / name for name in names if (folder / f"{name}.hea").is_file()), None)
-            if stem is not None:
-                entries.append((stem, row))
+    rows = read_labels(folder / DATABASE, key="ecg_id", columns=("strat_fold", "filename_hr", "filename_lr"))
+    for row in rows.values():
+        if int(float(row["strat_fold"])) not in FOLDS[split]:
+            continue
+        names = (row["filename_hr"], row["filename_lr"]) if include_resampled else (row["filename_hr"],)
+        stem = next((folder / name for name in names if (folder / f"{name}.hea").is_file()), None)
+        if stem is not None:
+            entries.append((stem, row))
 
     return ScreenedSource(functools.partial(_read_record, entries, classes, split), len(entries))
 

@@ -6,6 +6,7 @@ import csv
 import logging
 import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ecgstudio.errors import InputError
 from training.signals import Record, open_source
 from training.signals.record import ScreenedSource, resample_mirrored
 
@@ -130,7 +132,38 @@ def test_the_test_split_is_given_to_those_who_measure(packs: tuple[Path, NDArray
 
 def test_packs_with_splits_need_their_labels(packs: tuple[Path, NDArray[np.int16]]) -> None:
     (packs[0] / "ptbxl_labels.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"ptbxl_labels\.csv"):
+    with pytest.raises(InputError, match=r"ptbxl_labels\.csv is needed"):
+        open_source(str(packs[0]))
+
+
+def spoilt(text: str, line: int, column: str, value: str) -> str:
+    """Return the text of a table with another cell; line 1 is the header."""
+    table = [row.split(",") for row in text.splitlines()]
+    table[line - 1][table[0].index(column)] = value
+    return "\n".join(map(",".join, table)) + "\n"
+
+
+LABEL_FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
+    "nothing": (lambda _: "", r"is empty: it has no header"),
+    "no rows": (lambda text: text.splitlines()[0] + "\n", r"is empty: it has a header and no rows"),
+    "no names": (lambda text: text.replace("ecg_id", "who"), r'no column "ecg_id"\. Its columns are who, '),
+    "no split": (lambda text: text.replace("split", "part"), r'no column "split"'),
+    "no class": (lambda text: text.replace("MI", "XX"), r'no column "MI"'),
+    "twice": (lambda text: spoilt(text, 3, "ecg_id", "1"), r"row 1 occurs more than once \(lines 2, 3\)"),
+    "no name": (lambda text: spoilt(text, 3, "ecg_id", ""), r"line 3, column ecg_id: .* missing"),
+    "word": (lambda text: spoilt(text, 2, "age", "old"), r"row \w+, column age: 'old' is not a number"),
+    "nan": (lambda text: spoilt(text, 2, "age", "nan"), r"row \w+, column age: 'nan' is not a number"),
+    "label": (lambda text: spoilt(text, 2, "MI", "2"), r"row \w+, column MI: '2' is neither 0 nor 1"),
+    "split": (lambda text: spoilt(text, 2, "split", "training"), r"column split: 'training' is none of train, val"),
+}
+
+
+@pytest.mark.parametrize("fault", LABEL_FAULTS)
+def test_a_fault_in_the_labels_is_named(packs: tuple[Path, NDArray[np.int16]], fault: str) -> None:
+    path = packs[0] / "ptbxl_labels.csv"
+    change, message = LABEL_FAULTS[fault]
+    path.write_text(change(path.read_text("utf-8")), "utf-8")
+    with pytest.raises(InputError, match=message):
         open_source(str(packs[0]))
 
 
