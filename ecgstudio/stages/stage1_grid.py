@@ -14,10 +14,12 @@ from ecgstudio.core.page import Page
 from ecgstudio.stages.calibration import decide_scale
 from ecgstudio.stages.contract import GridMaps, Runtime, StageError, Status
 from ecgstudio.stages.paper_map import (
+    BOLD,
     UNKNOWN_SCALE,
     AxisField,
     Refined,
     fit_cells,
+    likeliest,
     nodes_from_cells,
     refine,
     steadied,
@@ -31,13 +33,11 @@ CELL_PX = 4
 MAX_VIEW_PX = 2304
 FIELD_CELL_PX = 10  # cells of the classical search, in view pixels
 LOW_CONFIDENCE = 0.15
-CLEAR_MERIT = 0.5  # a map this well confirmed needs no competitor
+CLEAR_MERIT = 0.5  # a map this well confirmed needs no competitor, if its 5-mm lines are bold
 SPECTRUM_REACH = 0.19  # not as far as the next harmonic of 5-mm lines, a fifth away
 
 
-def fit_grid(
-    page: Page, keypoints: Keypoints, *, runtime: Runtime, settings: GridSettings, status: Status
-) -> GridFit:
+def fit_grid(page: Page, keypoints: Keypoints, *, runtime: Runtime, settings: GridSettings, status: Status) -> GridFit:
     """Find the paper's lattice and what a millimetre means.
 
     Where no grid can be found the answer is the plain scale of stage 0 with a low confidence; raises StageError
@@ -59,19 +59,26 @@ def fit_grid(
     if nodes is not None:
         candidates.append(refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=False))
     status.checkpoint(0.4, "fine lines")
-    if not candidates or candidates[0].merit(keypoints.px_per_mm, paper_px=page_px) < CLEAR_MERIT:
+    if not candidates or not _is_clear(candidates[0], keypoints.px_per_mm, page_px=page_px):
         nodes = _from_network(runtime.grid(image), view, view_px_per_mm)
         if nodes is not None:
             candidates.append(refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=True))
     status.checkpoint(0.9, "grid refined")
     if candidates:
-        paper_px = max(1.0, *(c.seen_px for c in candidates))
-        best = max(candidates, key=lambda c: c.merit(keypoints.px_per_mm, paper_px=paper_px))
+        best = likeliest(candidates, keypoints.px_per_mm)
         grid, confidence = steadied(best.grid), _confidence(best)
     else:
         grid, confidence = GridFit(_plain(view, view_px_per_mm), UNKNOWN_SCALE, LOW_CONFIDENCE), LOW_CONFIDENCE / 2
     scale = decide_scale(page, keypoints, grid, runtime=runtime, settings=settings)
     return GridFit(grid.nodes, scale, confidence)
+
+
+def _is_clear(found: Refined, expected_px_per_mm: float, *, page_px: float) -> bool:
+    """Tell whether a map of 1-mm lines needs no competitor: well confirmed, and every fifth line is seen to be bold.
+
+    The fourth or sixth harmonic of 5-mm lines looks like 1-mm lines where stage 0 expects them at a wrong scale.
+    """
+    return found.merit(expected_px_per_mm, paper_px=page_px) >= CLEAR_MERIT and found.bold >= BOLD
 
 
 def _confidence(found: Refined) -> float:

@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GridFit, PaperScale
-from ecgstudio.stages.paper_map import AxisField, fit_cells, nodes_from_cells, rectified, refine, smoothed, unwrap_axis
+from ecgstudio.stages.paper_map import (
+    BOLD,
+    AxisField,
+    Refined,
+    fit_cells,
+    likeliest,
+    nodes_from_cells,
+    rectified,
+    refine,
+    smoothed,
+    unwrap_axis,
+)
 
 patient = settings(deadline=None, max_examples=15)
 few = settings(deadline=None, max_examples=6)
@@ -266,3 +277,35 @@ def test_confirmed_paper_ranks_above_a_map_at_another_scale() -> None:
     paper = ruled_paper(px_per_mm=8.0)
     found = refine(paper, flat_grid(px_per_mm=8.0), anchored=True)
     assert found.merit(8.0, paper_px=paper[..., 0].size) > found.merit(10.0, paper_px=paper[..., 0].size) + 0.3
+
+
+@pytest.mark.parametrize("noise", [0.0, 12.0])
+def test_only_at_the_true_scale_every_fifth_line_is_bold(noise: float) -> None:
+    true, harmonic = flat_grid(px_per_mm=8.0), flat_grid(px_per_mm=10.0)
+    pixels = ruled_paper(minor=0.0)
+    grey = pixels + np.random.default_rng(3).normal(0, noise, pixels.shape[:2])[..., None]
+    pixels = np.clip(grey, 0, 255).astype(np.uint8)
+    assert refine(pixels, true, anchored=True).bold > BOLD
+    assert refine(pixels, harmonic, anchored=False).bold < BOLD
+
+
+def found(*, px_per_mm: float, seen_px: float, lines: float, bold: float) -> Refined:
+    return Refined(flat_grid(px_per_mm=px_per_mm), lines, seen_px, 0.02, 0.1, bold)
+
+
+def test_bold_lines_outweigh_the_scale_that_was_expected() -> None:
+    fine = found(px_per_mm=10.0, seen_px=3.8e6, lines=0.9, bold=1.4)
+    bold = found(px_per_mm=8.0, seen_px=2.0e6, lines=0.9, bold=4.0)
+    assert likeliest([fine, bold], 9.9) is bold
+
+
+def test_without_bold_lines_the_expected_scale_decides_between_maps_confirmed_alike() -> None:
+    near = found(px_per_mm=10.0, seen_px=1.8e6, lines=0.8, bold=1.1)
+    far = found(px_per_mm=8.0, seen_px=2.0e6, lines=0.8, bold=1.0)
+    assert likeliest([far, near], 10.2) is near
+
+
+def test_a_map_that_nothing_confirms_loses_even_at_the_expected_scale() -> None:
+    near = found(px_per_mm=6.7, seen_px=8e4, lines=0.05, bold=1.1)
+    far = found(px_per_mm=5.35, seen_px=7.6e5, lines=0.4, bold=1.4)
+    assert likeliest([near, far], 6.9) is far

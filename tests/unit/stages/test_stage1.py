@@ -70,7 +70,7 @@ def test_the_lattice_lies_on_the_printed_lines(orientation: int) -> None:
     assert grid.confidence > 0.8
 
 
-@pytest.mark.parametrize(("zoom", "turn_deg"), [(0.9, 0.0), (1.1, 1.5), (0.95, -1.5)])
+@pytest.mark.parametrize(("zoom", "turn_deg"), [(0.9, 0.0), (1.1, 1.5), (0.95, -1.5), (1.22, 0.0)])
 def test_errors_of_stage_0_do_not_matter(zoom: float, turn_deg: float) -> None:
     synth = synth_page("3x4", width_mm=60.0)
     lies = true_keypoints(synth)
