@@ -23,7 +23,7 @@ from ecgstudio.core.page import Page
 from ecgstudio.stages import stage0_keypoints, stage1_grid, stage2_trace
 from ecgstudio.stages.assemble import assemble
 from ecgstudio.stages.contract import NULL_STATUS, Failed, Outcome, Runtime, StageError
-from ecgstudio.stages.decode import pair_average, trace_path
+from ecgstudio.stages.decode import trace_path
 from ecgstudio.stages.pipeline import Analysis
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.settings import PipelineSettings
@@ -323,11 +323,10 @@ def ideal_readings(page: MappedPage, grid: GridFit, *, whole_sheet: bool, decode
                 x0_mm=x0_mm,
                 centre_mm=row.y_mm,
                 half_px=half_px,
-                height_px=pair_average(path[0]),
-                mass=pair_average(mass[0]),
-                presence=pair_average(printed),
-                boundary=np.zeros(2 * width_px),
+                height_half=path[0],
+                mass_half=mass[0],
                 presence_half=printed,
+                boundary=np.zeros(2 * width_px),
             )
         )
     return readings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +15,8 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEAD_INDEX, LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
-from ecgstudio.stages.decode import resample_heights
-from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
+from ecgstudio.stages.decode import resample_heights, sharpened
+from ecgstudio.stages.layout import Seams, common_ends, find_rows, rows_beside_names, solve_layout
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.paper_map import rectified
@@ -107,14 +107,14 @@ def read_page(
     read = functools.partial(read_strips, page, grid, runtime=runtime, flip=settings.flip)
     readings = printed_strips(read(sketch.rows, names=sketch.names))
     status.checkpoint(0.8, "traces read")
-    layout = solve([reading.row for reading in readings], labels)
+    layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings))
     names = sketch.names
     if _reaches_beyond(layout, readings, grid):
         readings, names = printed_strips(read(layout.rows, names=layout.names)), layout.names
-        layout = solve([reading.row for reading in readings], labels)
+        layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings))
     overlooked = second_look(page, grid, layout, runtime=runtime)
     if overlooked:
-        layout = solve([reading.row for reading in readings], [*labels, *overlooked])
+        layout = solve([reading.row for reading in readings], [*labels, *overlooked], seams=seams_of(readings))
     readings = read_beside_names(page, grid, readings, layout.names, before=names, runtime=runtime, flip=settings.flip)
     slots = name_limb_leads(name_rhythm_strips(refine_slots(layout, readings), readings), readings)
     if not any(slot.lead for slot in slots):
@@ -148,6 +148,13 @@ def _traces_of(found: PageReading, grid: GridFit, *, again: Mapping[int, RowAgai
     ]
     read = tuple(t for t in traces if t is not None and np.isfinite(t.mv).any())
     return DigitizedEcg(read, found.layout.name, found.doubts)
+
+
+def seams_of(readings: Sequence[StripReading]) -> Seams:
+    """Return where the strips look as if two leads met."""
+    length = min(len(reading.boundary) for reading in readings)
+    evidence = np.stack([reading.boundary[:length] for reading in readings])
+    return Seams(readings[0].x0_mm, 0.5 / STRIP_PX_PER_MM, evidence)
 
 
 def find_strips(page: Page, grid: GridFit, *, runtime: Runtime) -> tuple[tuple[Row, ...], NDArray[np.float32]]:
@@ -295,13 +302,15 @@ def lead_trace(slot: Slot, reading: StripReading, grid: GridFit, origin_mm: floa
         return None
     t0_s = round(t0_s * OUTPUT_HZ) / OUTPUT_HZ
     x_mm = origin_mm + (t0_s + np.arange(count) / OUTPUT_HZ) * scale.mm_per_s
-    columns = np.arange(len(reading.height_px), dtype=np.float64)
+    columns = np.arange(len(reading.height_half)) / 2 - 0.25
     low, high = reading.x_px(slot.start_mm) + END_MARGIN_PX, reading.x_px(slot.end_mm) - END_MARGIN_PX
     inside = (columns >= low) & (columns <= high)
-    followed = (reading.presence >= HARDLY_PRESENT) & (reading.mass >= CLEARLY_FOLLOWED)
-    confidence = np.where(inside & (followed | (reading.presence >= LEAST_PRESENCE)), reading.mass, 0.0)
+    presence, mass = reading.presence_half, reading.mass_half
+    followed = (presence >= HARDLY_PRESENT) & (mass >= CLEARLY_FOLLOWED)
+    confidence = np.where(inside & (followed | (presence >= LEAST_PRESENCE)), mass, 0.0)
     max_gap_px = MAX_BRIDGE_S * scale.mm_per_s * STRIP_PX_PER_MM
-    height, sure = resample_heights(columns, reading.height_px, confidence, reading.x_px(x_mm), max_gap_px=max_gap_px)
+    fine_px = sharpened(reading.height_half)
+    height, sure = resample_heights(columns, fine_px, confidence, reading.x_px(x_mm), max_gap_px=max_gap_px)
     y_mm = reading.centre_mm + (height - reading.half_px + 0.5) / STRIP_PX_PER_MM
     mv = (reading.centre_mm - y_mm) / scale.mm_per_mV
     mm = np.stack([x_mm, np.where(np.isfinite(y_mm), y_mm, reading.centre_mm)], axis=1)

@@ -28,20 +28,34 @@ SAME_TRACE_MM = 1.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StripReading:
-    """One row as read: heights in strip pixels per whole column, with probabilities.
+    """One row as read: heights in strip pixels, with probabilities, per half-column as the network answers.
 
-    Column i lies at x0 + (i + 0.5) / 8 mm.
+    Whole column i lies at x0 + (i + 0.5) / 8 mm.
     """
 
     row: Row
     x0_mm: float
     centre_mm: float
     half_px: int
-    height_px: F64
-    mass: F64
-    presence: F64
-    boundary: F64  # per half-column
+    height_half: F64
+    mass_half: F64
     presence_half: F64
+    boundary: F64
+
+    @property
+    def height_px(self) -> F64:
+        """Heights per whole column."""
+        return pair_average(self.height_half)
+
+    @property
+    def mass(self) -> F64:
+        """Probability mass around the heights, per whole column."""
+        return pair_average(self.mass_half)
+
+    @property
+    def presence(self) -> F64:
+        """Probability that a lead is printed, per whole column."""
+        return pair_average(self.presence_half)
 
     def x_px(self, x_mm: float | F64) -> F64:
         """Return whole-column coordinates of paper x."""
@@ -118,11 +132,10 @@ def _read(
             x0_mm=start,
             centre_mm=row.y_mm,
             half_px=half_px,
-            height_px=pair_average(height[i]),
-            mass=pair_average(mass[i]),
-            presence=pair_average(presence[i]),
-            boundary=boundary[i],
+            height_half=height[i],
+            mass_half=mass[i],
             presence_half=presence[i],
+            boundary=boundary[i],
         )
         for i, row in enumerate(rows)
     ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.decode import falling_edges, pair_average, resample_heights, trace_path
+from ecgstudio.stages.decode import falling_edges, pair_average, resample_heights, sharpened, trace_path
 
 ROWS, COLUMNS = 160, 240
 patient = settings(deadline=None, max_examples=40)
@@ -117,6 +117,32 @@ def test_a_path_takes_the_inked_way() -> None:
 
 def test_two_half_columns_become_one() -> None:
     assert pair_average(np.array([[1.0, 3.0, 5.0, 6.0]])).tolist() == [[2.0, 5.5]]
+
+
+@given(level=st.integers(-200, 200), tenths=st.integers(-30, 30), length=st.integers(16, 60))
+def test_sharpening_keeps_straight_lines(level: int, tenths: int, length: int) -> None:
+    line = level + tenths / 10 * np.arange(length)
+    np.testing.assert_allclose(sharpened(line)[3:-3], line[3:-3], atol=1e-9)
+    assert len(sharpened(line)) == length
+
+
+def test_sharpening_removes_what_alternates() -> None:
+    noise = np.tile([1.0, -1.0], 20)
+    assert np.abs(sharpened(noise)[3:-3]).max() < 0.06
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.25, 0.5, 0.75])
+def test_half_columns_hold_more_of_a_narrow_beat_than_their_pairs_do(phase: float) -> None:
+    """A beat 20 ms wide at half its height, 1 mV high."""
+    at = np.arange(80.0)
+
+    def beat(x: F64) -> F64:
+        return np.asarray(80.0 * np.exp(-0.5 * ((x - 40 - phase) / 3.4) ** 2))
+
+    wanted = np.arange(20.0, 60.0, 0.8)
+    fine, _ = resample_heights(at, sharpened(beat(at)), np.ones(80), wanted, max_gap_px=8.0)
+    pairs, _ = resample_heights(pair_average(at), pair_average(beat(at)), np.ones(40), wanted, max_gap_px=8.0)
+    assert np.square(fine - beat(wanted)).sum() < 0.9 * np.square(pairs - beat(wanted)).sum()
 
 
 # --- samples ------------------------------------------------------------------------------------------------

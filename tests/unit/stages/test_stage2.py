@@ -219,8 +219,8 @@ def seen(*, late_mm: float) -> tuple[PageLayout, list[StripReading]]:
     )
     readings = [
         StripReading(
-            row=row, x0_mm=0.0, centre_mm=row.y_mm, half_px=240, height_px=np.full(width, 240.0), mass=np.ones(width),
-            presence=present[::2], boundary=boundary, presence_half=present,
+            row=row, x0_mm=0.0, centre_mm=row.y_mm, half_px=240, height_half=np.full(2 * width, 240.0),
+            mass_half=np.ones(2 * width), presence_half=present, boundary=boundary,
         )
         for row in rows
     ]  # fmt: skip

@@ -31,10 +31,10 @@ def limbs_mv() -> F64:
 def strip(mv: F64, *, noise_px: float = 0.4) -> StripReading:
     rng = np.random.default_rng(len(mv))
     height = 240.0 - PX_PER_MV * mv + rng.normal(0, noise_px, len(mv))
-    ones = np.ones(len(mv))
+    ones = np.ones(2 * len(mv))
     return StripReading(
-        row=Row(50.0, 0.0, COLUMNS / 8, 1.0), x0_mm=0.0, centre_mm=50.0, half_px=240, height_px=height, mass=ones,
-        presence=ones, boundary=np.zeros(2 * len(mv)), presence_half=np.ones(2 * len(mv)),
+        row=Row(50.0, 0.0, COLUMNS / 8, 1.0), x0_mm=0.0, centre_mm=50.0, half_px=240, height_half=np.repeat(height, 2),
+        mass_half=ones, presence_half=ones, boundary=np.zeros(2 * len(mv)),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from ecgstudio.core.leads import KEYPOINT_NAMES, LEAD_INDEX
-from ecgstudio.stages.decode import pair_average, resample_heights, trace_path
+from ecgstudio.stages.decode import resample_heights, sharpened, trace_path
 from training import sampling
 from training.sampling import MappedPage, StripPose, StripSample
 from training.signals import Record, open_source
@@ -67,10 +67,9 @@ def test_heights_of_a_strip_decode_to_the_record_above_35_db(
     strip = sampling.cut_strip(page, pose, row=RHYTHM_ROW)
 
     heights, mass = trace_path(log_columns(strip.height, 480))
-    x_mm = pose.to_mm(np.stack([np.arange(2208.0), np.zeros(2208)], axis=1))[:, 0]
+    x_mm = pose.to_mm(np.stack([sample_columns(strip), np.zeros(4416)], axis=1))[:, 0]
     at_mm = lead.start_mm + np.arange(5000) / 500 * 25
-    sure = pair_average(mass[0] * strip.presence)
-    height, _ = resample_heights(x_mm, pair_average(heights[0]), sure, at_mm, max_gap_px=0.5)
+    height, _ = resample_heights(x_mm, sharpened(heights[0]), mass[0] * strip.presence, at_mm, max_gap_px=0.5)
     y_mm = pose.to_mm(np.stack([np.zeros(5000), height], axis=1))[:, 1]
     read_mv = (lead.zero_mm - y_mm) / lead.mm_per_mV
 
