@@ -8,8 +8,21 @@ from ecgstudio.stages.contract import FloatMap
 CODES = ("NORM", "MI", "STTC", "CD", "HYP")
 
 
-class NoClassifier:
-    """What a runtime says whose weights hold no classifier."""
+class NoReconstructor:
+    """What a runtime says whose weights hold no network for reconstruction."""
+
+    __slots__ = ()
+
+    @property
+    def reconstructor(self) -> str:
+        raise UserError("The network weights hold no network for reconstruction.")
+
+    def reconstruct(self, pictures: FloatMap, series: FloatMap) -> FloatMap:
+        raise UserError("The network weights hold no network for reconstruction.")
+
+
+class NoClassifier(NoReconstructor):
+    """What a runtime says whose weights hold no classifier, and nothing that reconstructs traces."""
 
     __slots__ = ()
 

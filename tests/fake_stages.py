@@ -13,7 +13,8 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LAYOUTS, limb_leads
 from ecgstudio.core.page import Page
 from ecgstudio.stages import stage0_keypoints, stage1_grid, stage2_trace
-from ecgstudio.stages.contract import StageError, Status
+from ecgstudio.stages.contract import FloatMap, StageError, Status
+from ecgstudio.stages.reconstruct import WINDOW_PX
 from tests.fake_classifier import FakeClassifier, NoClassifier
 
 PX_PER_MM = 2.0
@@ -27,6 +28,16 @@ class NoNetworks(NoClassifier):
 
     weights_hash: str = "no weights"
     device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Lifting(NoNetworks):
+    """A runtime for fake stages whose last network lifts every trace by half a millivolt at 10 mm/mV."""
+
+    reconstructor: str = "lifting"
+
+    def reconstruct(self, pictures: FloatMap, series: FloatMap) -> FloatMap:
+        return np.full((len(series), WINDOW_PX), 0.5, np.float32)
 
 
 class OnlyAClassifier(FakeClassifier, NoNetworks):

@@ -7,6 +7,9 @@ import numpy.typing as npt
 
 from ecgstudio.core.arrays import F64, Floats
 
+DASH_POINTS = 4
+"""Points of a dash: it follows a bend."""
+
 
 def _normalisation(xy: F64, weights: F64) -> F64:
     """Similarity that moves the centroid to 0 and the mean distance to sqrt(2) (Hartley 1997)."""
@@ -134,3 +137,17 @@ def to_upright_pixels(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray
     """Turn a page as it is into the upright image (a view)."""
     turned = np.rot90(pixels, -(orientation % 4))
     return np.fliplr(turned) if orientation >= 4 else turned
+
+
+def dashes(xy: Floats, *, length: float) -> F64:
+    """Cut every second piece of a length out of a line [n, 2]: what is left as polylines [k, DASH_POINTS, 2].
+
+    Points that are not finite are left out; a line of fewer than two others has no dash.
+    """
+    known = np.asarray(xy, np.float64)[np.isfinite(xy).all(axis=1)]
+    if len(known) < 2:
+        return np.empty((0, DASH_POINTS, 2))
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(known, axis=0).T))])
+    starts = np.arange(0.0, along[-1], 2 * length)
+    at = np.minimum(starts[:, None] + np.linspace(0, length, DASH_POINTS), along[-1])
+    return np.stack([np.interp(at, along, known[:, axis]) for axis in (0, 1)], axis=-1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgstudio.core.arrays import F32, F64, U8, frozen_array
 from ecgstudio.core.leads import LEAD_INDEX, LEADS
@@ -42,6 +43,16 @@ class RebuiltTrace:
         object.__setattr__(self, "xy", frozen_array(self.xy, dtype=np.float64, shape=(len(mv), 2), name="xy"))
         object.__setattr__(self, "mark", _marks(self.mark, mv))
 
+    @property
+    def filled_s(self) -> F64:
+        """Begin and end [k, 2] of each span that was filled, in seconds of the record."""
+        return self.t0_s + spans(self.mark == Mark.FILLED) / self.fs
+
+    @property
+    def changed(self) -> float:
+        """The share of samples that were read and are another after reconstruction."""
+        return float((self.mark == Mark.CHANGED).mean()) if len(self.mark) else 0.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reconstruction:
@@ -68,6 +79,11 @@ class RebuiltLeads:
     def changes(self, lead: str) -> bool:
         """Tell whether any sample of a lead was changed or filled."""
         return bool(self.mark[LEAD_INDEX[lead]].any())
+
+
+def spans(wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return [first, end) of each stretch of samples that are wanted, as an array [k, 2]."""
+    return np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8))).reshape(-1, 2)
 
 
 def _marks(mark: U8, mv: F32) -> U8:

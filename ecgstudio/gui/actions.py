@@ -33,6 +33,7 @@ class Situation:
     conflict: bool = False
     overtaken: bool = False  # an automatic answer beneath a correction has changed
     record: bool = False
+    reconstruction: bool = False  # it can be switched on, or off again
     reviewed: bool = False
     findings: bool = False  # there are findings of the page in front
     finding: bool = False  # one of them is looked at
@@ -101,6 +102,8 @@ ACTIONS: Final = (
     Row("stage-2", "Stage", "Digitize", "3", "page", checkable=True, group="stage"),
     Row("stage-3", "Stage", "Review", "4", "page", checkable=True, group="stage"),
     Row("stage-4", "Stage", "Export", "5", "page", checkable=True, group="stage"),
+    Row("reconstruct", "Stage", "Reconstruct traces (all pages)", "Ctrl+Shift+T", "reconstruction", "reconstruct",
+        checkable=True, separator=True),
     Row("tool-pan", "Tool", "Pan and select", "V", "page", "pan", checkable=True, group="tool", stages="*"),
     Row("pan", "Tool", "Pan (hold)", "Space", "page", hold=True),
     Row("tool-keypoint", "Tool", "Lead names", "M", "page", "keypoint", checkable=True, group="tool", stages="0",
@@ -168,6 +171,10 @@ def keys_of(row: Row) -> str:
     return " / ".join(QKeySequence(key).toString(native) for key in row.keys.split())
 
 
+def _tip_of(row: Row) -> str:
+    return f"{text_of(row).removesuffix('…')} ({keys_of(row)})" if row.keys else text_of(row)
+
+
 class Actions(QObject):
     """The actions of one window, made from the table."""
 
@@ -196,6 +203,13 @@ class Actions(QObject):
             if row.id not in ("undo", "redo"):
                 self._actions[row.id].setEnabled(bool(getattr(situation, row.when)))
 
+    def explain(self, action: str, why: str) -> None:
+        """Say in an action's tip why it cannot be done, or what is special about it now; empty: only what it does."""
+        tip = _tip_of(next(row for row in ACTIONS if row.id == action))
+        tip = f"{tip}\n{why}" if why else tip
+        self._actions[action].setToolTip(tip)
+        self._actions[action].setStatusTip(tip.replace("\n", ": "))
+
     def of_stage(self, stage: int) -> list[QAction]:
         """Return what belongs on the toolbar of a stage, in the order of the table."""
         return [self._actions[row.id] for row in ACTIONS if row.stages == "*" or str(stage) in row.stages]
@@ -217,7 +231,7 @@ class Actions(QObject):
         if not row.hold and row.scope != "views":
             action.setShortcuts([QKeySequence(key) for key in row.keys.split()])
             action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
-        tip = f"{text_of(row).removesuffix('…')} ({keys_of(row)})" if row.keys else text_of(row)
+        tip = _tip_of(row)
         action.setToolTip(tip)
         action.setStatusTip(tip)
         if row.group:

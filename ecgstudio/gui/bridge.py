@@ -56,7 +56,8 @@ class Bridge(QObject):
         self._current: PageId | None = None
         self.pages = PageStore(runner, parent=self)
         self.backlog = Backlog(session, resting=computer.remembers, parent=self)
-        self._shown: tuple[Analysis, Corrections, Values] = EMPTY_ANALYSIS, Corrections(), Values(None, None, None)
+        self._shown: tuple[Analysis, Corrections, bool, Values]
+        self._shown = EMPTY_ANALYSIS, Corrections(), False, Values(None, None, None)
         self.undo = UndoStacks(self)
         self.pages.loaded.connect(self._take_page)
         self.pages.previewed.connect(self._take_preview)
@@ -95,9 +96,17 @@ class Bridge(QObject):
         if self._current is None:
             return Values(None, None, None)
         analysis, corrections = self._session.analysis(self._current), self.corrections
-        if self._shown[0] is not analysis or self._shown[1] is not corrections:
-            self._shown = analysis, corrections, current_values(analysis, corrections)
-        return self._shown[2]
+        reconstructed = self.reconstructs
+        old = self._shown
+        if old[0] is not analysis or old[1] is not corrections or old[2] is not reconstructed:
+            values = current_values(analysis, corrections, reconstructed=reconstructed)
+            self._shown = analysis, corrections, reconstructed, values
+        return self._shown[3]
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether all traces are reconstructed after they were read."""
+        return self._session.settings.reconstruct.enabled
 
     def is_computing(self, page: PageId) -> bool:
         """Tell whether an answer for a page is under way."""
@@ -314,6 +323,14 @@ class Bridge(QObject):
         if after != before:
             words = self.tr("automatic") if name == AUTO_LAYOUT else name
             text = self.tr("Layout of all pages: %s") % words
+            self.undo.push(None, ChangeSettings(self, before=before, after=after, text=text))
+
+    def set_reconstruction(self, wanted: bool) -> None:
+        """Choose whether the traces of all pages are reconstructed by their picture."""
+        before = self._session.settings
+        after = replace(before, reconstruct=replace(before.reconstruct, enabled=wanted))
+        if after != before:
+            text = self.tr("Reconstruct traces") if wanted else self.tr("Leave traces as read")
             self.undo.push(None, ChangeSettings(self, before=before, after=after, text=text))
 
     def set_settings(self, settings: PipelineSettings, *, text: str) -> None:

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.grid import GridFit
+from ecgstudio.core.rebuilt import Reconstruction
 from ecgstudio.gui.attribution import Attribution
 from ecgstudio.gui.attribution_overlay import draw_attribution
 from ecgstudio.gui.camera import Camera
 from ecgstudio.gui.canvas import Canvas, Image, bgra
 from ecgstudio.gui.grid_overlay import draw_grid
 from ecgstudio.gui.page_picture import PagePicture, device_size
+from ecgstudio.gui.rebuilt_overlay import draw_rebuilt
 from ecgstudio.gui.theme import Theme
 from ecgstudio.gui.tools import Layer
 from ecgstudio.gui.trace_overlay import draw_traces
@@ -29,7 +31,8 @@ RESIDUAL_FROM: Final = 60  # of 255: a single pixel shows from afar, too
 class Content:
     """All that is drawn into the picture of a page.
 
-    `residual` is a u8 picture, 255 where ink is not explained; `attribution` says what drove the chosen finding.
+    `residual` is a u8 picture, 255 where ink is not explained; `attribution` says what drove the chosen finding;
+    `rebuilt` belongs to the traces.
     """
 
     picture: PagePicture | None
@@ -40,6 +43,7 @@ class Content:
     chosen: frozenset[int]
     theme: Theme
     attribution: Attribution | None = None
+    rebuilt: Reconstruction | None = None
 
 
 def residual_picture(mask: NDArray[np.bool_], size: tuple[int, int]) -> PagePicture:
@@ -74,6 +78,8 @@ def compose(content: Content, canvas: Canvas, camera: Camera, *, ratio: float) -
             canvas, content.traces, camera, ratio=ratio, theme=theme, chosen=content.chosen,
             uncertain=Layer.UNCERTAIN in content.layers,
         )  # fmt: skip
+        if content.rebuilt is not None:
+            draw_rebuilt(canvas, content.rebuilt, camera, ratio=ratio, theme=theme)
 
 
 def composed(content: Content, camera: Camera, *, ratio: float) -> Image:

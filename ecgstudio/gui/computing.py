@@ -16,12 +16,14 @@ from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page, PageId
+from ecgstudio.core.rebuilt import Reconstruction
 from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus
 from ecgstudio.gui.loading import load_page
 from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.session import PageEntry
 from ecgstudio.stages.contract import Failed, Outcome, Runtime, StageError, content_digest
 from ecgstudio.stages.pipeline import ORDER, Analysis, Stage, advance
+from ecgstudio.stages.reconstruct import can_reconstruct
 from ecgstudio.stages.reread import ReadingMemo
 from ecgstudio.stages.settings import PipelineSettings
 
@@ -117,10 +119,14 @@ class Values:
     keypoints: Keypoints | None
     grid: GridFit | None
     traces: DigitizedEcg | None
+    rebuilt: Reconstruction | None = None
 
 
-def current_values(analysis: Analysis, corrections: Corrections) -> Values:
-    """Put corrections on the automatic answers at once, before the later stages have been computed again."""
+def current_values(analysis: Analysis, corrections: Corrections, *, reconstructed: bool = False) -> Values:
+    """Put corrections on the automatic answers at once, before the later stages have been computed again.
+
+    The reconstruction is shown where it is wanted (`reconstructed`) and is that of the traces shown.
+    """
     keypoints = _shown(
         analysis.keypoints, corrections.keypoints, lambda auto: apply_keypoints(auto, corrections.keypoints)
     )
@@ -130,7 +136,11 @@ def current_values(analysis: Analysis, corrections: Corrections) -> Values:
         traces = _shown(
             analysis.traces, corrections.traces, lambda auto: apply_traces(auto, corrections.traces, grid=grid)
         )
-    return Values(keypoints, grid, traces)
+    rebuilt = analysis.reconstruct
+    if not reconstructed or rebuilt is None or isinstance(rebuilt.value, Failed):
+        return Values(keypoints, grid, traces)
+    as_read = analysis.traces is not None and traces is analysis.traces.value  # not corrected since
+    return Values(keypoints, grid, traces, rebuilt.value if as_read else None)
 
 
 def _shown(outcome: Outcome[T] | None, edit: object | None, apply: Callable[[T | None], T]) -> T | None:
@@ -186,6 +196,11 @@ class Computer(QObject):
         """Load the networks anew, as on another device."""
         self._runtime, self._load_runtime = None, load_runtime
         self.start()
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the networks are there, and one of them reconstructs traces."""
+        return self._runtime is not None and can_reconstruct(self._runtime)
 
     @property
     def remembers(self) -> bool:

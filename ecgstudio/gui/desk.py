@@ -117,9 +117,19 @@ class Desk(QObject):
             overtaken=any(outcome.needs_review for _, outcome in analysis.outcomes()),
             reviewed=bridge.corrections.review is not None,
             record=value_of(analysis.record) is not None,
+            reconstruction=self._computer.reconstructs or bridge.reconstructs,
             findings=bool(findings.lines),
             finding=findings.line is not None,
         )
+
+    @property
+    def why_not_reconstructed(self) -> str:
+        """Say why traces cannot be reconstructed; empty where they can."""
+        if self._computer.reconstructs:
+            return ""
+        if self._computer.runtime is None:
+            return self.tr("Automatic reading is still starting, or could not be started.")
+        return self.tr("The installed networks hold none that reconstructs traces.")
 
     def _is_working(self) -> bool:
         return self._computer.is_busy or self.is_exporting or self._findings.is_working

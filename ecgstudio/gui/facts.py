@@ -17,6 +17,7 @@ from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS
+from ecgstudio.core.rebuilt import RebuiltTrace, Reconstruction
 from ecgstudio.gui.states import STEP_NAMES, STEP_OF, Step
 from ecgstudio.stages.contract import Failed, Outcome, State
 from ecgstudio.stages.pipeline import Analysis, Stage
@@ -100,6 +101,9 @@ def advice(analysis: Analysis, corrections: Corrections, *, conflicts: tuple[str
             name = tr(STEP_NAMES[STEP_OF[stage]])
             text = tr("The automatic answer beneath your correction has changed (%s): look whether it still holds.")
             said.append(Advice(text % name, State.NEEDS_REVIEW.value, "confirm-corrections", tr("It still holds")))
+    if analysis.reconstruct is not None and isinstance(analysis.reconstruct.value, Failed):
+        sentence = sentence_of(analysis.reconstruct.value.reason)
+        said.append(Advice(sentence, State.NEEDS_REVIEW.value, "reconstruct", tr("Switch it off")))
     quality = value_of(analysis.quality)
     for reason in quality.reasons if quality is not None else ():
         if reason not in conflicts and corrections.review is None:
@@ -213,7 +217,31 @@ def _digitize(analysis: Analysis, corrections: Corrections) -> tuple[Fact, ...]:
     missing = [lead for lead in LEADS if lead not in leads]
     if missing:
         lines.append(Fact(tr("Not found"), ", ".join(missing)))
+    lines += _reconstruction(value_of(analysis.reconstruct))
     return (*lines, *(Fact(tr("Note"), sentence_of(note)) for note in ecg.notes))
+
+
+def _reconstruction(found: Reconstruction | None) -> list[Fact]:
+    """Say how much was reconstructed, and how much of it where nothing was read; nothing where it is off."""
+    if found is None:
+        return []
+    count = sum(len(trace.mark) for trace in found.traces)
+    changed = sum(trace.changed * len(trace.mark) for trace in found.traces) / max(count, 1)
+    said = [Fact(tr("Reconstructed"), tr("%.1f %% of the samples, beside what was read") % (100 * changed))]
+    filled = [span for trace in found.traces for span in trace.filled_s]
+    if filled:
+        seconds = float(sum(end - start for start, end in filled))
+        said.append(Fact(tr("Filled"), tr("%d gaps, %.2f s together") % (len(filled), seconds)))
+    return said
+
+
+def reconstruction_of_lead(trace: RebuiltTrace) -> str:
+    """Say in a sentence what the reconstruction did to a lead."""
+    parts = [tr("%.1f %% of the samples reconstructed") % (100 * trace.changed)]
+    if len(trace.filled_s):
+        gaps = ", ".join(f"{start:.2f}–{end:.2f} s" for start, end in trace.filled_s)
+        parts.append(tr("filled where not readable: %s") % gaps)
+    return f"{trace.lead}: {'; '.join(parts)}. {tr('What was read is kept beside it.')}"
 
 
 def _sureness(ecg: DigitizedEcg) -> tuple[float | None, float]:

@@ -156,6 +156,7 @@ class Frame(QMainWindow):
             Step.NORMALIZE, [self.actions_[action] for action in ("rotate-left", "rotate-right", "mirror")]
         )
         self.inspector.add_actions(Step.GRID, [self.actions_["confirm-scale"]])
+        self.inspector.add_switch(Step.DIGITIZE, self.actions_["reconstruct"])
         self.inspector.add_actions(Step.REVIEW, [self.actions_["comment"], self.actions_["withdraw"]])
         self.inspector.add_to(Step.REVIEW, self.diagnosis_panel)
         self.inspector.add_to(Step.REVIEW, self.intervals_panel)

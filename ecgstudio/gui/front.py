@@ -20,9 +20,12 @@ from ecgstudio.gui.jobs import JobRunner
 from ecgstudio.gui.states import STEP_NAMES, STEP_OF, WAITING, step_states
 from ecgstudio.gui.views import Derived, Views
 from ecgstudio.session import Change, ChangeKind
-from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis
+from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage
 
-NOTES: Final = {stage.value: STEP_NAMES[step] for stage, step in STEP_OF.items()}
+NOTES: Final = {
+    **{stage.value: STEP_NAMES[step] for stage, step in STEP_OF.items()},
+    Stage.RECONSTRUCT.value: "Reconstruct",
+}
 """What a stage's own word is called on the stage bar."""
 
 
@@ -58,6 +61,7 @@ class Front(QObject):
         session = bridge.session
         frame.show_welcome(welcome=page is None)
         frame.actions_.enable(self._desk.situation())
+        self._show_reconstruction()
         frame.diagnosis_panel.set_state(self._findings.state())
         name = session.path.name if session.path is not None else self.tr("New project")
         frame.setWindowTitle(f"{name}[*] – ECG Studio")
@@ -117,6 +121,12 @@ class Front(QObject):
     def _show_backlog(self, done: int, total: int) -> None:
         words = self.tr("Reading all pages: %d of %d") % (done, total)
         self._frame.status_line.show_progress(max(done, 0.5) / max(total, 1), words)
+
+    def _show_reconstruction(self) -> None:
+        """Show whether traces are reconstructed, and why they cannot be if they cannot."""
+        action = self._frame.actions_["reconstruct"]
+        action.setChecked(self._bridge.reconstructs)
+        self._frame.actions_.explain("reconstruct", self._desk.why_not_reconstructed)
 
     def _show_derived(self, derived: Derived) -> None:
         self._frame.intervals_panel.set_intervals(derived.intervals)

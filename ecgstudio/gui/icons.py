@@ -50,6 +50,7 @@ STROKES: Final = {
     "layers": '<path d="m12 3 9 5-9 5-9-5zM3 12.5l9 5 9-5M3 16.5l9 5 9-5"/>',
     "grid": '<path d="M4 4h16v16H4zM4 9.3h16M4 14.700h16M9.3 4v16M14.7 4v16"/>',
     "traces": '<path d="M2 13h5l2-3 2 9 3-15 2 9h6"/>',
+    "reconstruct": '<path d="M2 13h5l2-3 2 9 3-15 2 9h6" stroke-dasharray="3.5 2.5"/>',
     "residual": '<path d="M3 14c3-6 5 4 8-2s5-4 10-2"/><circle cx="17" cy="17" r="3.5"/><path d="m19.5 19.5 2 2"/>',
     "uncertain": '<path d="M3 9c5-5 8 4 18-2M3 17c5-5 8 4 18-2" stroke-dasharray="3 2"/><path d="M3 13c5-5 8 4 18-2"/>',
     "driving": '<path d="M2.5 12 21.5 5v14z"/><path d="M2.5 12h19"/>',

@@ -10,6 +10,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QFormLayout,
@@ -31,7 +32,8 @@ from PySide6.QtWidgets import (
 from ecgstudio.core.corrections import Corrections
 from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.leads import LAYOUTS
-from ecgstudio.gui.facts import Fact, facts, fine_angle_deg, is_corrected, value_of
+from ecgstudio.core.rebuilt import Reconstruction
+from ecgstudio.gui.facts import Fact, facts, fine_angle_deg, is_corrected, reconstruction_of_lead, value_of
 from ecgstudio.gui.icons import pixmap
 from ecgstudio.gui.states import STEP_NAMES, WAITING, Step, colour_of, word_of
 from ecgstudio.gui.theme import Theme, theme_for
@@ -104,6 +106,24 @@ class Inspector(QWidget):
             line.addWidget(button)
         line.addStretch(1)
         self.add_to(step, row)
+
+    def add_switch(self, step: Step, action: QAction) -> None:
+        """Put a box that is ticked while an action is on at the top of the options of a step."""
+        box = QCheckBox(action.text(), self)
+        box.setObjectName(action.objectName())
+
+        def follow() -> None:
+            box.setChecked(action.isChecked())
+            box.setEnabled(action.isEnabled())
+            box.setToolTip(action.toolTip())
+            box.setAccessibleDescription(action.toolTip())
+
+        action.changed.connect(follow)
+        box.toggled.connect(action.setChecked)
+        follow()
+        layout = self._pages[step].layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.insertWidget(1, box)
 
     def show_step(self, step: Step) -> None:
         """Turn to a step."""
@@ -254,7 +274,7 @@ class Inspector(QWidget):
         self._revert.setVisible(is_corrected(self._step, self._corrections))
         self._show_choices()
         if self._step is Step.DIGITIZE:
-            self._show_leads(value_of(self._analysis.traces))
+            self._show_leads(value_of(self._analysis.traces), value_of(self._analysis.reconstruct))
 
     def _label(self, fact: Fact) -> QLabel:
         label = QLabel(fact.label)
@@ -299,15 +319,19 @@ class Inspector(QWidget):
             self._angle.setValue(0.0 if keypoints is None else fine_angle_deg(keypoints))
         self._angle.setEnabled(keypoints is not None)
 
-    def _show_leads(self, ecg: DigitizedEcg | None) -> None:
+    def _show_leads(self, ecg: DigitizedEcg | None, rebuilt: Reconstruction | None) -> None:
         with QSignalBlocker(self._leads):
             self._leads.clear()
-            for trace in ecg.traces if ecg is not None else ():
+            for number, trace in enumerate(ecg.traces if ecg is not None else ()):
                 read = np.isfinite(trace.mv)
                 sure = float(trace.confidence[read].mean()) if read.any() else 0.0
                 share = float(read.mean()) if len(read) else 0.0
                 cells = [trace.lead, f"{trace.t0_s:.2f} s", f"{100 * share:.0f} %", f"{100 * sure:.0f} %"]
-                self._leads.addTopLevelItem(QTreeWidgetItem(cells))
+                item = QTreeWidgetItem(cells)
+                if rebuilt is not None:
+                    for column in range(len(cells)):
+                        item.setToolTip(column, reconstruction_of_lead(rebuilt.traces[number]))
+                self._leads.addTopLevelItem(item)
 
     def _ask_revert(self) -> None:
         self.revertWanted.emit(self._step)

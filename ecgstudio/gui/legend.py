@@ -33,6 +33,12 @@ ENTRIES: Final = (
     Entry("doubt", "uncertain", "Shade around a trace: the stronger, the less sure the reading (below 90 %)."),
     BAND,
     Entry("gap", "missing", "Not readable: nothing is drawn or exported here."),
+    Entry(
+        "dashes",
+        "reconstructed",
+        "Dashed: reconstructed by the picture; thick where it fills what was not readable. It stands beside what was "
+        "read and is exported in channels of its own.",
+    ),
     Entry("blot", "residual", "Ink that no trace explains."),
     Entry("dashed box", "V1", "A printed name that was read without confidence."),
     Entry("tick", "fiducial", "Where P, QRS and T were measured; thick if placed by hand."),
@@ -106,6 +112,13 @@ class Swatch(QWidget):
             painter.drawLine(QPointF(4, middle), QPointF(width - 4, middle))
             for at in range(8, width - 4, 7):
                 painter.drawLine(QPointF(at, middle), QPointF(at - 6, middle + 7))
+        elif kind == "dashes":
+            for width_px, piece in ((1.0, wave[:28]), (3.0, wave[27:])):
+                painter.setPen(QPen(hue, width_px, Qt.PenStyle.CustomDashLine, Qt.PenCapStyle.FlatCap))
+                pen = painter.pen()
+                pen.setDashPattern([4 / width_px, 3 / width_px])
+                painter.setPen(pen)
+                painter.drawPolyline(piece)
         elif kind == "blot":
             painter.setPen(QPen(hue, 5, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
             painter.drawPolyline(wave[12:28])

@@ -189,6 +189,7 @@ class MainWindow(Frame):
             "screen-size": self.true_size.edit,
             "full-screen": self._show_full_screen,
             "reset-layout": self.reset_arrangement,
+            "reconstruct": self.bridge.set_reconstruction,
             "accept": self._enter,
             "reject": self.desk.reject,
             "comment": self._comment,

@@ -13,6 +13,7 @@ from ecgstudio.core.caliper import Caliper
 from ecgstudio.core.ecg import DigitizedEcg
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.core.rebuilt import Reconstruction
 from ecgstudio.gui import keypoint_overlay, linked_marks
 from ecgstudio.gui.attribution import Attribution
 from ecgstudio.gui.camera import Camera
@@ -52,6 +53,7 @@ class Shown:
     cursor: XY | None = None
     calipers: tuple[Caliper, ...] = ()
     attribution: Attribution | None = None
+    rebuilt: Reconstruction | None = None
 
     def chosen(self) -> frozenset[int]:
         """Return which traces are of the lead that stands out."""
@@ -62,7 +64,7 @@ class Shown:
         """Return what is drawn into the picture."""
         return Content(
             self.picture, self.grid, self.traces, self.residual, self.layers, self.chosen(), self.theme,
-            self.attribution,
+            self.attribution, self.rebuilt,
         )  # fmt: skip
 
 
@@ -108,7 +110,7 @@ class PagePainter:
             self._drawn = self._paper_drawn = None
         content = shown.content()
         paper = _Kept((shown.picture, ratio, shown.theme), camera)
-        layers = shown.grid, shown.traces, shown.residual, shown.layers, shown.lead, shown.attribution
+        layers = shown.grid, shown.traces, shown.residual, shown.layers, shown.lead, shown.attribution, shown.rebuilt
         new = _Kept((*paper.key, *layers), camera)
         old, self._drawn = self._drawn, None  # an error below must not leave half a picture behind as a whole one
         if old is None or old.key != new.key or old.camera != camera:
@@ -186,6 +188,8 @@ def _with_preview(shown: Shown, preview: Preview) -> Shown:
         for name in ("keypoints", "grid", "traces", "calipers")
         if getattr(preview, name) is not None
     }
+    if preview.traces is not None:
+        changes["rebuilt"] = None  # it is that of the traces as they were
     return replace(shown, **changes) if changes else shown
 
 

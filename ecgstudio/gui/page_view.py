@@ -23,6 +23,7 @@ from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEAD_INDEX, Layout
 from ecgstudio.core.page import Page
+from ecgstudio.core.rebuilt import Reconstruction
 from ecgstudio.gui import keypoint_gestures
 from ecgstudio.gui.asking import Questions
 from ecgstudio.gui.attribution import Attribution
@@ -120,6 +121,10 @@ class PageView(QWidget):
         """Show the traces, which have the edit in them already."""
         self._trace_edit = edit
         self._show(traces=value)
+
+    def set_rebuilt(self, reconstruction: Reconstruction | None) -> None:
+        """Show what the reconstruction would have beside the traces, or nothing."""
+        self._show(rebuilt=reconstruction)
 
     def set_residual(self, mask: NDArray[np.bool_] | None) -> None:
         """Colour the ink that no trace explains; the mask [h, w] may be smaller than the page."""
@@ -312,7 +317,8 @@ class PageView(QWidget):
     def _forget(self, *, keep_camera: bool) -> None:
         self.hand.take(self.hand.tool)
         self._keypoint_edit = self._grid_edit = self._trace_edit = None
-        self._show(keypoints=None, grid=None, traces=None, residual=None, cursor=None, calipers=(), attribution=None)
+        nothing = dict.fromkeys(("keypoints", "grid", "traces", "residual", "cursor", "attribution", "rebuilt"))
+        self._show(calipers=(), **nothing)
         if not keep_camera:
             self._fitted = True
             self._camera = self._camera.turned(0.0, mirrored=False)

@@ -8,6 +8,7 @@ from PySide6.QtCore import QCoreApplication, QPointF, QRectF
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from ecgstudio.core.arrays import F32
+from ecgstudio.core.rebuilt import Mark, RebuiltTrace
 from ecgstudio.gui.calipers import strip_x_px
 from ecgstudio.gui.ecg_paper import PaperFrame, paint_tag
 from ecgstudio.gui.strip_layout import StripLayout
@@ -28,6 +29,16 @@ def cursor_text(lead: str, t_s: float, mv: float, sure: float) -> str:
         text = QCoreApplication.translate("SignalView", "{lead}  {t:.3f} s  {mv:+.2f} mV  {sure:.0f} % sure")
         return text.format(lead=lead, t=t_s, mv=mv, sure=100 * sure)
     return QCoreApplication.translate("SignalView", "{lead}  {t:.3f} s  not readable").format(lead=lead, t=t_s)
+
+
+def rebuilt_text(trace: RebuiltTrace, sample: float) -> str:
+    """Say what the reconstruction would have at a sample, to be put behind what was read; empty where that is it."""
+    index = round(sample)
+    mark = Mark(trace.mark[index]) if 0 <= index < len(trace.mark) else Mark.AS_READ
+    words = {Mark.CHANGED: "   reconstructed {mv:+.2f} mV", Mark.FILLED: "   filled {mv:+.2f} mV"}
+    if mark is Mark.AS_READ:
+        return ""
+    return QCoreApplication.translate("SignalView", words[mark]).format(mv=float(trace.mv[index]))
 
 
 def paint_cursor(
@@ -59,4 +70,5 @@ def paint_cursor(
             painter.setBrush(hue)
             painter.drawEllipse(QPointF(x, frame.y_px(row.zero_mm) - mv * frame.px_per_mv), 3.0, 3.0)
         ink, ground = QColor(theme.tag_text), QColor(theme.tag)
-        paint_tag(painter, QPointF(x, bottom), cursor_text(lead, t_s, mv, sure), ink=ink, ground=ground, inside=inside)
+        text = cursor_text(lead, t_s, mv, sure) + ("" if strip.rebuilt is None else rebuilt_text(strip.rebuilt, sample))
+        paint_tag(painter, QPointF(x, bottom), text, ink=ink, ground=ground, inside=inside)

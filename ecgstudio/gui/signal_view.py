@@ -10,12 +10,13 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from ecgstudio.core.caliper import Caliper
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
 from ecgstudio.core.grid import PaperScale
+from ecgstudio.core.rebuilt import Reconstruction
 from ecgstudio.gui.attribution import Attribution
 from ecgstudio.gui.calipers import CaliperTool
 from ecgstudio.gui.ecg_paper import PaperFrame, screen_px_per_mm
 from ecgstudio.gui.signal_bar import SignalBar
 from ecgstudio.gui.signal_canvas import RIGHT_MM, SignalCanvas
-from ecgstudio.gui.strip_layout import Arrangement, lay_out
+from ecgstudio.gui.strip_layout import Arrangement, lay_out, with_rebuilt
 from ecgstudio.gui.theme import Theme, theme_for
 from ecgstudio.stages.intervals import Intervals
 
@@ -37,6 +38,7 @@ class SignalView(QWidget):
         self.setAccessibleName(self.tr("Signals"))
         self._ecg: DigitizedEcg | None = None
         self._record: EcgRecord | None = None
+        self._rebuilt: Reconstruction | None = None
         self._intervals: Intervals | None = None
         self._calipers: tuple[Caliper, ...] = ()
         self._theme = theme_for(False)
@@ -65,9 +67,18 @@ class SignalView(QWidget):
 
     # --- the model -------------------------------------------------------------------------------------------------
 
-    def set_ecg(self, ecg: DigitizedEcg | None, record: EcgRecord | None, scale: PaperScale | None) -> None:
-        """Show the traces of a page, or a record where there is no page; `scale` says how it was printed."""
-        self._ecg, self._record = ecg, record
+    def set_ecg(
+        self,
+        ecg: DigitizedEcg | None,
+        record: EcgRecord | None,
+        scale: PaperScale | None,
+        rebuilt: Reconstruction | None = None,
+    ) -> None:
+        """Show the traces of a page, or a record where there is no page; `scale` says how it was printed.
+
+        `rebuilt` is what the reconstruction would have in the place of the page's traces.
+        """
+        self._ecg, self._record, self._rebuilt = ecg, record, rebuilt
         text = self.tr("printed: {speed:g} mm/s, {gain:g} mm/mV")
         self._bar.show_printed("" if scale is None else text.format(speed=scale.mm_per_s, gain=scale.mm_per_mV))
         self._rebuild()
@@ -170,6 +181,7 @@ class SignalView(QWidget):
         layout = lay_out(
             self._ecg, self._record, arrangement=bar.arrangement, mm_per_mV=bar.mm_per_mV, checks=bar.checks
         )
+        layout = with_rebuilt(layout, self._ecg, self._rebuilt)
         true_px_per_mm = self._true_px_per_mm()
         frame = PaperFrame(true_px_per_mm, bar.mm_per_s, bar.mm_per_mV)
         zoom = self._zoom

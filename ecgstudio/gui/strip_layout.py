@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ import numpy as np
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
 from ecgstudio.core.leads import LEADS, einthoven_residual, goldberger_residual
+from ecgstudio.core.rebuilt import RebuiltTrace, Reconstruction
 
 MIN_ROW_MM, MAX_ROW_MM, ROW_AIR_MM = 17.0, 45.0, 5.0
 CHECK_ROW_MM = 11.0
@@ -30,11 +31,15 @@ class Arrangement(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
-    """A trace in its place: its first sample stands `at_s` behind the left end of the paper's time axis, in `row`."""
+    """A trace in its place: its first sample stands `at_s` behind the left end of the paper's time axis, in `row`.
+
+    `rebuilt` is what the reconstruction would have, sample by sample.
+    """
 
     trace: LeadTrace
     row: int
     at_s: float
+    rebuilt: RebuiltTrace | None = None
 
     @property
     def end_s(self) -> float:
@@ -109,6 +114,14 @@ def lay_out(
         top += above + below
     ends = [strip.end_s for strip in strips] + [line.at_s + len(line.mv) / line.fs for line in lines]
     return StripLayout(tuple(strips), tuple(rows), tuple(lines), max([10.0, *ends]))
+
+
+def with_rebuilt(layout: StripLayout, ecg: DigitizedEcg | None, reconstruction: Reconstruction | None) -> StripLayout:
+    """Put the traces of a reconstruction beside those that they were made of."""
+    if ecg is None or reconstruction is None:
+        return layout
+    of = {id(trace): rebuilt for trace, rebuilt in zip(ecg.traces, reconstruction.traces, strict=True)}
+    return replace(layout, strips=tuple(replace(strip, rebuilt=of.get(id(strip.trace))) for strip in layout.strips))
 
 
 def page_rows(traces: Sequence[LeadTrace]) -> list[list[LeadTrace]]:

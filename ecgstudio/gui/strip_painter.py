@@ -13,6 +13,8 @@ from PySide6.QtGui import QBrush, QColor, QFont, QPainter, QPainterPath, QPainte
 
 from ecgstudio.core.arrays import F64, Floats
 from ecgstudio.core.ecg import LeadTrace
+from ecgstudio.core.geometry import dashes
+from ecgstudio.core.rebuilt import Mark, RebuiltTrace, spans
 from ecgstudio.gui.attribution import WIDTHS_MM, Attribution, driving_runs
 from ecgstudio.gui.doubt import LEVELS, alpha_of, doubtful_runs
 from ecgstudio.gui.ecg_paper import PaperFrame, paint_paper, paint_pulse
@@ -28,6 +30,8 @@ HAIRLINE_STEP_PX: Final = 0.7  # closer than a pixel, so that no gap is seen bet
 LEAST_GAP_S: Final = 0.01
 HATCH_MM, HATCH_TEXT_MM = 2.0, 14.0
 PULSE_LEFT_MM: Final = 3.0
+DASH_PX: Final = 4.0
+REBUILT_PX: Final = {Mark.CHANGED: 1.0, Mark.FILLED: 2.4}
 POINTS_PER_PX: Final = 2.0  # the lowest and the highest sample of a pixel column
 
 
@@ -40,6 +44,7 @@ class StripPicture:
     doubt: tuple[tuple[float, QPainterPath], ...]
     driving: QPainterPath | None
     gaps_px: tuple[tuple[float, float], ...]
+    rebuilt: tuple[tuple[Mark, QPainterPath], ...]
 
 
 def tr(text: str) -> str:
@@ -118,6 +123,8 @@ class PaperPicture:
             painter.drawLine(QPointF(start, zero - half), QPointF(start, zero - half / 3))
             painter.drawLine(QPointF(start, zero + half / 3), QPointF(start, zero + half))
         stroke(painter, picture.line, hue, width_px=TRACE_PX + (SELECTED_PX if lead == selected else 0.0))
+        for mark, path in picture.rebuilt:
+            stroke(painter, path, QColor(theme.signal_reconstructed), width_px=REBUILT_PX[mark])
         painter.setFont(_name_font(painter, frame, bold=True))
         name = QRectF(painter.fontMetrics().boundingRect(lead))
         name.moveBottomLeft(QPointF(start + 1.2 * frame.px_per_mm, frame.y_px(row.top_mm) + 5.2 * frame.px_per_mm))
@@ -163,7 +170,24 @@ def _picture(
         tuple((level, _band(x_px, y_px, runs, half_px=half_px)) for level, runs in by_level.items()),
         None if attribution is None else _driving_path(trace, attribution, x_px, y_px, px_per_mm=frame.px_per_mm),
         tuple((float(x_px[start] - step), float(x_px[end - 1] + step)) for start, end in gaps),
+        () if strip.rebuilt is None else _rebuilt_paths(strip.rebuilt, x_px, zero_px=zero_px, frame=frame),
     )
+
+
+def _rebuilt_paths(
+    trace: RebuiltTrace, x_px: Floats, *, zero_px: float, frame: PaperFrame
+) -> tuple[tuple[Mark, QPainterPath], ...]:
+    """Return what was changed and what was filled, each as dashes, from the sample before to the one after."""
+    xy = np.column_stack([x_px, zero_px - trace.mv.astype(np.float64) * frame.px_per_mv])
+    paths = []
+    for mark in (Mark.CHANGED, Mark.FILLED):
+        path = QPainterPath()
+        for first, end in spans(trace.mark == mark):
+            for dash in dashes(xy[max(first - 1, 0) : end + 1], length=DASH_PX):
+                path.addPath(arrayToQPath(dash[:, 0].copy(), dash[:, 1].copy()))
+        if not path.isEmpty():
+            paths.append((mark, path))
+    return tuple(paths)
 
 
 def _driving_path(

@@ -75,6 +75,7 @@ class Theme:
     groups: Mapping[str, Colour]
     # the signal view
     signal_groups: Mapping[str, Colour]
+    signal_reconstructed: Colour
     paper: PaperColours
 
     def lead(self, name: str) -> Colour:
@@ -102,7 +103,8 @@ LIGHT: Final = Theme(
     desk="#c9ced5", grid="#00a5be", node="#007d93", marker="#b4008c", handle="#ffffff", handle_edge="#0b66c3",
     active="#e0007a", preview="#e0007a", cursor="#d1006f", caliper="#0a7d4f", fiducial="#6a3fb5",
     uncertain="#ffd84d", missing="#3f4750", residual="#ff2d55", reconstructed="#00897b", driving="#ff7a1a",
-    tag="#ffffff", tag_text="#1c2026", groups=_PAGE_GROUPS, signal_groups=_PAGE_GROUPS, paper=_RED_PAPER,
+    tag="#ffffff", tag_text="#1c2026", groups=_PAGE_GROUPS, signal_groups=_PAGE_GROUPS,
+    signal_reconstructed="#00897b", paper=_RED_PAPER,
 )  # fmt: skip
 
 DARK: Final = Theme(
@@ -112,7 +114,8 @@ DARK: Final = Theme(
     desk="#101214", grid="#00a5be", node="#007d93", marker="#b4008c", handle="#ffffff", handle_edge="#0b66c3",
     active="#e0007a", preview="#e0007a", cursor="#d1006f", caliper="#0a7d4f", fiducial="#6a3fb5",
     uncertain="#ffd84d", missing="#3f4750", residual="#ff2d55", reconstructed="#00897b", driving="#ff7a1a",
-    tag="#24282d", tag_text="#e7eaee", groups=_PAGE_GROUPS, signal_groups=_SIGNAL_GROUPS_DARK, paper=_DARK_PAPER,
+    tag="#24282d", tag_text="#e7eaee", groups=_PAGE_GROUPS, signal_groups=_SIGNAL_GROUPS_DARK,
+    signal_reconstructed="#ffe9a8", paper=_DARK_PAPER,
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from ecgstudio.gui.jobs import Job, JobKey, JobRunner, JobStatus, Pool
 from ecgstudio.gui.loading import Preview
 from ecgstudio.gui.overlays import Layer, Tool
 from ecgstudio.gui.page_view import PageView
-from ecgstudio.gui.signal_cursor import cursor_text, mv_at
+from ecgstudio.gui.signal_cursor import cursor_text, mv_at, rebuilt_text
 from ecgstudio.gui.signal_view import SignalView
 from ecgstudio.gui.states import Step
 from ecgstudio.gui.tools import HINTS
@@ -215,9 +215,12 @@ class Views(QObject):
         traces_changed = values.traces is not self._drawn.traces
         if traces_changed:
             self._page_view.set_traces(values.traces, corrections.traces)
-        if traces_changed or values.grid is not self._drawn.grid or record is not self._record:
+        if values.rebuilt is not self._drawn.rebuilt:
+            self._page_view.set_rebuilt(values.rebuilt)
+        here = (values.grid, record, values.rebuilt)
+        if traces_changed or here != (self._drawn.grid, self._record, self._drawn.rebuilt):
             scale = None if values.grid is None else values.grid.scale
-            self._signal_view.set_ecg(values.traces, record, scale)
+            self._signal_view.set_ecg(values.traces, record, scale, values.rebuilt)
         self._drawn, self._record = values, record
         if corrections.fiducials != self._placed:
             self._show_derived()
@@ -235,6 +238,7 @@ class Views(QObject):
         self._page_view.set_keypoints(None, None)
         self._page_view.set_grid(None, None)
         self._page_view.set_traces(None, None)
+        self._page_view.set_rebuilt(None)
         self._signal_view.set_ecg(None, None, None)
         self._set_derived(Derived(None, None))
         if self._bridge.page is not None:
@@ -336,5 +340,9 @@ class Views(QObject):
         self._signal_view.set_calipers(calipers)
 
     def _words(self, trace: LeadTrace, t_s: float) -> str:
-        sample = (t_s - trace.t0_s) * trace.fs
-        return cursor_text(trace.lead, t_s, mv_at(trace.mv, sample), mv_at(trace.confidence, sample))
+        sample, ecg, rebuilt = (t_s - trace.t0_s) * trace.fs, self._drawn.traces, self._drawn.rebuilt
+        said = ""
+        if ecg is not None and rebuilt is not None:
+            at = next((i for i, other in enumerate(ecg.traces) if other is trace), None)
+            said = "" if at is None else rebuilt_text(rebuilt.traces[at], sample)
+        return cursor_text(trace.lead, t_s, mv_at(trace.mv, sample), mv_at(trace.confidence, sample)) + said

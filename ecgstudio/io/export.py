@@ -1,7 +1,8 @@
 """Write a page's results in the formats that users ask for, all files of a page or none.
 
 A sample that was not printed or not read stays missing in every format: never zero, never made up. A lead that was
-reconstructed follows in a channel of its own, whose label says so.
+reconstructed follows in a channel of its own, whose label says so; a comment of the WFDB header and a column of the
+CSV file say which of its samples were changed and which were filled.
 """
 
 import csv
@@ -22,7 +23,8 @@ import numpy.typing as npt
 
 from ecgstudio import __version__
 from ecgstudio.core.ecg import EcgRecord
-from ecgstudio.core.leads import LEADS
+from ecgstudio.core.leads import LEAD_INDEX, LEADS
+from ecgstudio.core.rebuilt import Mark, RebuiltLeads, spans
 from ecgstudio.errors import OutputError, UserError
 from ecgstudio.io.atomic import file_group
 
@@ -188,6 +190,7 @@ def _encode_wfdb(results: PageResults) -> tuple[bytes, bytes]:
         lines.append(f"{results.stem}.dat 16 {_number(gain)}(0)/mV 16 0 {first} {checksum} 0 {label}")
     lines.append(f"# Digitized from paper by ECG Studio {__version__}")
     lines += [f"# {_one_line(key)}: {_one_line(value)}" for key, value in record.meta.items()]
+    lines += [f"# {line}" for line in _rebuilt_comments(record)]
     header = ("\n".join(lines) + "\n").encode("ascii")
     return header, np.ascontiguousarray(samples.T).tobytes()
 
@@ -199,6 +202,20 @@ def _channels(record: EcgRecord, *, joint: str) -> list[tuple[str, npt.NDArray[n
         labelled = zip(LEADS, record.rebuilt.mv, strict=True)
         channels += [(f"{lead}{joint}{REBUILT_LABEL}", mv) for lead, mv in labelled if record.rebuilt.changes(lead)]
     return channels
+
+
+def _rebuilt_comments(record: EcgRecord) -> list[str]:
+    """Say of every channel of the reconstruction how much of it is not what was read, and where nothing was."""
+    rebuilt, lines = record.rebuilt, []
+    for lead in LEADS if rebuilt is not None else ():
+        if rebuilt is None or not rebuilt.changes(lead):
+            continue
+        mark = rebuilt.mark[LEAD_INDEX[lead]]
+        known = max(int(np.isfinite(rebuilt.mv[LEAD_INDEX[lead]]).sum()), 1)
+        said = f"{lead} {REBUILT_LABEL}: {100 * (mark == Mark.CHANGED).sum() / known:.1f} % of its samples changed"
+        filled = [f"{a:.3f}-{b:.3f} s" for a, b in spans(mark == Mark.FILLED) / record.fs]
+        lines.append(said + (f", filled where nothing was read: {', '.join(filled)}" if filled else ""))
+    return lines
 
 
 def _wfdb_gain(mv: npt.NDArray[np.float32], lead: str) -> float:
@@ -226,7 +243,19 @@ def _encode_csv(results: PageResults) -> tuple[bytes]:
     times = [f"{t:.{decimals}f}" for t in record.t_s]
     channels = _channels(record, joint="_")
     columns = [_cells(mv) for _, mv in channels]
-    return (_table(["time_s", *(label for label, _ in channels)], zip(times, *columns, strict=True)),)
+    marks = {} if record.rebuilt is None else _mark_columns(record.rebuilt)
+    labels = ["time_s", *(label for label, _ in channels), *marks]
+    return (_table(labels, zip(times, *columns, *marks.values(), strict=True)),)
+
+
+def _mark_columns(rebuilt: RebuiltLeads) -> dict[str, list[str]]:
+    """Return, for each lead that the reconstruction changed, a word per sample; empty where it is what was read."""
+    words = {Mark.AS_READ: "", Mark.CHANGED: "changed", Mark.FILLED: "filled"}
+    return {
+        f"{lead}_{REBUILT_LABEL}_mark": [words[Mark(mark)] for mark in rebuilt.mark[LEAD_INDEX[lead]].tolist()]
+        for lead in LEADS
+        if rebuilt.changes(lead)
+    }
 
 
 def _encode_long(results: PageResults) -> tuple[bytes]:

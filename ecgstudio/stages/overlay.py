@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
+from ecgstudio.core.geometry import dashes
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
-from ecgstudio.core.rebuilt import Reconstruction
+from ecgstudio.core.rebuilt import Reconstruction, spans
 from ecgstudio.stages.contract import Failed, Outcome
 from ecgstudio.stages.pipeline import Analysis
 
@@ -109,20 +110,9 @@ def _draw_rebuilt(picture: Image, reconstruction: Reconstruction, *, px_per_mm: 
     """Draw what the reconstruction changed or filled: dashed and in a colour that no lead has."""
     width = max(1, round(TRACE_WIDTH_MM * px_per_mm / 2))
     for trace in reconstruction.traces:
-        for first, last in _spans((trace.mark > 0) & np.isfinite(trace.xy).all(axis=1)):
-            for dash in _dashes(trace.xy[max(first - 1, 0) : last + 1], length_px=DASH_MM * px_per_mm):
+        for first, last in spans((trace.mark > 0) & np.isfinite(trace.xy).all(axis=1)):
+            for dash in dashes(trace.xy[max(first - 1, 0) : last + 1], length=DASH_MM * px_per_mm):
                 _draw_line(picture, dash, colour=REBUILT_COLOUR, width=width)
-
-
-def _dashes(xy: F64, *, length_px: float) -> list[F64]:
-    """Cut every second piece of this length out of a line."""
-    known = xy[np.isfinite(xy).all(axis=1)]
-    if len(known) < 2:
-        return []
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(known, axis=0).T))])
-    starts = np.arange(0, along[-1], 2 * length_px)
-    at = [np.linspace(a, min(a + length_px, along[-1]), 4) for a in starts]
-    return [np.stack([np.interp(s, along, known[:, axis]) for axis in (0, 1)], axis=1) for s in at]
 
 
 def _draw_names(picture: Image, ecg: DigitizedEcg, *, px_per_mm: float) -> None:
@@ -151,12 +141,7 @@ def _read(trace: LeadTrace) -> NDArray[np.bool_]:
 
 def _runs(trace: LeadTrace, wanted: NDArray[np.bool_]) -> list[F64]:
     """Cut a trace into its stretches of wanted samples."""
-    return [trace.xy[start:end] for start, end in _spans(wanted)]
-
-
-def _spans(wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return [first, end) of each stretch that is wanted."""
-    return np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]))).reshape(-1, 2)
+    return [trace.xy[start:end] for start, end in spans(wanted)]
 
 
 def _draw_line(picture: Image, xy: F64, *, colour: Colour, width: int) -> None:

@@ -89,8 +89,11 @@ class Analysis:
 
     @property
     def failure(self) -> Failed | None:
-        """The first failure along the chain, the one to mend; None if every stage reached has an answer."""
-        values = (outcome.value for _, outcome in self.outcomes())
+        """The first failure along the chain, the one to mend; None if every stage reached has an answer.
+
+        A page without its reconstruction was read all the same.
+        """
+        values = (outcome.value for stage, outcome in self.outcomes() if stage is not Stage.RECONSTRUCT)
         return next((value for value in values if isinstance(value, Failed)), None)
 
 
@@ -195,7 +198,7 @@ def advance(
     rebuilt: Outcome[Reconstruction] | None = None
     if settings.reconstruct.enabled:
         rebuilt = _outcome(
-            key(Stage.RECONSTRUCT, settings.reconstruct, grid, traces, weights=runtime.reconstructor),
+            key(Stage.RECONSTRUCT, settings.reconstruct, grid, traces, weights=reconstruct.reconstructor_of(runtime)),
             analysis.reconstruct,
             lambda: reconstruct.reconstruct(
                 page,
@@ -217,7 +220,7 @@ def advance(
             _answer(Stage.RECORD, traces),
             _answer(Stage.RECORD, grid),
             settings=settings.assemble,
-            reconstruction=None if rebuilt is None else _answer(Stage.RECORD, rebuilt),
+            reconstruction=None if rebuilt is None or isinstance(rebuilt.value, Failed) else rebuilt.value,
         ),
     )
     analysis = replace(analysis, record=record)

@@ -16,8 +16,9 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.page import Page
-from ecgstudio.core.rebuilt import Mark, RebuiltTrace, Reconstruction
-from ecgstudio.stages.contract import FloatMap, Reconstructor, Status
+from ecgstudio.core.rebuilt import Mark, RebuiltTrace, Reconstruction, spans
+from ecgstudio.errors import UserError
+from ecgstudio.stages.contract import FloatMap, Reconstructor, StageError, Status
 from ecgstudio.stages.settings import ReconstructSettings
 from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
 
@@ -34,6 +35,9 @@ LEAST_READ = 25
 """Samples; a trace with fewer is left alone."""
 OFF_LINE_MM = 1.0
 """Where a trace's samples lie further from their time's place on the paper, its strip would show something else."""
+
+STAGE = "reconstruct"
+"""Its word in keys, failures and progress."""
 
 Bools = NDArray[np.bool_]
 
@@ -66,11 +70,14 @@ def reconstruct(
 ) -> Reconstruction:
     """Mend every trace of a page by its picture, and fill unreadable spans of at most `settings.fill_s`.
 
-    Raises UserError if the weights of the network are not there.
+    Raises:
+        StageError: the weights hold no network for it.
     """
+    if not can_reconstruct(runtime):
+        raise StageError(STAGE, "not reconstructed: these weights hold no network for it", "switch it off")
     rebuilt = []
     for done, trace in enumerate(ecg.traces):
-        status.checkpoint(done / max(len(ecg.traces), 1), "reconstruction")
+        status.checkpoint(done / max(len(ecg.traces), 1), STAGE)
         strip = trace_strip(page, grid, trace)
         if strip is None:
             untouched = np.zeros(len(trace.mv), np.uint8)
@@ -79,6 +86,19 @@ def reconstruct(
             residual_mm = UNIT_MM * _residual(strip, runtime=runtime)
             rebuilt.append(_rebuilt(trace, grid, strip, residual_mm, fill_s=settings.fill_s))
     return Reconstruction(tuple(rebuilt))
+
+
+def can_reconstruct(runtime: Reconstructor) -> bool:
+    """Tell whether the weights hold a network that mends traces."""
+    return bool(reconstructor_of(runtime))
+
+
+def reconstructor_of(runtime: Reconstructor) -> str:
+    """Name the network that mends traces; empty where the weights hold none."""
+    try:
+        return runtime.reconstructor
+    except UserError:
+        return ""
 
 
 def trace_strip(page: Page, grid: GridFit, trace: LeadTrace) -> TraceStrip | None:
@@ -166,8 +186,7 @@ def _rebuilt(trace: LeadTrace, grid: GridFit, strip: TraceStrip, residual_mm: F6
 def fillable(read: Bools, *, longest: int) -> Bools:
     """Mark the unread spans of at most `longest` samples that have something read on both sides."""
     out = np.zeros(len(read), bool)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~read, [False]]).astype(np.int8)))
-    for first, stop in edges.reshape(-1, 2):
+    for first, stop in spans(~read):
         if first > 0 and stop < len(read) and stop - first <= longest:
             out[first:stop] = True
     return out

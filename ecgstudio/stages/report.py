@@ -19,7 +19,7 @@ from ecgstudio.core.fiducials import Fiducial, FiducialEdit
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
-from ecgstudio.core.rebuilt import Mark, RebuiltTrace, Reconstruction
+from ecgstudio.core.rebuilt import RebuiltTrace, Reconstruction
 from ecgstudio.stages.contract import Failed, Outcome, Runtime
 from ecgstudio.stages.findings_report import clinical_section, diagnosis_section
 from ecgstudio.stages.intervals import QTC_FORMULAS, measure_intervals
@@ -67,6 +67,8 @@ def summarize(analysis: Analysis, *, crash: Failed | None = None) -> Summary:
         status, reasons = "failed", (str(failure),)
     elif report is not None:
         status, reasons = report.status, tuple(report.reasons)
+    if failure is None and analysis.reconstruct is not None and isinstance(analysis.reconstruct.value, Failed):
+        reasons = (*reasons, str(analysis.reconstruct.value))  # the page was read all the same
     return Summary(
         status=status,
         reasons=reasons,
@@ -102,7 +104,7 @@ def build_report(
         "confidence": plain(summary.confidence),
         "doubt": _rounded(summary.doubt, digits=4),
         "traces": [_trace_line(trace) for trace in ecg.traces] if ecg is not None else [],
-        **_reconstruction(_known(analysis.reconstruct)),
+        **_reconstruction(analysis.reconstruct),
         "checks": _checks(quality),
         "intervals": _intervals(_known(analysis.record), corrections.fiducials),
         "sheet": _sheet(keypoints, grid),
@@ -208,20 +210,21 @@ def _trace_line(trace: LeadTrace) -> dict[str, object]:
     }
 
 
-def _reconstruction(found: Reconstruction | None) -> dict[str, object]:
-    """Say what was changed and what was filled; nothing where the reconstruction is off."""
-    return {} if found is None else {"reconstruction": [_rebuilt_line(trace) for trace in found.traces]}
+def _reconstruction(outcome: Outcome[Reconstruction] | None) -> dict[str, object]:
+    """Say what was changed and what was filled, or why nothing was; nothing where the reconstruction is off."""
+    if outcome is None:
+        return {}
+    if isinstance(outcome.value, Failed):
+        return {"reconstruction": None}
+    return {"reconstruction": [_rebuilt_line(trace) for trace in outcome.value.traces]}
 
 
 def _rebuilt_line(trace: RebuiltTrace) -> dict[str, object]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], trace.mark == Mark.FILLED, [False]]))).reshape(-1, 2)
-    spans_s = (trace.t0_s + edges / trace.fs).round(4)
-    changed = float((trace.mark == Mark.CHANGED).mean()) if len(trace.mark) else 0.0
     return {
         "lead": trace.lead,
         "start_s": round(trace.t0_s, 4),
-        "changed": round(changed, 4),
-        "filled_s": plain(spans_s),
+        "changed": round(trace.changed, 4),
+        "filled_s": plain(trace.filled_s.round(4)),
     }
 
 

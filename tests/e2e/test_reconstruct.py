@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,13 +12,15 @@ from PIL import Image
 
 from ecgstudio import api
 from ecgstudio.commands import digitize
+from ecgstudio.core.corrections import Corrections, TraceEdit, TraceErase
 from ecgstudio.nets.weights import RECONSTRUCT
-from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.reconstruct import WINDOW_PX
-from tests.e2e.command_line import Run, draw, files
-from tests.fake_stages import NoNetworks
+from ecgstudio.session import Session
+from ecgstudio.stages.settings import PipelineSettings, ReconstructSettings
+from tests.e2e.command_line import Run, contents, draw, files, project
+from tests.fake_stages import Lifting
 from training.cli import main
 
+HOLE = TraceErase((60.0, 50.0), (70.0, 50.0))  # of lead I, 0.2 s long
 QUICK = ["--epochs", "2", "--batch-size", "4", "--learning-rate", "0.002", "--set", "workers=0"]
 QUICK += ["--set", "tensorboard=false"]
 
@@ -226,16 +227,6 @@ def test_a_file_that_is_no_network_is_named(pairs: Path, tmp_path: Path, caplog:
 # --- in the product ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Mending(NoNetworks):
-    """A runtime for fake stages whose last network lifts every trace by half a millivolt."""
-
-    reconstructor: str = "lifting"
-
-    def reconstruct(self, pictures: FloatMap, series: FloatMap) -> FloatMap:
-        return np.full((len(series), WINDOW_PX), 0.5, np.float32)
-
-
 def test_without_the_network_it_says_so_before_any_page(run: Run, tmp_path: Path) -> None:
     code, out, err = run("digitize", draw(tmp_path / "a.png"), "-o", tmp_path / "out", "--reconstruct")
     assert (code, out) == (1, "")
@@ -246,7 +237,7 @@ def test_without_the_network_it_says_so_before_any_page(run: Run, tmp_path: Path
 def test_reconstruction_is_exported_beside_what_was_read(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "load_runtime", lambda device="auto", weights_folder=None: Mending())
+    monkeypatch.setattr(api, "load_runtime", lambda device="auto", weights_folder=None: Lifting())
     monkeypatch.setattr(digitize, "read_manifest", lambda folder: SimpleNamespace(entries={RECONSTRUCT: None}))
     page = draw(tmp_path / "a.png")
     assert run("digitize", page, "-o", tmp_path / "plain")[0] == 0
@@ -261,3 +252,64 @@ def test_reconstruction_is_exported_beside_what_was_read(
     assert report["settings"]["reconstruct"]["enabled"] is True
     assert len(report["reconstruction"]) == 12
     assert "reconstruction" not in json.loads((tmp_path / "plain" / "a.json").read_text())
+
+
+@pytest.fixture
+def reconstructed(tmp_path: Path) -> Path:
+    """Make a project in which traces are reconstructed, with a page of which a human erased a piece of lead I."""
+    file = project(tmp_path / "p.ecgproj", (draw(tmp_path / "a.png"), Corrections(traces=TraceEdit((HOLE,)))))
+    session = Session.load(file)
+    settings = PipelineSettings(reconstruct=ReconstructSettings(enabled=True, fill_s=0.5))
+    session.set_settings(settings, text="Reconstruct traces")
+    session.save()
+    return file
+
+
+def test_a_project_keeps_the_switch_and_replays_it_to_the_same_bytes(
+    run: Run, tmp_path: Path, reconstructed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "load_runtime", lambda device="auto", weights_folder=None: Lifting())
+    everything = ("--format", "wfdb,csv,long,json,overlay")
+    assert run("export", reconstructed, "-o", tmp_path / "out", *everything)[0] == 0
+    code, _, err = run("replay", reconstructed, *everything)
+    assert code == 0, err
+    assert contents(tmp_path / "p-replay") == contents(tmp_path / "out")
+
+    header = (tmp_path / "out" / "a.hea").read_text()
+    [line] = [line for line in header.splitlines() if line.startswith("# I reconstructed")]
+    assert "% of its samples changed, filled where nothing was read: " in line
+    [section] = [each for each in json.loads((tmp_path / "out" / "a.json").read_text())["reconstruction"]
+                 if each["lead"] == "I"]  # fmt: skip
+    [(start, end)] = section["filled_s"]
+    assert f"{start:.3f}-{end:.3f} s" in line
+    rows = (tmp_path / "out" / "a.csv").read_text().splitlines()
+    names = rows[0].split(",")
+    read, made, mark = (names.index(name) for name in ("I", "I_reconstructed", "I_reconstructed_mark"))
+    cells = [row.split(",") for row in rows[1:]]
+    filled = [row for row in cells if row[mark] == "filled"]
+    assert len(filled) == round((end - start) * 500)
+    assert all(row[read] == "" and row[made] != "" for row in filled)
+    assert all(row[read] != "" for row in cells if row[mark] == "changed")
+    assert all(row[read] == row[made] for row in cells if row[mark] == "")
+
+
+def test_a_project_that_reconstructs_is_read_without_the_network_too(
+    run: Run, tmp_path: Path, reconstructed: Path
+) -> None:
+    code, out, _ = run("replay", reconstructed)
+    assert code == 0
+    assert "not reconstructed: these weights hold no network for it (switch it off)" in out
+    record = wfdb.rdrecord(str(tmp_path / "p-replay" / "a"))
+    assert len(record.sig_name) == 12
+    assert json.loads((tmp_path / "p-replay" / "a.json").read_text())["reconstruction"] is None
+
+
+def test_a_project_from_before_the_switch_has_it_off(tmp_path: Path) -> None:
+    file = project(tmp_path / "p.ecgproj", (draw(tmp_path / "a.png"), Corrections()))
+    document = file.read_text()
+    [line] = [line for line in document.splitlines() if '"settings"' in line]
+    settings = json.loads("{" + line.strip().rstrip(",") + "}")["settings"]
+    assert "reconstruct" in json.dumps(settings)
+    del settings["reconstruct"]
+    file.write_text(document.replace(line, f'"settings": {json.dumps(settings)},'))
+    assert Session.load(file).settings == PipelineSettings()

@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--learning-rate", type=float, help="highest learning rate")
     train.add_argument("--image-encoder", choices=IMAGE_ENCODERS, help="cnn (default) or vit")
     train.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps")
+    train.add_argument(
+        "--start-from", type=Path, help="begin with the weights of another run, or of a .safetensors file"
+    )
     train.add_argument("--resume", action="store_true", help="go on where a run stopped")
     train.add_argument("--config", type=Path, help="TOML of settings")
     train.add_argument(
@@ -149,7 +152,8 @@ def _train(args: argparse.Namespace) -> None:
     settings = schedule(settings, examples=len(splits["train"]), validated=len(splits["val"]))
     shape = splits["train"].shape
     torch.manual_seed(settings.seed)
-    network = ReconstructNet(network_config(shape, image_encoder=settings.image_encoder, channels=settings.channels))
+    config = network_config(shape, image_encoder=settings.image_encoder, channels=settings.channels)
+    network = ReconstructNet(config) if args.start_from is None else _started_from(args.start_from, config)
     settings = replace(settings, rows_per_unit=shape.rows_per_unit)
 
     def stream(split: str, *, seed: int) -> ExampleStream:
@@ -167,6 +171,17 @@ def _train(args: argparse.Namespace) -> None:
     )  # fmt: skip
     write_learning_curves(args.model_save_path)
     _score_examples(result.best_weights, splits, out=args.model_save_path / EVALUATION, limit=None)
+
+
+def _started_from(run: Path, config: ReconstructConfig) -> ReconstructNet:
+    """Return the network of another run, to be trained further; InputError if it is of another shape."""
+    from ecgstudio.nets.weights import read_network
+
+    checkpoint = _checkpoint(run)
+    network = read_network(checkpoint)
+    if not isinstance(network, ReconstructNet) or network.config != config:
+        raise InputError(f"{checkpoint} holds a network of another shape than the one to be trained.")
+    return network.train().requires_grad_(True)
 
 
 def _evaluate(args: argparse.Namespace) -> None:

@@ -287,7 +287,8 @@ def test_exports_carry_it_in_channels_whose_label_says_so(switched_on: Analysis)
     results = PageResults("page", switched_on.record.value, {}, None)
     header = FORMATS["csv"].encode(results)[0].decode().splitlines()[0].split(",")
     assert header[:3] == ["time_s", "I", "II"]
-    assert header[13:] == [f"{lead}_reconstructed" for lead in header[1:13]]
+    leads = header[1:13]
+    assert header[13:] == [f"{lead}_reconstructed{end}" for end in ("", "_mark") for lead in leads]
     wfdb_header, samples = FORMATS["wfdb"].encode(results)
     lines = wfdb_header.decode().splitlines()
     assert lines[0].split()[1] == "24"
