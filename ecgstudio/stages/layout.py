@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,12 +28,29 @@ NAME_OFFSETS_MM = (-14.0, 29.0, 1.5)
 USUAL_OFFSET_MM, OFFSET_COST = 2.0, 0.01
 NAME_SPREAD_MM, NAME_REACH_MM = 4.0, 8.0
 ELSEWHERE_COST, BORDER_WORTH = 0.3, 0.6
-SHAPE_WORTH = 0.8  # in names read for sure
+# in names read for sure: how much more usual than rows of any number of leads
+SHAPE_WORTH, USUAL_WORTH = 0.8, 1.6
 KNOWN_SHAPES = frozenset(layout.shape for layout in LAYOUTS.values()) | {"12x1+2", "12x1+3"}
+USUAL_SHAPES = frozenset({"3x4", "3x4+1", "3x4+2", "3x4+3", "6x2", "6x2+1", "12x1", "12x1+1"})
+SEAM_REACH_MM, SEAM_EDGE_MM, SEAM_BLUR = 2.0, 8.0, 5
+SEAM_WORTH, SEAM_NEUTRAL, SEAM_MOST, SEAM_LEAST = 2.0, 0.04, 1.2, -0.15
+SEAM_PLACES = tuple(sorted({k / n for n in (2, 3, 4) for k in range(1, n)}))
 STRETCHES, STRETCH_COST = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3), 2.0
 PITCH_CONFIDENCE, NAMES_FOR_PITCH = 0.5, 4
 LONE_SPACING_MM, MIN_SPACING, IN_LINE_MM, NAMES_FOR_ROW = 30.0, 0.45, 4.0, 2
+TICKS, TICK_LINE_MM = 3, 3.0  # no page prints a name so often in one line
+# where the first names of rows may stand left of their leads, and when those behind them show that they do
+MARGIN_MM, MARGIN_COST_MM, MARGIN_SHOWS_MM = (2.0, 14.0), 2.0, 1.5
 SAME_END_MM, ROWS_TO_AGREE, MOST_ROWS = 8.0, 3, 0.6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seams:
+    """Where the strips look like two leads that meet: `evidence` [rows, half-columns], 0..1, from `x0_mm` on."""
+
+    x0_mm: float
+    step_mm: float
+    evidence: F64
 
 
 def find_rows(axis: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]) -> list[Row]:
@@ -103,15 +121,19 @@ def solve_layout(
     cell_mm: float,
     origin_mm: tuple[float, float],
     wanted: str = "auto",
+    seams: Seams | None = None,
 ) -> PageLayout:
-    """Join rows and names: every slot gets a lead, read where possible, otherwise inferred from a template."""
+    """Join rows and names: every slot gets a lead, read where possible, otherwise inferred from a template.
+
+    `edges` is what stage 1 saw of ends of leads; `seams`, once the rows were read, know it better.
+    """
     rows = _common_ends(rows)
-    by_row = _labels_of_rows(rows, labels)
+    by_row = _labels_of_rows(rows, without_ticks(labels))
     vouched = LAYOUTS.get(wanted)
     known = None
     if vouched is not None and len(vouched.all_rows) == len(rows):
         known = [len(leads) for leads in vouched.all_rows]
-    division = _divide(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known)
+    division = _divide(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known, seams=seams)
     counts, widths = division.counts, division.widths_mm
     places = [(row, column) for row, n in enumerate(counts) for column in range(n)]
     near = [
@@ -139,6 +161,16 @@ def solve_layout(
     in_place = tuple(label for names in at for label, _ in names)
     rows = _as_long_as_divided(rows, counts, widths)
     return PageLayout(name, tuple(rows), tuple(slots), in_place, order.contradicted > 0, habit)
+
+
+def without_ticks(labels: Sequence[Label]) -> list[Label]:
+    """Leave out what is read as the name I again and again in one line: ticks of time, or separators of columns."""
+    strokes = [label for label in labels if label.lead == "I"]
+    ticks = {
+        stroke for stroke in strokes
+        if sum(abs(other.y_mm - stroke.y_mm) < TICK_LINE_MM for other in strokes) >= TICKS
+    }  # fmt: skip
+    return [label for label in labels if label not in ticks]
 
 
 def _as_long_as_divided(rows: list[Row], counts: list[int], widths_mm: list[float]) -> list[Row]:
@@ -240,6 +272,7 @@ def _divide(
     cell_mm: float,
     origin_mm: tuple[float, float],
     known: list[int] | None,
+    seams: Seams | None,
 ) -> _Division:
     """Decide how many leads stand side by side in each row, how wide they are, and where their names stand.
 
@@ -261,6 +294,7 @@ def _divide(
             for row, found, length in zip(rows, by_row, lengths, strict=True)
         ])  # fmt: skip
 
+    seen = _seen_seams(rows, seams)
     for offset in np.arange(*NAME_OFFSETS_MM):
         unusual = OFFSET_COST * abs(offset - USUAL_OFFSET_MM)
         single = explained(1, offset, 1.0)
@@ -272,14 +306,15 @@ def _divide(
         for n in sorted(wanted - {1}):
             for stretch in STRETCHES:
                 split = explained(n, offset, stretch)
-                if stretch == 1.0:
+                if stretch == 1.0 and seams is None:
                     split += BORDER_WORTH * (borders[n] - 0.25)
                 cost = unusual + CROWDED.get(n, 0.0) + STRETCH_COST * abs(stretch - 1)
                 for k in range(1, len(rows) + 1):
                     counts = [n] * k + [1] * (len(rows) - k)
                     if known is not None and counts != known:
                         continue
-                    total = float(split[:k].sum() + single[k:].sum()) - cost + _shape_worth(counts)
+                    explained_by_names = float(split[:k].sum() + single[k:].sum())
+                    total = explained_by_names - cost + _shape_worth(counts) + seen[k, n, stretch]
                     if total > best[0]:
                         best = (total, counts, float(offset), stretch)
     _, counts, offset, stretch = best
@@ -300,17 +335,58 @@ def _pitch(
         for column, names in _at_column(row, found, n, offset, width).items()
         for label, _ in names if label.confidence >= PITCH_CONFIDENCE
     ]  # fmt: skip
+    behind = [place for place in places if place[0]]
+    pitch, pitch_behind = _slope(places), _slope(behind)
+    if pitch is None or pitch_behind is None or abs(pitch - pitch_behind) < MARGIN_SHOWS_MM:
+        return pitch
+    return pitch_behind  # the first names stand in the margin, the others do not
+
+
+def _slope(places: list[tuple[int, float]]) -> float | None:
+    """Return the mm from column to column by Theil and Sen; None if too few names say it."""
     if len(places) < NAMES_FOR_PITCH or len({column for column, _ in places}) < 2:
         return None
     column, x = (np.array(v, np.float64) for v in zip(*places, strict=True))
     slopes = [
         (x[j] - x[i]) / (column[j] - column[i]) for i in range(len(x)) for j in range(i) if column[i] != column[j]
     ]
-    return float(np.median(slopes))  # Theil-Sen
+    return float(np.median(slopes))
 
 
 def _shape_worth(counts: list[int]) -> float:
-    return SHAPE_WORTH if shape_of(counts) in KNOWN_SHAPES else 0.0
+    shape = shape_of(counts)
+    return USUAL_WORTH if shape in USUAL_SHAPES else SHAPE_WORTH if shape in KNOWN_SHAPES else 0.0
+
+
+def _seen_seams(rows: list[Row], seams: Seams | None) -> defaultdict[tuple[int, int, float], float]:
+    """Return what the seams say for the first k rows holding n leads each, at a stretch, by (k, n, stretch).
+
+    Where leads meet in all rows at once, and nowhere else, a page is divided; that none is seen says little.
+    """
+    found: defaultdict[tuple[int, int, float], float] = defaultdict(float)
+    if seams is None or not rows:
+        return found
+    blurred = ndimage.uniform_filter1d(seams.evidence, SEAM_BLUR, axis=1)
+    reach = round(SEAM_REACH_MM / seams.step_mm)
+    for k in range(1, len(rows) + 1):
+        pooled = ndimage.maximum_filter1d(blurred[:k].mean(axis=0), 2 * reach + 1)
+        start, end = (float(np.median([getattr(row, side) for row in rows[:k]])) for side in ("start_mm", "end_mm"))
+
+        def worth(at_mm: float, pooled: F64 = pooled) -> float:
+            column = round((at_mm - seams.x0_mm) / seams.step_mm)
+            strength = pooled[column] if 0 <= column < len(pooled) else 0.0
+            return float(np.clip(np.log10(max(strength, 1e-3) / SEAM_NEUTRAL), SEAM_LEAST, SEAM_MOST))
+
+        weight = SEAM_WORTH * min(1.0, (k - 1) / 2)  # a single row has other reasons to jump
+        for n in SIDE_BY_SIDE:
+            for stretch in STRETCHES if n > 1 else (1.0,):
+                pitch = (end - start) * stretch / n
+                own = [start + j * pitch for j in range(1, n)]
+                own = [at for at in own if at < end - SEAM_EDGE_MM]
+                others = [start + p * (end - start) for p in SEAM_PLACES]
+                others = [at for at in others if all(abs(at - mine) > 2 * SEAM_REACH_MM for mine in own)]
+                found[k, n, stretch] = weight * (sum(map(worth, own)) - sum(max(worth(at), 0.0) for at in others))
+    return found
 
 
 def _explained(row: Row, found: list[Label], columns: int, offset_mm: float, width_mm: float) -> float:
@@ -333,6 +409,9 @@ def _at_column(
         at = (label.x_mm - row.start_mm - offset_mm) / width_mm
         column = min(max(round(at), 0), columns - 1)
         miss = (at - column) * width_mm
+        beside_mm = row.start_mm - label.x_mm
+        if column == 0 and columns > 1 and offset_mm > 0 and MARGIN_MM[0] <= beside_mm <= MARGIN_MM[1]:
+            miss = min(abs(miss), MARGIN_COST_MM)
         if abs(miss) <= NAME_REACH_MM:
             near.setdefault(column, []).append((label, _weight(label) * math.exp(-((miss / NAME_SPREAD_MM) ** 2))))
     return near
