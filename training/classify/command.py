@@ -69,6 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kind", choices=PAGE_KINDS, action="append", default=[],
         help="of damage; repeatable: the records show them in turn (default: every kind, as often as in training)",
     )  # fmt: skip
+    pages.add_argument(
+        "--odd", action="store_true",
+        help="pages as odd as in training: any scale, lead order, simultaneous columns, missing names, no grid",
+    )  # fmt: skip
     pages.add_argument("--split", choices=("val", "test"), default="test", help="which records (default: test)")
     pages.add_argument("--seed", type=int, default=0)
     pages.add_argument("--limit", type=int, default=0, help="only the first so many records")
@@ -153,8 +157,8 @@ def _pages(args: argparse.Namespace) -> None:
     from training.classify.digitized import PagesPlan, evaluate_on_pages, write_results
 
     plan = PagesPlan(
-        args.records, args.out, split=args.split, layout=args.layout, kinds=tuple(args.kind), seed=args.seed,
-        limit=max(0, args.limit),
+        args.records, args.out, split=args.split, layout=args.layout, kinds=tuple(args.kind),
+        ordinary=not args.odd, seed=args.seed, limit=max(0, args.limit),
     )  # fmt: skip
     examples, results = evaluate_on_pages(plan, runtime=load_runtime(args.device), jobs=max(1, args.jobs))
     sys.stdout.write(write_results(plan, examples, results))

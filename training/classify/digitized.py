@@ -56,6 +56,8 @@ class PagesPlan:
     layout: str | None = "3x4+1"
     kinds: tuple[str, ...] = ()
     """Of damage, which the records show in turn; none given: every kind, as often as in training."""
+    ordinary: bool = True
+    """Pages look as in an archive (`ordinary_style`); otherwise as odd as those that the stages train on."""
     seed: int = 0
     limit: int = 0
 
@@ -70,7 +72,7 @@ class PagesPlan:
 
     def path_of(self, record: Record, kind: str | None, weights: str) -> Path:
         """Return where that lies which networks of these weights read of a record's page."""
-        told = f"{self.seed} {self.layout} {kind} {weights}"
+        told = f"{self.seed} {self.layout} {kind} {self.ordinary} {weights}"
         return self.out / "read" / hashlib.sha256(told.encode()).hexdigest()[:12] / f"{safe_name(record.id)}.npz"
 
 
@@ -119,7 +121,8 @@ def evaluate_on_pages(plan: PagesPlan, *, runtime: Runtime, jobs: int = 1) -> tu
 def write_results(plan: PagesPlan, examples: Examples, results: Sequence[Result]) -> str:
     """Write ``pages.csv`` and ``pages.txt``; return the text."""
     lost = int((~np.isfinite(examples.inputs["signal"]).any(axis=(1, 2))).sum())
-    look = f"{plan.layout or 'any layout'}, {', '.join(plan.kinds) or 'every kind of damage'}"
+    style = "ordinary" if plan.ordinary else "odd"
+    look = f"{style}, {plan.layout or 'any layout'}, {', '.join(plan.kinds) or 'every kind of damage'}"
     lines = [f"{len(examples)} records of {plan.split}; pages: {look}, seed {plan.seed}; {lost} could not be read", ""]
     lines += [f"{'shown':38} {'records':>7} {'macro AUC':>20} " + " ".join(f"{name:>20}" for name in examples.classes)]
     table: list[list[object]] = [["shown", "records", "class", "auc_roc", "low", "high"]]
@@ -170,7 +173,7 @@ def _probabilities(examples: Examples, runtime: Runtime) -> NDArray[np.float64]:
 def read_page_of(record: Record, plan: PagesPlan, *, kind: str | None, runtime: Runtime) -> EcgRecord | None:
     """Print a record, read the page, and return what was read; None if that was nothing."""
     rng = np.random.default_rng([plan.seed, *record.id.encode()])
-    printed = synthesize_page(record.mv, record.fs, rng=rng, kind=kind, layout=plan.layout)
+    printed = synthesize_page(record.mv, record.fs, rng=rng, kind=kind, layout=plan.layout, ordinary=plan.ordinary)
     digest = hashlib.sha256(printed.pixels.tobytes()).hexdigest()
     page = Page(PageId(digest, 0), printed.pixels, None, record.id)
     return known(analyse(page, runtime=runtime, settings=PipelineSettings()).record)

@@ -18,6 +18,7 @@ LAYOUTS = {
     "12x1": 0.10, "12x1+1": 0.04, "6x1": 0.05, "4x3": 0.03, "few": 0.04,
 }  # fmt: skip
 """How often each layout is drawn; "few" is a strip of one to four leads."""
+ORDINARY_WIDTH_MM = 200.0
 
 GRIDS = {"full": 0.62, "dots": 0.07, "major": 0.08, "uniform": 0.17, "dashed": 0.03, "none": 0.03}
 GRID_INKS = {
@@ -205,4 +206,27 @@ def random_style(rng: Rng, *, layout: str | None = None) -> PageStyle:
         header=bool(not cropped and rng.random() < 0.75), ticks=bool(rng.random() < 0.06),
         filter_hz=float(rng.choice([0.0, 40.0, 100.0, 150.0], p=[0.55, 0.2, 0.1, 0.15])),
         baseline_hz=float(rng.choice([0.0, 0.05, 0.5], p=[0.45, 0.2, 0.35])),
+    )  # fmt: skip
+
+
+def ordinary_style(rng: Rng, *, layout: str | None = None) -> PageStyle:
+    """Draw the look of a page of an archive: all that `random_style` draws, less what is rare outside training.
+
+    25 mm/s and 10 mm/mV, leads in their usual order (or Cabrera's), all with their names, columns one after the other,
+    at least 8 s wide, on a grid. Raises as `random_style` does.
+    """
+    while True:
+        style = random_style(rng, layout=layout)
+        if _is_ordinary(style):
+            return style
+
+
+def _is_ordinary(style: PageStyle) -> bool:
+    usual_scale = style.mm_per_s == 25.0 and style.mm_per_mV == (10.0, 10.0)
+    columns = list(zip(*(row.leads for row in style.rows if not row.rhythm), strict=True))
+    leads = tuple(lead for column in columns for lead in column)
+    usual_order = [tuple(lead for lead in order if lead in leads) for order in (LEADS, (*CABRERA, *CHEST))]
+    return (
+        usual_scale and style.sequential and style.width_mm >= ORDINARY_WIDTH_MM and style.grid != "none"
+        and not style.labels_missing and (style.layout == "4x3" or leads in usual_order)
     )  # fmt: skip

@@ -26,7 +26,7 @@ from training.signals.record import SCORED_SPLITS, TRAINABLE_SPLITS
 from training.synth.degrade import degrade
 from training.synth.page import render_sheet
 from training.synth.sheet_map import lattice_mm
-from training.synth.style import LAYOUTS, random_style
+from training.synth.style import LAYOUTS, ordinary_style, random_style
 from training.synth.truth import PageTruth, encode_truth, turned
 
 logger = logging.getLogger(__name__)
@@ -86,12 +86,15 @@ def synthesize_page(
     layout: str | None = None,
     orient: bool = False,
     px_per_mm: float = SHEET_PX_PER_MM,
+    ordinary: bool = False,
 ) -> SynthPage:
     """Render a record (mV, [12, n]) on a random sheet and degrade it; the truth follows the pixels exactly.
 
-    Upright unless `orient` asks for a random orientation. Raises ValueError for an unknown kind or layout.
+    Upright unless `orient` asks for a random orientation; `ordinary` leaves out looks that are rare. Raises
+    ValueError for an unknown kind or layout.
     """
-    sheet = render_sheet(mv, fs, rng=rng, px_per_mm=px_per_mm, style=random_style(rng, layout=layout))
+    draw = ordinary_style if ordinary else random_style
+    sheet = render_sheet(mv, fs, rng=rng, px_per_mm=px_per_mm, style=draw(rng, layout=layout))
     if kind is None:
         kind = str(rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
     degraded = degrade(sheet.pixels, px_per_mm=px_per_mm, kind=kind, rng=rng)

@@ -10,7 +10,7 @@ import pytest
 from ecgstudio.core.leads import LEADS
 from training.signals import Record
 from training.synth.page import Sheet, render_sheet
-from training.synth.style import LAYOUTS, PageStyle, random_style
+from training.synth.style import LAYOUTS, PageStyle, ordinary_style, random_style
 
 FLAT_MM_PER_MM = 0.05
 
@@ -28,6 +28,21 @@ def test_the_same_seed_gives_the_same_sheet(record: Record) -> None:
     np.testing.assert_array_equal(first.pixels, second.pixels)
     np.testing.assert_array_equal(first.truth.record_mv, second.truth.record_mv)
     assert first.truth.labels == second.truth.labels
+
+
+@pytest.mark.parametrize("layout", ["3x4+1", "3x4", "6x2", "12x1"])
+def test_an_ordinary_page_shows_every_lead_in_a_usual_order_and_scale(layout: str) -> None:
+    orders = set()
+    for seed in range(20):
+        style = ordinary_style(np.random.default_rng(seed), layout=layout)
+        rows = [row.leads for row in style.rows if not row.rhythm]
+        orders.add(tuple(lead for column in zip(*rows, strict=True) for lead in column))
+        assert (style.mm_per_s, style.mm_per_mV, style.labels_missing) == (25.0, (10.0, 10.0), 0.0)
+        assert style.layout == layout
+        assert style.sequential
+        assert style.grid != "none"
+    assert LEADS in orders
+    assert all(set(order) == set(LEADS) and order[6:] == LEADS[6:] for order in orders)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
