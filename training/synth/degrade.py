@@ -103,12 +103,15 @@ HARD_SCAN = ScanOdds(
 )
 # One-bit scans of stained paper leave nothing a human could read.
 DAMAGED_SCAN = ScanOdds(bent=0.4, colour=0.6, grey=0.4, threshold=0.0, diffusion=0.03, fax=0.0, outside=0.4)
+GRIDDED_COPY = ScanOdds(colour=0.0, grey=0.0, threshold=0.75, diffusion=0.0, fax=0.25, jpeg=0.5, level=(0.84, 0.97))
 KINDS: Mapping[str, Kind] = {
     "render": Kind({"render": 1.0}, damaged=0.0),
     "scan": Kind({"scan": 1.0}, damaged=0.3, damage=MILD_DAMAGE),
     "photo": Kind({"photo": 1.0}, damaged=0.25, damage=MILD_DAMAGE),
     "screen": Kind({"screen": 1.0}, damaged=0.05, damage=MILD_DAMAGE, hard=0.0),
     "damage": Kind({"photo": 0.65, "scan": 0.35}, damaged=1.0, damage=HEAVY_DAMAGE, scan=DAMAGED_SCAN, hard=0.3),
+    # one-bit copies on which the grid is as black as the trace: few among scans, and hard to read
+    "copy": Kind({"scan": 1.0}, damaged=0.0, scan=GRIDDED_COPY, hard=0.0),
 }
 
 

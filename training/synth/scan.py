@@ -46,6 +46,8 @@ class ScanOdds:
     noise: float = 0.5
     sharpen: float = 0.3
     jpeg: float = 0.65
+    level: tuple[float, float] = (0.6, 0.9)
+    """Range of the level, between ink (0) and paper (1), below which one-bit scans are black."""
 
 
 def scan(
@@ -80,7 +82,7 @@ def scan(
     if chance(rng, odds.speckle):
         image = speckle(rng, image)
     if mode != "colour":
-        image = decolour(rng, image, mode)
+        image = decolour(rng, image, mode, level=odds.level)
     if chance(rng, odds.streaks):
         image = streaks(rng, image)
     quality: int | None = None
@@ -170,7 +172,7 @@ def speckle(rng: np.random.Generator, image: Rgb) -> Rgb:
     return image
 
 
-def decolour(rng: np.random.Generator, image: Rgb, mode: str) -> Rgb:
+def decolour(rng: np.random.Generator, image: Rgb, mode: str, *, level: tuple[float, float] = (0.6, 0.9)) -> Rgb:
     """Reduce to grey levels or to one bit in the manner of `mode`."""
     weights = rng.dirichlet((2.0, 3.0, 2.0))
     grey = cv2.transform(image, weights[None].astype(np.float32))
@@ -187,8 +189,8 @@ def decolour(rng: np.random.Generator, image: Rgb, mode: str) -> Rgb:
         half = cv2.resize(grey, None, fx=1.0, fy=0.5, interpolation=cv2.INTER_AREA) if mode == "fax" else grey
         # Between the trace and the grid or above both: the threshold decides how much of the grid survives.
         ink = float(np.percentile(half[::4, ::4], 0.5))
-        level = ink + (paper - ink) * rng.uniform(0.6, 0.9)
-        half = cv2.threshold(half, level, 255, cv2.THRESH_BINARY)[1]
+        limit = ink + (paper - ink) * rng.uniform(*level)
+        half = cv2.threshold(half, limit, 255, cv2.THRESH_BINARY)[1]
         grey = cv2.resize(half, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     if chance(rng, 0.2):
         kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))

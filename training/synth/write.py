@@ -23,7 +23,7 @@ from ecgstudio.io.export import FORMATS, PageResults
 from training.folders import IMAGES, series_path, truth_path
 from training.signals import RecordSource, open_source
 from training.signals.record import SCORED_SPLITS, TRAINABLE_SPLITS
-from training.synth.degrade import degrade
+from training.synth.degrade import KINDS, degrade
 from training.synth.page import render_sheet
 from training.synth.sheet_map import lattice_mm
 from training.synth.style import LAYOUTS, ordinary_style, random_style
@@ -173,7 +173,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--count", type=int, default=100, help="number of pages; those that exist are kept as they are")
     add("--first", type=int, default=0, help="number of the first page")
     add("--seed", type=int, default=0)
-    add("--kind", choices=sorted(KIND_SHARES), help="one kind of degradation only")
+    add("--kind", choices=sorted(KINDS), help="one kind of degradation only (copy: one-bit copies with a black grid)")
     add("--layout", choices=sorted(LAYOUTS), help="one layout only")
     add(
         "--balanced", action="store_true",

@@ -61,6 +61,17 @@ def test_the_same_seed_gives_the_same_page(kind: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_a_copy_is_of_one_bit_and_keeps_a_pale_grid(seed: int) -> None:
+    page = degrade(gridded_sheet(), px_per_mm=PX_PER_MM, kind="copy", rng=np.random.default_rng(seed))
+    grey = page.pixels[..., 0].astype(int)
+    assert (np.minimum(grey, 255 - grey) < 40).mean() > 0.97
+    inner = np.array([[x, y] for x in range(200, 900, 20) for y in range(510, 780)], float)
+    column, row = np.round(page.warp.sheet_to_photo(inner)).astype(int).T
+    seen = (column > 0) & (row > 0) & (column < grey.shape[1]) & (row < grey.shape[0])
+    assert (grey[row[seen], column[seen]] < 128).mean() > 0.6
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_sheet_to_photo_inverts_strong_bending(seed: int) -> None:
     warp = bent_warp(seed)
     points = random_points(3000)
