@@ -231,7 +231,8 @@ def _reconstruction(found: Reconstruction | None) -> list[Fact]:
     filled = [span for trace in found.traces for span in trace.filled_s]
     if filled:
         seconds = float(sum(end - start for start, end in filled))
-        said.append(Fact(tr("Filled"), tr("%d gaps, %.2f s together") % (len(filled), seconds)))
+        words = tr("1 gap, %.2f s") % seconds if len(filled) == 1 else tr("%d gaps, %.2f s") % (len(filled), seconds)
+        said.append(Fact(tr("Filled"), words))
     return said
 
 

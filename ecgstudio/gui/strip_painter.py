@@ -30,7 +30,7 @@ HAIRLINE_STEP_PX: Final = 0.7  # closer than a pixel, so that no gap is seen bet
 LEAST_GAP_S: Final = 0.01
 HATCH_MM, HATCH_TEXT_MM = 2.0, 14.0
 PULSE_LEFT_MM: Final = 3.0
-DASH_PX: Final = 4.0
+DASH_PX: Final = {Mark.CHANGED: 4.0, Mark.FILLED: 6.0}
 REBUILT_PX: Final = {Mark.CHANGED: 1.0, Mark.FILLED: 2.4}
 POINTS_PER_PX: Final = 2.0  # the lowest and the highest sample of a pixel column
 
@@ -183,7 +183,7 @@ def _rebuilt_paths(
     for mark in (Mark.CHANGED, Mark.FILLED):
         path = QPainterPath()
         for first, end in spans(trace.mark == mark):
-            for dash in dashes(xy[max(first - 1, 0) : end + 1], length=DASH_PX):
+            for dash in dashes(xy[max(first - 1, 0) : end + 1], length=DASH_PX[mark]):
                 path.addPath(arrayToQPath(dash[:, 0].copy(), dash[:, 1].copy()))
         if not path.isEmpty():
             paths.append((mark, path))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import wfdb
 from PIL import Image
+from safetensors.numpy import load_file
 
 from ecgstudio import api
 from ecgstudio.commands import digitize
@@ -107,6 +108,22 @@ def test_a_run_goes_on_where_it_stopped(pairs: Path, tmp_path: Path) -> None:
     assert train(pairs, tmp_path / "run", "--epochs", "2", "--resume") == 0
     rows = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if row["kind"] == "validation"] == [2, 4]
+
+
+@pytest.mark.logs("the commands tell errors through the log")
+def test_a_run_begins_with_the_weights_of_another(
+    pairs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert train(pairs, tmp_path / "first", "--epochs", "1") == 0
+    still = ["--epochs", "1", "--start-from", str(tmp_path / "first"), "--learning-rate", "1e-12"]
+    assert train(pairs, tmp_path / "second", *still) == 0
+    first, second = (load_file(tmp_path / run / "best.safetensors") for run in ("first", "second"))
+    weights = [name for name in first if name.endswith("weight")]
+    assert weights
+    for name in weights:
+        np.testing.assert_allclose(first[name], second[name], atol=1e-6)
+    assert train(pairs, tmp_path / "third", *still, "--image-encoder", "vit") == 1
+    assert "another shape" in caplog.text
 
 
 @pytest.mark.logs("the commands tell errors through the log")

@@ -172,7 +172,7 @@ def test_what_was_filled_is_named_wherever_the_lead_is(bench: Bench) -> None:
     [number] = [i for i, trace in enumerate(rebuilt.traces) if trace.lead == "I"]
     trace = rebuilt.traces[number]
     assert (trace.mark == Mark.FILLED).any()
-    assert "Filled 1 gaps" in facts_shown(bench).replace("  ", " ")
+    assert "Filled 1 gap, " in facts_shown(bench).replace("  ", " ")
     [tree] = window.inspector.findChildren(QTreeWidget)
     tip = tree.topLevelItem(number).toolTip(0)
     assert "of the samples reconstructed; filled where not readable: " in tip
@@ -226,7 +226,8 @@ def test_the_legend_names_it() -> None:
 
 @pytest.mark.parametrize("zoom", [0.1, 0.5, 1.0, 3.0, 8.0])
 def test_dashes_are_as_long_on_the_screen_at_every_zoom(zoom: float) -> None:
-    assert 3.5 <= dash_length(zoom) * zoom <= 7.1
+    assert 3.5 <= dash_length(Mark.CHANGED, zoom) * zoom <= 7.1
+    assert 6.3 <= dash_length(Mark.FILLED, zoom) * zoom <= 12.8
 
 
 def test_an_export_from_the_window_carries_it(bench: Bench) -> None:

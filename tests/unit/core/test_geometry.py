@@ -6,7 +6,9 @@ from hypothesis.extra.numpy import arrays
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import (
+    DASH_POINTS,
     apply_homography,
+    dashes,
     fit_homography,
     from_upright_pixels,
     from_upright_xy,
@@ -85,3 +87,23 @@ def test_points_that_do_not_determine_a_homography_are_refused(source: F64, matc
 def test_a_point_on_the_horizon_becomes_nan() -> None:
     homography = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 2.0]])
     assert np.isnan(apply_homography(homography, np.array([2.0, 0.0]))).all()
+
+
+@given(arrays(np.float64, st.tuples(st.integers(0, 30), st.just(2)), elements=st.floats(-100, 100)), st.floats(0.5, 50))
+def test_dashes_are_every_second_piece_of_a_line(xy: F64, length: float) -> None:
+    found = dashes(xy, length=length)
+    assert found.shape[1:] == (DASH_POINTS, 2)
+    total = float(np.hypot(*np.diff(xy, axis=0).T).sum()) if len(xy) > 1 else 0.0
+    assert len(found) == np.ceil(total / (2 * length) - 1e-9) or total == 0
+    if len(found):
+        low, high = xy.min(axis=0) - 1e-6, xy.max(axis=0) + 1e-6
+        assert ((found >= low) & (found <= high)).all()
+        assert np.hypot(*(found[:, -1] - found[:, 0]).T).max() <= length + 1e-6
+        np.testing.assert_allclose(found[0, 0], xy[0], atol=1e-6)
+
+
+def test_dashes_leave_gaps_of_their_length_and_skip_what_is_nowhere() -> None:
+    line = np.array([[0.0, 0.0], [np.nan, 5.0], [10.0, 0.0]])
+    found = dashes(line, length=2.0)
+    np.testing.assert_allclose(found[:, [0, -1], 0], [[0, 2], [4, 6], [8, 10]])
+    assert dashes(line[:2], length=2.0).shape == (0, DASH_POINTS, 2)

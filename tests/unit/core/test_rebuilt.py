@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecgstudio.core.ecg import EcgRecord
-from ecgstudio.core.rebuilt import Mark, RebuiltLeads, RebuiltTrace
+from ecgstudio.core.rebuilt import Mark, RebuiltLeads, RebuiltTrace, spans
 
 
 def trace(*, mv: list[float], mark: list[int]) -> RebuiltTrace:
@@ -43,3 +45,21 @@ def test_a_reconstruction_is_as_long_as_its_record() -> None:
     rebuilt = RebuiltLeads(np.zeros((12, 4), np.float32), np.zeros((12, 4), np.uint8))
     with pytest.raises(ValueError, match="as long as its record"):
         EcgRecord(np.zeros((12, 5), np.float32), 500.0, rebuilt=rebuilt)
+
+
+def test_a_trace_tells_what_was_filled_and_how_much_was_changed() -> None:
+    mark = [Mark.AS_READ, Mark.FILLED, Mark.FILLED, Mark.CHANGED, Mark.FILLED]
+    made = RebuiltTrace("II", 2.0, 10.0, np.zeros(5, np.float32), np.zeros((5, 2)), np.array(mark, np.uint8))
+    np.testing.assert_allclose(made.filled_s, [[2.1, 2.3], [2.4, 2.5]])
+    assert made.changed == 0.2
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_spans_are_the_stretches_of_what_is_wanted(wanted: list[bool]) -> None:
+    found = spans(np.array(wanted, bool))
+    again = np.zeros(len(wanted), bool)
+    for first, end in found:
+        assert first < end
+        again[first:end] = True
+    assert again.tolist() == wanted
+    assert (found[1:, 0] > found[:-1, 1]).all()

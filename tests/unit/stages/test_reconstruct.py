@@ -15,7 +15,7 @@ from ecgstudio.core.page import Page, PageId
 from ecgstudio.core.rebuilt import Mark, Reconstruction
 from ecgstudio.io.export import FORMATS, PageResults
 from ecgstudio.stages.assemble import assemble
-from ecgstudio.stages.contract import NULL_STATUS, FloatMap
+from ecgstudio.stages.contract import NULL_STATUS, Failed, FloatMap
 from ecgstudio.stages.overlay import render_overlay
 from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage, advance, stages_of
 from ecgstudio.stages.reconstruct import HALF_PX, WINDOW_PX, fillable, reconstruct, trace_strip, windows
@@ -249,6 +249,23 @@ def test_it_follows_what_a_human_corrected(drawn: DrawnPage, switched_on: Analys
     row, middle = LEAD_INDEX["I"], round((at + 0.05) * 500)
     assert np.isnan(record.mv[row, middle])
     assert record.rebuilt.mark[row, middle] == Mark.FILLED
+
+
+def test_without_its_network_the_page_is_read_all_the_same(drawn: DrawnPage, switched_off: Analysis) -> None:
+    found = advance(
+        drawn.page, Corrections(), analysis=switched_off, upto=Stage.QUALITY, runtime=FakeRuntime(),
+        settings=PipelineSettings(reconstruct=ON), status=NULL_STATUS,
+    )  # fmt: skip
+    assert found.reconstruct is not None
+    assert isinstance(found.reconstruct.value, Failed)
+    assert found.failure is None
+    assert found.record is not None
+    assert switched_off.record is not None
+    assert found.record.value.rebuilt is None
+    np.testing.assert_array_equal(found.record.value.mv, switched_off.record.value.mv)
+    summary = summarize(found)
+    assert summary.status == summarize(switched_off).status
+    assert "not reconstructed" in summary.reasons[-1]
 
 
 # --- drawn, told and exported -------------------------------------------------------------------------------
