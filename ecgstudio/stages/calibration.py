@@ -26,6 +26,8 @@ MIN_MARKER_CONFIDENCE = 0.5
 FOOT_MM = 0.3
 SAME_FOOT_MM = 1.0
 SNAP = 0.085  # a measured pulse stands for a standard gain within this share
+PLATEAU_MM, LEVEL_MM = 0.3, 0.1  # what belongs to a plateau, and how level that of a machine is
+CLEAN_WIDTH, CLEAN_MASS = 0.1, 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Pulse:
     width_mm: float
     middle_mm: float = 0.0  # right of the place that was looked at
     stands_on_both: bool = True  # its feet on either side lie at one height
+    clean: bool = False  # level, with sudden ends, as long as a pulse is: no lead looks like that
+    witnesses: int = 1  # places that say so
 
 
 def decide_scale(
@@ -46,7 +50,7 @@ def decide_scale(
     pulse = measure_pulse(page, keypoints, grid, runtime=runtime)
     by_pulse = _snapped(pulse.height_mm / PULSE_MV, tuple(GAINS.values())) if pulse is not None else None
     width_speed = _snapped(pulse.width_mm / PULSE_S, tuple(SPEEDS.values())) if pulse is not None else None
-    if by_pulse not in (None, STANDARD_MM_PER_MV) and printed_gain == STANDARD_MM_PER_MV:
+    if STANDARD_MM_PER_MV == printed_gain != by_pulse and not _outweighs_print(pulse):
         by_pulse = None  # an unusual pulse against a printed standard is more often a misread pulse
     speed, speed_from = _first(
         (settings.mm_per_s, "set"), (printed_speed, "printed"), (width_speed, "pulse"), (STANDARD_MM_PER_S, "assumed")
@@ -60,6 +64,11 @@ def decide_scale(
         pulse_width_mm=None if pulse is None else round(pulse.width_mm, 3),
         printed_mm_per_s=printed_speed, printed_mm_per_mV=printed_gain,
     )  # fmt: skip
+
+
+def _outweighs_print(pulse: Pulse | None) -> bool:
+    """Tell whether a pulse is seen so well that a text which says otherwise was rather misread."""
+    return pulse is not None and pulse.clean and (pulse.witnesses > 1 or pulse.stands_on_both)
 
 
 def _first(*options: tuple[float | None, str]) -> tuple[float, str]:
@@ -111,8 +120,9 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
         pulse = _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure, wanted_mm=wanted)
         if pulse is None or not _is_on_page(page, grid, centre, pulse):
             continue
-        # a lead may begin at the falling edge of a standard pulse; an unusual height needs both of its feet
-        if abs(pulse.height_mm / wanted - 1) <= SNAP and (pulse.stands_on_both or wanted == STANDARD_MM_PER_MV):
+        # a lead may begin at the falling edge of a standard pulse; of an unusual one both feet or a clean top are seen
+        plain = pulse.stands_on_both or pulse.clean or wanted == STANDARD_MM_PER_MV
+        if abs(pulse.height_mm / wanted - 1) <= SNAP and plain:
             found.setdefault(wanted, []).append(pulse)
     return _agreed(found, places=len(centres))
 
@@ -128,20 +138,28 @@ def _is_on_page(page: Page, grid: GridFit, centre_mm: F64, pulse: Pulse) -> bool
 def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
     """Return the pulse that most places confirm.
 
-    An unusual height needs two witnesses (where there are two), more than the standard one has, and no other unusual
-    one beside it: misread pulses are far more common than unusual gains.
+    An unusual height needs two witnesses (where there are two) or a clean one, more than the standard one has, and no
+    other unusual one beside it: misread pulses are far more common than unusual gains.
     """
     standard = STANDARD_MM_PER_MV * PULSE_MV
     witnesses = {wanted: len(pulses) for wanted, pulses in found.items()}
     usual = witnesses.pop(standard, 0)
     chosen = max(witnesses, key=lambda wanted: witnesses[wanted], default=standard)
-    if usual >= witnesses.get(chosen, 0) or witnesses[chosen] < min(2, places) or len(witnesses) > 1:
+    clean = any(pulse.clean for pulse in found.get(chosen, []))
+    few = witnesses.get(chosen, 0) < min(1 if clean else 2, places)
+    if usual >= witnesses.get(chosen, 0) or few or len(witnesses) > 1:
         chosen = standard
     if chosen not in found:
         return None
     pulses = found[chosen]
     both = [p for p in pulses if p.stands_on_both] or pulses
-    return Pulse(float(np.median([p.height_mm for p in both])), float(np.median([p.width_mm for p in both])))
+    return Pulse(
+        float(np.median([p.height_mm for p in both])),
+        float(np.median([p.width_mm for p in both])),
+        stands_on_both=any(p.stands_on_both for p in pulses),
+        clean=any(p.clean for p in pulses),
+        witnesses=len(pulses),
+    )
 
 
 def _pulse_of(level_mm: F64, mass: F64, *, wanted_mm: float) -> Pulse | None:
@@ -169,6 +187,10 @@ def _pulse_of(level_mm: F64, mass: F64, *, wanted_mm: float) -> Pulse | None:
     while right < n - 1 and high[right + 1]:
         right += 1
     width_mm = (right - left + 1) / STRIP_PX_PER_MM
+    plateau = _plateau(level_mm, mass, top)
+    if plateau is not None:
+        left, right = plateau
+        width_mm = (right - left + 1) / STRIP_PX_PER_MM
     # the feet: the pulse's own short flats just outside its edges
     sides_mm = [
         top - float(np.median(flat))
@@ -182,4 +204,21 @@ def _pulse_of(level_mm: F64, mass: F64, *, wanted_mm: float) -> Pulse | None:
     middle_mm = ((left + right) / 2 - (n - 1) / 2) / STRIP_PX_PER_MM
     if not (3.0 < height_mm < 25.0 and 2.5 < width_mm < 13.0):
         return None
-    return Pulse(height_mm, width_mm, middle_mm, agree)
+    return Pulse(height_mm, width_mm, middle_mm, agree, clean=plateau is not None)
+
+
+def _plateau(level_mm: F64, mass: F64, top_mm: float) -> tuple[int, int] | None:
+    """Return the first and last column of the level top of a pulse; None if what lies there is no machine's."""
+    middle = len(level_mm) // 2
+    near = np.abs(level_mm - top_mm) < PLATEAU_MM
+    if not near[middle]:
+        return None
+    left = middle - int(np.argmin(near[middle::-1])) + 1
+    right = middle + int(np.argmin(near[middle:])) - 1
+    if near[: middle + 1].all() or near[middle:].all():
+        return None
+    width_mm = (right - left + 1) / STRIP_PX_PER_MM
+    usual = any(abs(width_mm / (PULSE_S * speed) - 1) <= CLEAN_WIDTH for speed in SPEEDS.values())
+    inner = slice(left + 1, right)
+    level = float(np.std(level_mm[inner])) <= LEVEL_MM and float(mass[inner].mean()) >= CLEAN_MASS
+    return (left, right) if usual and level else None

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecgstudio.core.grid import PaperScale
 from ecgstudio.core.keypoints import Keypoints
@@ -163,3 +165,51 @@ def test_an_unusual_gain_needs_more_witnesses_than_the_standard() -> None:
     assert agreed({20.0: 3, 5.0: 2}) is None
     assert agreed({20.0: 3, 5.0: 2, 10.0: 1}) == 10.0
     assert agreed({}) is None
+
+
+@pytest.mark.parametrize("height_mm", [5.0, 20.0])
+def test_a_single_clean_pulse_tells_an_unusual_gain(height_mm: float) -> None:
+    clean, rough = Pulse(height_mm, 5.0, clean=True), Pulse(height_mm, 5.0)
+    assert _agreed({height_mm: [rough]}, places=4) is None
+    pulse = _agreed({height_mm: [clean]}, places=4)
+    assert pulse is not None
+    assert (pulse.height_mm, pulse.witnesses, pulse.clean) == (height_mm, 1, True)
+    standard = _agreed({height_mm: [clean], 10.0: [Pulse(10.0, 5.0)]}, places=4)
+    assert standard is not None
+    assert standard.height_mm == 10.0
+
+
+@pytest.mark.parametrize(("pulses", "gain"), [("left", 5.0), ("none", 10.0)])
+def test_pulses_seen_well_outweigh_a_printed_standard(pulses: str, gain: float) -> None:
+    synth = small_page(gain=5.0, pulse=pulses)
+    scale = scale_of(synth, keypoints=with_marker(true_keypoints(synth), "gain10"))
+    assert scale.mm_per_mV == gain
+    assert scale.printed_mm_per_mV == 10.0
+
+
+@given(
+    height_mm=st.sampled_from([5.0, 10.0, 20.0]),
+    mm_per_s=st.sampled_from([25.0, 50.0]),
+    lead_mm=st.floats(-0.6, 0.6),
+    noise_mm=st.floats(0, 0.05),
+)
+def test_a_level_top_of_the_right_length_is_a_clean_pulse(
+    height_mm: float, mm_per_s: float, lead_mm: float, noise_mm: float
+) -> None:
+    n, half = 256, round(0.1 * mm_per_s * 8)
+    level_mm = np.random.default_rng(0).normal(0, noise_mm, n)
+    level_mm[n // 2 - half : n // 2 + half] += height_mm
+    level_mm[n // 2 + half :] += lead_mm  # the lead begins at the pulse's edge
+    pulse = _pulse_of(level_mm, np.ones(n), wanted_mm=height_mm)
+    assert pulse is not None
+    assert pulse.clean
+    assert pulse.width_mm == pytest.approx(0.2 * mm_per_s, abs=0.3)
+    unsure = _pulse_of(level_mm, np.full(n, 0.5), wanted_mm=height_mm)
+    assert unsure is None or not unsure.clean
+
+
+@given(width_mm=st.floats(1.0, 4.0), height_mm=st.floats(4.0, 24.0))
+def test_a_beat_is_no_clean_pulse(width_mm: float, height_mm: float) -> None:
+    x_mm = (np.arange(256) - 127.5) / 8
+    pulse = _pulse_of(height_mm * np.exp(-((x_mm / width_mm) ** 2)), np.ones(256), wanted_mm=height_mm)
+    assert pulse is None or not pulse.clean
