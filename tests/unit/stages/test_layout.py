@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.leads import LAYOUTS, LEADS, Layout
 from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
+from ecgstudio.stages.layout import Seams, common_ends, find_rows, rows_beside_names, solve_layout, without_ticks
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.printed import Label, PageLayout, Row
 
@@ -352,3 +352,73 @@ def test_one_misread_name_does_not_reorder_the_page(data: st.DataObject) -> None
     layout = solve(template, [wrong if i == misread else x for i, x in enumerate(labels) if i != lost])
     assert placed(layout) == expected(template)
     assert any("does not fit" in note for note in notes_of(layout))
+
+
+# --- what is no name, and what divides a page without names ------------------------------------------------
+
+
+@patient
+@given(template=wide, ticks=st.integers(3, 11), offset_mm=st.floats(-11, 11))
+def test_ticks_of_time_are_no_names(template: Layout, ticks: int, offset_mm: float) -> None:
+    y_mm = rows_of(template)[-1].y_mm + offset_mm
+    marks = [Label("I", START_MM + 25.0 * k, y_mm, 0.99) for k in range(ticks)]
+    layout = solve(template, [*labels_of(template), *marks])
+    assert placed(layout) == expected(template)
+
+
+def test_only_what_repeats_in_one_line_is_a_tick() -> None:
+    names = labels_of(LAYOUTS["3x4+1"])
+    again = Label("I", START_MM + 60.0, names[0].y_mm, 0.9)  # a stroke beside the name
+    assert without_ticks([*names, again]) == [*names, again]
+    assert without_ticks([*names, again, replace(again, x_mm=200.0)]) == names[1:]
+
+
+def seams_of(template: Layout, *, strength: float, width_mm: float = 250.0) -> Seams:
+    """Return what strips show where leads of the template meet: a blot half a millimetre wide."""
+    step_mm = 1 / 16
+    evidence = np.full((len(template.all_rows), round((width_mm + 2 * START_MM) / step_mm)), 0.005)
+    for row, leads in zip(evidence, template.all_rows, strict=True):
+        for k in range(1, len(leads)):
+            at = round((START_MM + k * width_mm / len(leads)) / step_mm)
+            row[at - 4 : at + 5] = strength
+    return Seams(0.0, step_mm, evidence)
+
+
+@patient
+@given(
+    template=st.sampled_from(["3x4", "6x2", "6x2+1"]).map(LAYOUTS.__getitem__),
+    strength=st.floats(0.3, 1.0),
+    shift_mm=st.floats(-1, 1),
+)
+def test_leads_that_meet_divide_a_page_of_which_only_the_first_names_are_read(
+    template: Layout, strength: float, shift_mm: float
+) -> None:
+    first = [label for label in labels_of(template) if label.x_mm < START_MM + 20]
+    rows = [replace(row, end_mm=row.end_mm + shift_mm) for row in rows_of(template)]
+    seams = seams_of(template, strength=strength)
+    layout = solve_layout(rows, first, edges_of(template), cell_mm=CELL_MM, origin_mm=(0.0, 0.0), seams=seams)
+    assert placed(layout) == expected(template)
+
+
+@patient
+@given(template=templates, strength=st.sampled_from([0.0, 0.02, 0.9]))
+def test_names_outweigh_seams_that_nobody_saw(template: Layout, strength: float) -> None:
+    seams = seams_of(template, strength=strength)
+    layout = solve_layout(
+        rows_of(template), labels_of(template), edges_of(template), cell_mm=CELL_MM, origin_mm=(0.0, 0.0), seams=seams
+    )
+    assert placed(layout) == expected(template)
+
+
+@patient
+@given(template=st.sampled_from(["3x4", "3x4+1", "4x3"]).map(LAYOUTS.__getitem__))
+def test_the_first_names_may_stand_in_the_margin(template: Layout) -> None:
+    labels = [
+        replace(label, x_mm=label.x_mm - 9.0 if label.x_mm < START_MM + 20 else label.x_mm + 4.0)
+        for label in labels_of(template)
+    ]
+    layout = solve(template, labels)
+    assert placed(layout) == expected(template)
+    for slot in layout.slots:
+        if slot.columns > 1:
+            assert slot.start_mm == pytest.approx(START_MM + slot.column * 250.0 / slot.columns, abs=1.0)
