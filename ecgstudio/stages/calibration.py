@@ -52,9 +52,12 @@ def decide_scale(
     width_speed = _snapped(pulse.width_mm / PULSE_S, tuple(SPEEDS.values())) if pulse is not None else None
     if STANDARD_MM_PER_MV == printed_gain != by_pulse and not _outweighs_print(pulse):
         by_pulse = None  # an unusual pulse against a printed standard is more often a misread pulse
+    # pulses twice as long as usual are those of fast paper; short ones there are on paper of any speed
+    long_speed = width_speed if width_speed != STANDARD_MM_PER_S and _outweighs_print(pulse) else None
     speed, speed_from = _first(
-        (settings.mm_per_s, "set"), (printed_speed, "printed"), (width_speed, "pulse"), (STANDARD_MM_PER_S, "assumed")
-    )
+        (settings.mm_per_s, "set"), (long_speed, "pulse"), (printed_speed, "printed"), (width_speed, "pulse"),
+        (STANDARD_MM_PER_S, "assumed"),
+    )  # fmt: skip
     gain, gain_from = _first(
         (settings.mm_per_mV, "set"), (by_pulse, "pulse"), (printed_gain, "printed"), (STANDARD_MM_PER_MV, "assumed")
     )

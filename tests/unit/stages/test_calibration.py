@@ -187,6 +187,12 @@ def test_pulses_seen_well_outweigh_a_printed_standard(pulses: str, gain: float) 
     assert scale.printed_mm_per_mV == 10.0
 
 
+@pytest.mark.parametrize(("mm_per_s", "printed", "used_mm_per_s"), [(50.0, "speed25", 50.0), (25.0, "speed50", 50.0)])
+def test_long_pulses_outweigh_a_printed_standard_speed(mm_per_s: float, printed: str, used_mm_per_s: float) -> None:
+    synth = small_page(mm_per_s=mm_per_s, pulse="left")
+    assert scale_of(synth, keypoints=with_marker(true_keypoints(synth), printed)).mm_per_s == used_mm_per_s
+
+
 @given(
     height_mm=st.sampled_from([5.0, 10.0, 20.0]),
     mm_per_s=st.sampled_from([25.0, 50.0]),
