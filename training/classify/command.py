@@ -97,11 +97,10 @@ def main(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> None:
     from training.classify.loop import fit  # torch is slow to import, and not needed to show the help
-    from training.classify.plots import write_training_curves
+    from training.classify.plots import find_runs, write_training_curves
     from training.classify.sources import open_examples
 
     names = FIVE_CLASS_MODELS if args.model == "all" else (args.model,)
-    runs = {}
     for model in names:
         given = {"epochs": args.epochs, "batch": args.batch_size, "learning_rate": args.learning_rate}
         given |= {name: getattr(args, name) for name in (*PATHS, "device")}
@@ -118,8 +117,7 @@ def _train(args: argparse.Namespace) -> None:
             "%s: %d epochs, best %d, validation macro AUC %.4f, %d parameters, %s",
             name, result.epochs, result.best_epoch, result.val_macro_auc, result.parameters, result.path,
         )  # fmt: skip
-        runs[name] = args.runs / name
-    write_training_curves(runs, args.runs / "curves")
+    write_training_curves(find_runs(args.runs), args.runs / "curves")
 
 
 def _evaluate(args: argparse.Namespace) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from sklearn import metrics as sk
 
+from ecgstudio.core.arrays import F64
 from ecgstudio.errors import InputError
 from training.classify.evaluate import Evaluation
 from training.classify.loop import CURVE_RATES, HISTORY_FILE
@@ -22,20 +26,27 @@ from training.signals.record import DIAGNOSTIC_CLASSES
 HEATMAPS = ("f1_score", "sensitivity", "specificity", "auc_roc")
 BARS = ("f1_score", "sensitivity", "specificity", "auc_roc")
 CURVES_PER_ROW = 3
+NAMED_IN_PANEL = 3
 COLOURS = colormaps["tab20"].colors  # type: ignore[attr-defined]  # as many as the zoo has models, nearly
+LINES: Mapping[str, Mapping[str, Any]] = {
+    "signal": {"linestyle": "-", "linewidth": 1}, "image": {"linestyle": "--", "linewidth": 1},
+    "joint": {"linestyle": "-.", "linewidth": 2}, "fusion": {"linestyle": "-", "linewidth": 2},
+    "clinical": {"linestyle": "-", "linewidth": 1},
+}  # fmt: skip
+"""How each family's curves are drawn, so that neighbouring colours can be told apart."""
 
 
 def write_plots(order: Sequence[Evaluation], folder: Path) -> None:
     """Draw bars, heat maps, confusion matrices, ROC and precision-recall curves of models, best first."""
-    with new_figure(folder / "06_model_comparison_bars.png", width=2 + 1.1 * len(order), height=4.5) as figure:
+    with new_figure(folder / "06_model_comparison_bars.png", width=9, height=1.5 + 0.5 * len(order)) as figure:
         _bars(figure.subplots(), order)
     for rate in HEATMAPS:
         path = folder / f"07_heatmap_{rate}.png"
         with new_figure(path, width=3 + len(order[0].scores.classes), height=1.8 + 0.4 * len(order)) as figure:
             _heatmap(figure, order, rate)
     _write_confusions(order, folder / "08_confusion_matrices.png")
-    _write_curves(order, folder / "09_roc_curves.png", draw=_roc)
-    _write_curves(order, folder / "10_pr_curves.png", draw=_precision_recall)
+    _write_curves(order, folder / "09_roc_curves.png", rate="auc_roc")
+    _write_curves(order, folder / "10_pr_curves.png", rate="auc_pr")
 
 
 def read_history(run: Path) -> list[dict[str, float]]:
@@ -49,6 +60,11 @@ def read_history(run: Path) -> list[dict[str, float]]:
         raise InputError(f"{run} holds no history of training ({HISTORY_FILE}).")
     by_epoch = {row["epoch"]: row for row in map(json.loads, path.read_text("utf-8").splitlines())}
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+def find_runs(folder: Path) -> dict[str, Path]:
+    """Return the runs of a folder that have a history, by name."""
+    return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{HISTORY_FILE}"))}
 
 
 def write_training_curves(runs: Mapping[str, Path], folder: Path) -> None:
@@ -65,8 +81,11 @@ def write_training_curves(runs: Mapping[str, Path], folder: Path) -> None:
             epochs = [row["epoch"] for row in history]
             loss.plot(epochs, [row["val_loss"] for row in history], ".-", label=name)
             auc.plot(epochs, [row["val_macro_auc_roc"] for row in history], ".-", label=name)
-        dress(loss, title="validation loss", x="epoch", y="loss")
-        dress(auc, title="validation macro AUC", x="epoch", y="AUC")
+        for ax, title, y in ((loss, "validation loss", "loss"), (auc, "validation macro AUC", "AUC")):
+            dress(ax, title=title, x="epoch", y=y)
+            ax.get_legend().remove()
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        auc.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _training(figure: Figure, history: Sequence[Mapping[str, float]], *, title: str) -> None:
@@ -89,9 +108,10 @@ def _bars(ax: Axes, order: Sequence[Evaluation]) -> None:
     at, wide = np.arange(len(order)), 0.8 / len(BARS)
     for index, rate in enumerate(BARS):
         values = [each.scores.macro[rate] for each in order]
-        ax.bar(at + (index - (len(BARS) - 1) / 2) * wide, values, wide, label=rate.replace("_", " "))
-    ax.set_xticks(at, [each.name for each in order], rotation=30, ha="right")
-    ax.set_ylim(0, 1)
+        ax.barh(at + (index - (len(BARS) - 1) / 2) * wide, values, wide, label=rate.replace("_", " "))
+    ax.set_yticks(at, [each.name for each in order])
+    ax.set_ylim(len(order) - 0.5, -0.5)  # the best on top
+    ax.set_xlim(0, 1)
     dress(ax, title="macro averages on the test split", x="", y="")
     ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
 
@@ -113,7 +133,7 @@ def _heatmap(figure: Figure, order: Sequence[Evaluation], rate: str) -> None:
 
 def _write_confusions(order: Sequence[Evaluation], path: Path) -> None:
     classes = order[0].scores.classes
-    with new_figure(path, width=1.5 + 1.8 * len(classes), height=1 + 1.7 * len(order)) as figure:
+    with new_figure(path, width=2.5 + 1.3 * len(classes), height=0.8 + 1.2 * len(order)) as figure:
         axes = figure.subplots(len(order), len(classes), squeeze=False)
         for row, each in enumerate(order):
             for column, name in enumerate(classes):
@@ -122,40 +142,55 @@ def _write_confusions(order: Sequence[Evaluation], path: Path) -> None:
                 ax.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.6)
                 for y, x in np.ndindex(2, 2):
                     ax.text(x, y, f"{int(counts[y, x])}", ha="center", va="center", fontsize=8)
-                ax.set_xticks([0, 1], ["no", "yes"], fontsize=7)
-                ax.set_yticks([0, 1], ["no", "yes"], fontsize=7)
+                last = row == len(order) - 1
+                ax.set_xticks([0, 1], ["no", "yes"] if last else ["", ""], fontsize=7)
+                ax.set_yticks([0, 1], ["no", "yes"] if column == 0 else ["", ""], fontsize=7)
                 if row == 0:
                     ax.set_title(name, fontsize=9)
                 if column == 0:
-                    ax.set_ylabel(f"{each.name}\ntruth", fontsize=7)
-                if row == len(order) - 1:
+                    ax.set_ylabel(f"{each.name}\ntruth", fontsize=8, rotation=0, ha="right", va="center")
+                if last:
                     ax.set_xlabel("answer", fontsize=7)
 
 
-def _write_curves(order: Sequence[Evaluation], path: Path, *, draw: Callable[[Axes, Evaluation, int], None]) -> None:
+def _write_curves(order: Sequence[Evaluation], path: Path, *, rate: str) -> None:
+    """Draw a panel per class, the best few named in it, and one legend for all: beside them, or in a free panel."""
     classes = order[0].scores.classes
-    columns = min(CURVES_PER_ROW, len(classes))
-    rows = math.ceil(len(classes) / columns)
+    columns = min(CURVES_PER_ROW, len(classes) + 1)
+    rows = math.ceil((len(classes) + 1) / columns)
+    curve = {"auc_roc": _roc, "auc_pr": _precision_recall}[rate]
+    x, y = ("1 - specificity", "sensitivity") if rate == "auc_roc" else ("sensitivity", "precision")
     with new_figure(path, width=5 * columns, height=4.3 * rows) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for column, name in enumerate(classes):
-            axes[column].set_prop_cycle(color=COLOURS)
-            for each in order:
+            ax = axes[column]
+            for each, colour in zip(order, itertools.cycle(COLOURS)):
                 if 0 < each.labels[:, column].sum() < len(each.labels):
-                    draw(axes[column], each, column)
-            x, y = ("1 - specificity", "sensitivity") if draw is _roc else ("sensitivity", "precision")
-            dress(axes[column], title=name, x=x, y=y)
+                    ax.plot(*curve(each, column), color=colour, **LINES[each.family])
+            dress(ax, title=name, x=x, y=y)
+            best = sorted(order, key=lambda each: -each.scores.per_class[name][rate])[:NAMED_IN_PANEL]
+            ax.text(
+                *((0.97, 0.03) if rate == "auc_roc" else (0.03, 0.03)),
+                "\n".join(f"{each.name} {each.scores.per_class[name][rate]:.3f}" for each in best),
+                transform=ax.transAxes, ha="right" if rate == "auc_roc" else "left", va="bottom", fontsize=8,
+                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none"},
+            )  # fmt: skip
         for ax in axes[len(classes) :]:
             ax.set_axis_off()
+        handles = [
+            Line2D([], [], color=colour, **LINES[e.family]) for e, colour in zip(order, itertools.cycle(COLOURS))
+        ]
+        names = [f"{each.name}  {each.scores.macro[rate]:.3f}" for each in order]
+        axes[len(classes)].legend(
+            handles, names, loc="center", fontsize=8, title=f"area under the curve, mean of {len(classes)}"
+        )
 
 
-def _roc(ax: Axes, each: Evaluation, column: int) -> None:
+def _roc(each: Evaluation, column: int) -> tuple[F64, F64]:
     false, true, _ = sk.roc_curve(each.labels[:, column], each.probabilities[:, column])
-    area = each.scores.per_class[each.scores.classes[column]]["auc_roc"]
-    ax.plot(false, true, label=f"{each.name} {area:.3f}", linewidth=1)
+    return false, true
 
 
-def _precision_recall(ax: Axes, each: Evaluation, column: int) -> None:
+def _precision_recall(each: Evaluation, column: int) -> tuple[F64, F64]:
     precision, recall, _ = sk.precision_recall_curve(each.labels[:, column], each.probabilities[:, column])
-    area = each.scores.per_class[each.scores.classes[column]]["auc_pr"]
-    ax.plot(recall, precision, label=f"{each.name} {area:.3f}", linewidth=1)
+    return recall, precision
