@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from torch import Tensor
+
 from ecgstudio.errors import UserError
 from ecgstudio.nets.fusion_net import FusionNet
 from ecgstudio.nets.weights import (
     MANIFEST_NAME,
+    RECONSTRUCT,
     Manifest,
     WeightsEntry,
     read_header,
@@ -22,7 +25,7 @@ from ecgstudio.nets.weights import (
     write_manifest,
     write_network,
 )
-from training.configs import config_for
+from training.configs import TrainConfig, config_for
 from training.loop import validate
 
 logger = logging.getLogger(__name__)
@@ -47,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``python -m training bundle``."""
     parser.add_argument("checkpoint", type=Path, help="such as runs/stage2/best.safetensors")
     parser.add_argument("--out", type=Path, default=Path("resources/weights"), help="default: resources/weights")
-    parser.add_argument("--data", type=Path, help="rendered pages to measure on; allows float16 storage")
+    parser.add_argument(
+        "--data", type=Path,
+        help="rendered pages (for the reconstruction: windows or pairs) to measure on; allows float16 storage",
+    )  # fmt: skip
     parser.add_argument("--training-data", default=TRAINING_DATA, help="what the network was trained on")
     parser.add_argument("--licence", default=LICENCE, help="licence of the weights")
 
@@ -81,8 +87,9 @@ def bundle(
 ) -> WeightsEntry:
     """Write a checkpoint's weights and their manifest entry into a folder of weights.
 
-    With ``data`` (rendered pages) the metrics are measured on its validation split, and the weights are stored as
-    float16 if that does not change the loss; otherwise float32 and the checkpoint's own metrics are kept.
+    With ``data`` (rendered pages; for the reconstruction windows or pairs) the metrics are measured on its validation
+    split, and the weights are stored as float16 if that does not change the loss; otherwise float32 and the metrics of
+    the checkpoint are kept.
 
     Raises:
         UserError: the checkpoint or the folder's manifest is damaged.
@@ -125,10 +132,7 @@ def _check_classifier(network: FusionNet, checkpoint: Path, data: Path | None) -
 
 def _measure(checkpoint: Path, stage: str, data: Path) -> tuple[dict[str, float], bool]:
     """Return the validation metrics and whether float16 leaves the loss as it is."""
-    from training.datasets import make_dataset  # heavy, and not needed without data
-
-    config = config_for(stage)
-    batches = list(islice(make_dataset(stage, data, split="val", seed=0, config=config), config.validation_batches))
+    config, batches = _validation(checkpoint, stage, data)
     full = validate(read_network(checkpoint), batches, config)
     with tempfile.TemporaryDirectory() as scratch:
         rounded = Path(scratch) / "half.safetensors"
@@ -137,3 +141,16 @@ def _measure(checkpoint: Path, stage: str, data: Path) -> tuple[dict[str, float]
     change = abs(halved["loss"] - full["loss"]) / max(abs(full["loss"]), 1e-9)
     logger.info("float16 changes the loss by %.2g of %.4f", change, full["loss"])
     return (halved, True) if change <= HALF_TOLERANCE else (full, False)
+
+
+def _validation(checkpoint: Path, stage: str, data: Path) -> tuple[TrainConfig, list[dict[str, Tensor]]]:
+    """Return what a network is validated on, as when it was trained."""
+    if stage == RECONSTRUCT:
+        from training.reconstruct.command import validation_batches
+
+        return validation_batches(checkpoint, data)
+    from training.datasets import make_dataset  # heavy, and not needed without data
+
+    config = config_for(stage)
+    drawn = make_dataset(stage, data, split="val", seed=0, config=config)
+    return config, list(islice(drawn, config.validation_batches))

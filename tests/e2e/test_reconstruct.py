@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from ecgstudio import api
 from ecgstudio.commands import digitize
 from ecgstudio.core.corrections import Corrections, TraceEdit, TraceErase
-from ecgstudio.nets.weights import RECONSTRUCT
+from ecgstudio.nets.weights import RECONSTRUCT, load_bundled, read_manifest
 from ecgstudio.session import Session
 from ecgstudio.stages.settings import PipelineSettings, ReconstructSettings
 from tests.e2e.command_line import Run, contents, draw, files, project
@@ -124,6 +124,16 @@ def test_a_run_begins_with_the_weights_of_another(
         np.testing.assert_allclose(first[name], second[name], atol=1e-6)
     assert train(pairs, tmp_path / "third", *still, "--image-encoder", "vit") == 1
     assert "another shape" in caplog.text
+
+
+def test_what_was_trained_is_bundled_at_half_the_size(pairs: Path, tmp_path: Path) -> None:
+    assert train(pairs, tmp_path / "run") == 0
+    best, out = tmp_path / "run" / "best.safetensors", tmp_path / "weights"
+    assert main(["bundle", str(best), "--out", str(out), "--data", str(pairs)]) == 0
+    entry = read_manifest(out).entries[RECONSTRUCT]
+    assert {"snr_db", "snr_before_db"} <= set(entry.metrics)
+    assert (out / entry.file).stat().st_size < 0.6 * best.stat().st_size
+    assert load_bundled(read_manifest(out), RECONSTRUCT) is not None
 
 
 @pytest.mark.logs("the commands tell errors through the log")

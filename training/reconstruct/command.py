@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ecgstudio.errors import InputError, UserError
 from ecgstudio.io.atomic import write_text
@@ -25,6 +26,9 @@ from training.reconstruct.pairs import is_pairs_folder, open_pairs, write_pairs
 from training.reconstruct.settings import ReconstructTraining, settings_for
 from training.synth.style import LAYOUTS
 from training.synth.write import KIND_SHARES
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -182,6 +186,15 @@ def _started_from(run: Path, config: ReconstructConfig) -> ReconstructNet:
     if not isinstance(network, ReconstructNet) or network.config != config:
         raise InputError(f"{checkpoint} holds a network of another shape than the one to be trained.")
     return network.train().requires_grad_(True)
+
+
+def validation_batches(checkpoint: Path, data: Path) -> tuple[ReconstructTraining, list[dict[str, Tensor]]]:
+    """Return the settings of a trained network and the batches by which it was validated."""
+    from training.reconstruct.stream import ExampleStream
+
+    settings = _trained_settings(checkpoint)
+    examples = open_examples(data, rows_per_unit=settings.rows_per_unit)["val"]
+    return settings, list(ExampleStream(examples, split="val", seed=0, settings=settings))
 
 
 def _evaluate(args: argparse.Namespace) -> None:
