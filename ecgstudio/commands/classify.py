@@ -18,7 +18,7 @@ from ecgstudio.core.ecg import EcgRecord
 from ecgstudio.errors import InputError, UserError
 from ecgstudio.io.images import expand_inputs, page_stem, read_page
 from ecgstudio.io.records import RECORD_SUFFIX, is_record, read_record
-from ecgstudio.stages.classify import LOOKED_AT_S, STATEMENT, classify_record, thresholds
+from ecgstudio.stages.classify import LOOKED_AT_S, STATEMENT, classify_record, constant_leads, thresholds
 from ecgstudio.stages.contract import Cancelled, Runtime, StageError, Status
 from ecgstudio.stages.quality import Verdict
 
@@ -129,7 +129,10 @@ def _record(source: Source, *, runtime: Runtime, status: Status) -> tuple[EcgRec
     """Return a source's record, and what is to be said about how it was read."""
     path = source.path
     if is_record(path):
-        return read_record(path, seconds=LOOKED_AT_S), "ok", ()
+        record = read_record(path, seconds=LOOKED_AT_S)
+        flat = constant_leads(record)
+        said = f"{', '.join(flat)} {'is' if len(flat) == 1 else 'are'} constant and left out"
+        return record, "review" if flat else "ok", (said,) if flat else ()
     if path.suffix.lower() == SAMPLES_SUFFIX:
         header = path.with_suffix(RECORD_SUFFIX).name
         raise InputError(f"{path.name} holds the samples of a record; name its header {header} instead.")

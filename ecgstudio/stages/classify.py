@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from scipy import ndimage
 
-from ecgstudio.core.arrays import F64
+from ecgstudio.core.arrays import F64, Floats
 from ecgstudio.core.clinical import Clinical
 from ecgstudio.core.diagnosis import Diagnosis, Finding
 from ecgstudio.core.ecg import EcgRecord
@@ -72,6 +72,14 @@ def classify_record(record: EcgRecord, clinical: Clinical, *, runtime: Classifie
             Finding(code, min(max(float(probability), 0.0), 1.0), source)
             for code, probability in zip(runtime.classes, probabilities, strict=True)
         )
+    )
+
+
+def constant_leads(record: EcgRecord) -> tuple[str, ...]:
+    """Return the leads that are known but do not move in the first 10 s: they are left out of the classification."""
+    looked_at = math.ceil(SAMPLES / FS_HZ * record.fs)
+    return tuple(
+        lead for lead in LEADS if lead in record.leads and _is_flat(record.lead_mv(lead)[:looked_at], record.fs)
     )
 
 
@@ -175,9 +183,17 @@ def _twelve(record: EcgRecord) -> F64:
     return mv
 
 
-def _is_usable(mv: F64, fs: float) -> bool:
-    known = mv[np.isfinite(mv)]
-    return len(known) >= MIN_LEAD_S * fs and float(np.ptp(known)) >= FLAT_RANGE_MV
+def _is_usable(mv: Floats, fs: float) -> bool:
+    return _is_long_enough(mv, fs) and not _is_flat(mv, fs)
+
+
+def _is_long_enough(mv: Floats, fs: float) -> bool:
+    return int(np.isfinite(mv).sum()) >= MIN_LEAD_S * fs
+
+
+def _is_flat(mv: Floats, fs: float) -> bool:
+    """Tell whether a lead that is long enough does not move."""
+    return _is_long_enough(mv, fs) and float(np.ptp(mv[np.isfinite(mv)])) < FLAT_RANGE_MV
 
 
 def input_mv(record: EcgRecord) -> F32Array:

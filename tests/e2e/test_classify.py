@@ -190,7 +190,11 @@ def test_a_lead_that_is_missing_or_constant_does_no_harm(classifying: Run, tmp_p
     mv[4] = content
     code, out, _ = classifying("classify", record(tmp_path / "a.hea", mv), "--json")
     assert code == 0
-    assert all(0 <= finding["probability"] <= 1 for finding in lines(out)[0]["findings"])
+    [line] = lines(out)
+    assert all(0 <= finding["probability"] <= 1 for finding in line["findings"])
+    flat = np.isfinite(content)
+    assert line["status"] == ("review" if flat else "ok")
+    assert line["reasons"] == (["aVL is constant and left out"] if flat else [])
 
 
 def test_a_page_without_an_ecg_is_not_classified(classifying: Run, tmp_path: Path) -> None:
