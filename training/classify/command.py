@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--out", type=Path, help="folder of tables and plots (default: RUNS/evaluation)")
     evaluate.add_argument("--layout", choices=sorted(LAYOUTS), help="show the test signals as this layout prints them")
     evaluate.add_argument("--quiet-paper", action="store_true", help="with --layout: without the noise of reading")
+    evaluate.add_argument("--seed", type=int, default=0, help="with --layout: of that noise")
     evaluate.add_argument("--unknown", action="store_true", help="hide age and sex")
     for part in (train, evaluate):
         part.add_argument("--runs", type=Path, default=Path("runs/classify"), help="default: runs/classify")
@@ -133,7 +134,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         given = {name: value for name in PATHS if (value := getattr(args, name)) is not None}
         examples = open_examples(recipe.model, with_settings(recipe.settings, given)).test
         if args.layout and "signal" in examples.inputs:
-            examples = on_paper(examples, layout=args.layout, noise=QUIET if args.quiet_paper else None)
+            examples = on_paper(examples, layout=args.layout, seed=args.seed, noise=QUIET if args.quiet_paper else None)
         if args.unknown and "signal" in examples.inputs and "clinical" in examples.inputs:
             examples = examples.having(clinical=np.zeros_like(examples.inputs["clinical"]))
         evaluation = evaluate_model(trained, examples, name=name)
@@ -142,7 +143,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     out = args.out or args.runs / "evaluation"
     notes = ["Age and sex are hidden from the application's classifier."] if args.unknown else []
     if args.layout:
-        how = "as printed on" if args.quiet_paper else "as read from"
+        how = "as printed on" if args.quiet_paper else f"with the noise of reading (seed {args.seed}) as from"
         notes += [f"Signals {how} {args.layout} pages (training.classify.paper); images from whole signals."]
     for classes, evaluations in groups.items():
         folder = out if len(classes) > 1 or len(groups) == 1 else out / ABNORMAL_FOLDER
