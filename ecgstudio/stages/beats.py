@@ -36,6 +36,7 @@ NOISE_MARGIN = 1.35
 QUIET_S = 0.012  # velocity stays low for this long before QRS began and after it ended
 QRS_REACH_S, QRS_END_REACH_S = 0.08, 0.20
 QRS_LIMITS_MS = (40.0, 260.0)
+COMPANY, COMPANY_S = 2, 1.5  # so many other leads, for so long, tell whether a lead's beats lie where they should
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,12 +183,41 @@ def _first_quiet(velocity: F64, fs: float) -> int | None:
     return None
 
 
+def coincidence(mv: Floats, fs: float) -> F64:
+    """Return how well each lead's beats [leads, n] lie at the times of the others', as a correlation of QRS envelopes.
+
+    NaN where a lead is flat, or shares less than COMPANY_S with two others. Leads that were put at a wrong time, or
+    read at a wrong scale of time, stand out by this; leads that were taken for each other do not.
+    """
+    lead_mv = np.asarray(mv, np.float64)
+    own, weights = _envelopes(lead_mv, fs)
+    shown = weights > 0
+    # a root, so that high beats and low ones count alike
+    height = np.sqrt(np.divide(own, weights, out=np.zeros_like(own), where=shown))
+    count, total = shown.sum(axis=0), height.sum(axis=0)
+    agreement = np.full(len(lead_mv), np.nan)
+    for i, (seen, mine) in enumerate(zip(shown, height, strict=True)):
+        together = seen & (count > COMPANY)
+        others = (total - mine)[together] / (count[together] - 1)
+        if together.sum() >= COMPANY_S * fs and np.ptp(others) > 0 and np.ptp(mine[together]) > 0:
+            agreement[i] = np.corrcoef(mine[together], others)[0, 1]
+    return agreement
+
+
 def _joint_envelope(mv: F64, fs: float) -> F64:
     """Average the QRS envelopes of all leads that are present; NaN where none is."""
-    total, weights = np.zeros(mv.shape[1]), np.zeros(mv.shape[1])
+    own, weights = _envelopes(mv, fs)
+    total, weight = own.sum(axis=0), weights.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(weight > 0, total / weight, np.nan)
+
+
+def _envelopes(mv: F64, fs: float) -> tuple[F64, F64]:
+    """Return each lead's QRS envelope times its weight, and the weight: how far its peaks stand out, 0 if unknown."""
+    weighted, weights = np.zeros(mv.shape), np.zeros(mv.shape)
     sections = signal.butter(2, QRS_BAND_HZ, btype="band", fs=fs, output="sos")
     box = np.ones(max(1, round(INTEGRATE_S * fs)))
-    for lead in mv:
+    for i, lead in enumerate(mv):
         for start, stop in _stretches(lead, fs):
             part = _bridged(lead[start:stop])
             if np.ptp(part) < LEAST_MV:
@@ -198,11 +228,9 @@ def _joint_envelope(mv: F64, fs: float) -> F64:
             if top <= 0:
                 continue
             stands_out = top / max(float(np.median(energy)), 1e-12)
-            weight = float(np.clip((stands_out - 3) / 20, 0.02, 1.0))
-            total[start:stop] += weight * np.minimum(energy / top, 2.0)
-            weights[start:stop] += weight
-    with np.errstate(invalid="ignore"):
-        return np.where(weights > 0, total / weights, np.nan)
+            weights[i, start:stop] = float(np.clip((stands_out - 3) / 20, 0.02, 1.0))
+            weighted[i, start:stop] = weights[i, start:stop] * np.minimum(energy / top, 2.0)
+    return weighted, weights
 
 
 def _stretches(lead: F64, fs: float) -> list[tuple[int, int]]:

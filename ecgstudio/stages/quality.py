@@ -13,6 +13,7 @@ from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LAYOUTS, LEADS, einthoven_residual, goldberger_residual, limb_leads
+from ecgstudio.stages.beats import coincidence, find_beats
 from ecgstudio.stages.settings import QualitySettings
 
 Verdict = Literal["ok", "review", "failed"]
@@ -27,6 +28,11 @@ MIN_COMMON_S = 1.0
 MISSING_SHARE = 0.15
 PULSE_TOLERANCE = 0.08
 FLAT_MV = 0.03  # a lead that hardly moves agrees with anything
+PACE_BPM = (38.0, 220.0)  # beyond, a wrong paper speed is likelier than such a heart
+LEAST_BEATS = 3
+ASTRAY = 0.65  # correlation of beats below which a lead lies at a wrong time, where so many do:
+MANY_ASTRAY = 3
+COINCIDES = 0.85  # from which on leads that coincide better say no more
 
 DOUBT_BIAS: Final = -4.56
 DOUBT_WEIGHTS: Final[Mapping[str, float]] = {
@@ -37,6 +43,7 @@ DOUBT_WEIGHTS: Final[Mapping[str, float]] = {
     "scale": 0.15,
     "grid": 1.85,
     "orientation": 0.54,
+    "beats": 1.50,
     "reasons": 1.70,
 }
 """Log odds of an SNR below 10 dB, per `evidence`; fitted by ``python -m training doubt`` on rendered pages."""
@@ -61,6 +68,7 @@ class QualityReport:
 
     einthoven_db, goldberger_db: 10 log10 of the power of II (aVR) over that of II - I - III (aVR + aVL + aVF).
     twin_db, twin_lead: the same for the short against the long print of one lead, `twin_uv` its rms in microvolt.
+    coincidence: how well the beats of the third worst lead lie at the times of the others', as a correlation.
     """
 
     status: Verdict
@@ -76,6 +84,7 @@ class QualityReport:
     scale_agrees: bool | None
     grid_confidence: float
     orientation_confidence: float
+    coincidence: float | None = None
 
     @property
     def doubt(self) -> float:
@@ -89,7 +98,8 @@ def evidence(report: QualityReport) -> dict[str, float]:
 
     unsure, weakest: what lacks to full confidence on average and in the weakest FEW_LEADS leads. limbs, twin: how far
     Einthoven's and Goldberger's sums, and the two prints of a lead, are from agreeing by AGREES_DB. scale: pulse or
-    print against the scale in use. grid, orientation: what lacks to their full confidence. reasons: how many there are.
+    print against the scale in use. grid, orientation: what lacks to their full confidence. beats: how far those of
+    several leads are from lying at the times of the others'. reasons: how many there are.
     """
     sure = np.sort([lead.confidence * lead.read for lead in report.leads])
     limbs_db = [db for db in (report.einthoven_db, report.goldberger_db) if db is not None]
@@ -101,12 +111,17 @@ def evidence(report: QualityReport) -> dict[str, float]:
         "scale": UNKNOWN_EVIDENCE if report.scale_agrees is None else float(not report.scale_agrees),
         "grid": 1 - report.grid_confidence,
         "orientation": 1 - report.orientation_confidence,
+        "beats": 0.0 if report.coincidence is None else _astray(report.coincidence),
         "reasons": min(len(report.reasons), MANY_REASONS) / MANY_REASONS,
     }
 
 
 def _disagreement(db: float | None) -> float:
     return UNKNOWN_EVIDENCE if db is None else float(np.clip(1 - db / AGREES_DB, 0, 1))
+
+
+def _astray(coincidence: float) -> float:
+    return float(np.clip((COINCIDES - coincidence) / (COINCIDES - ASTRAY) / 2, 0, 1))
 
 
 def assess(
@@ -146,6 +161,8 @@ def assess(
         reasons.append(f"{lead} does not follow from I and II ({unlike_db:.1f} dB): leads may be swapped or misread")
     if twin is not None and twin[1] < MIN_TWIN_DB:
         reasons.append(f"the two prints of lead {twin[0]} differ by {twin[2]:.0f} uV")
+    together = coincidence(mv, record.fs)
+    reasons.extend(_beat_reasons(mv, together, fs=record.fs, mm_per_s=grid.scale.mm_per_s))
     status: Verdict = "review" if reasons else "ok"
     if not leads or confidence < 0.1:
         status, reasons = "failed", [*reasons, "hardly any sample could be read"]
@@ -155,7 +172,28 @@ def assess(
         twin_lead=twin[0] if twin else None, twin_db=twin[1] if twin else None, twin_uv=twin[2] if twin else None,
         pulse_mm=grid.scale.pulse_height_mm, scale_agrees=agrees,
         grid_confidence=grid.confidence, orientation_confidence=keypoints.orientation_confidence,
+        coincidence=_third_worst(together),
     )  # fmt: skip
+
+
+def _third_worst(agreement: Floats) -> float | None:
+    """Return the agreement of the MANY_ASTRAY-th worst lead; None where fewer leads have company."""
+    known = np.sort(agreement[np.isfinite(agreement)])
+    return float(known[MANY_ASTRAY - 1]) if len(known) >= MANY_ASTRAY else None
+
+
+def _beat_reasons(mv: Floats, agreement: Floats, *, fs: float, mm_per_s: float) -> list[str]:
+    """Say where the times of the beats look wrong."""
+    reasons = []
+    astray = [lead for lead, value in zip(LEADS, agreement, strict=True) if value < ASTRAY]
+    if len(astray) >= MANY_ASTRAY:
+        reasons.append(f"beats at other times than in the other leads: {', '.join(astray)}: check columns and names")
+    beats_s = find_beats(mv, fs)
+    if len(beats_s) >= LEAST_BEATS:
+        pace = 60 / float(np.median(np.diff(beats_s)))
+        if not PACE_BPM[0] <= pace <= PACE_BPM[1]:
+            reasons.append(f"{pace:.0f} beats per minute at {mm_per_s:g} mm/s: check the paper speed")
+    return reasons
 
 
 def _printed_leads(layout: str) -> tuple[str, ...]:

@@ -53,9 +53,7 @@ def report_on(
 ) -> QualityReport:
     y, x = np.mgrid[:4, :4] * 40.0
     grid = GridFit(np.stack([x, y], axis=-1), scale, grid_confidence)
-    return assess(
-        keypoints, grid, ecg, assemble(ecg, grid, settings=AssembleSettings()), settings=QualitySettings()
-    )
+    return assess(keypoints, grid, ecg, assemble(ecg, grid, settings=AssembleSettings()), settings=QualitySettings())
 
 
 PLAIN = report_on(page_of(heart_mv()))
@@ -238,6 +236,30 @@ def test_half_a_record_lacks_nothing(layout: str, printed: tuple[str, ...]) -> N
     assert report_on(ecg).reasons == ()
 
 
+def spikes_mv(period_s: float) -> F64:
+    """Return twelve leads [12, 5000] in mV that beat at one pace, each lead with an amplitude of its own."""
+    t_s = np.arange(round(SECONDS * FS)) / FS
+    beat = np.exp(-0.5 * (((t_s + period_s / 2) % period_s - period_s / 2) / 0.012) ** 2)
+    limbs = limb_leads(0.8 * beat, 1.4 * beat)
+    return np.concatenate([limbs, np.outer([-0.7, -1.1, 0.6, 1.3, 1.6, 1.0], beat)])
+
+
+@pytest.mark.parametrize(("period_s", "pace"), [(2.0, "30"), (0.25, "240"), (1.0, None)])
+def test_a_heart_that_beats_impossibly_fast_or_slowly_questions_the_paper_speed(
+    period_s: float, pace: str | None
+) -> None:
+    expected = (f"{pace} beats per minute at 25 mm/s: check the paper speed",) if pace else ()
+    assert report_on(page_of(spikes_mv(period_s))).reasons == expected
+
+
+def test_leads_whose_beats_lie_at_other_times_are_named() -> None:
+    mv = spikes_mv(0.8)
+    mv[6:9] = np.roll(mv[6:9], 150, axis=1)
+    report = report_on(page_of(mv))
+    assert report.reasons == ("beats at other times than in the other leads: V1, V2, V3: check columns and names",)
+    assert report.doubt > report_on(page_of(spikes_mv(0.8))).doubt + 0.05
+
+
 # --- the page as a whole ------------------------------------------------------------------------------------
 
 
@@ -256,6 +278,7 @@ def test_a_consistent_page_is_hardly_doubted() -> None:
         {"scale_agrees": False},
         {"grid_confidence": 0.1},
         {"orientation_confidence": 0.2},
+        {"coincidence": 0.5},
         {"reasons": ("one", "two", "three")},
     ],
 )
@@ -269,7 +292,7 @@ def test_whatever_speaks_against_a_page_never_lessens_its_doubt(worse: dict[str,
 @given(
     confidence=st.floats(0, 1), einthoven_db=st.none() | st.floats(-60, 120), twin_db=st.none() | st.floats(-60, 120),
     scale_agrees=st.none() | st.booleans(), grid_confidence=st.floats(0, 1), orientation_confidence=st.floats(0, 1),
-    reasons=st.lists(st.just("why"), max_size=9).map(tuple),
+    coincidence=st.none() | st.floats(-1, 1), reasons=st.lists(st.just("why"), max_size=9).map(tuple),
     leads=st.lists(st.builds(LeadQuality, st.just("I"), st.floats(0, 1), st.floats(0, 1)), max_size=13).map(tuple),
 )  # fmt: skip
 def test_a_doubt_is_a_probability_and_so_is_its_evidence(**checks: Any) -> None:  # noqa: ANN401 - all kinds of checks
