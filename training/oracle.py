@@ -26,6 +26,7 @@ from ecgstudio.stages.contract import NULL_STATUS, Failed, Outcome, Runtime, Sta
 from ecgstudio.stages.decode import trace_path
 from ecgstudio.stages.pipeline import Analysis
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
+from ecgstudio.stages.same_seconds import columns_are_simultaneous
 from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.strip_reading import (
     NEAR_EDGE_MM,
@@ -35,7 +36,6 @@ from ecgstudio.stages.strip_reading import (
     read_strips,
 )
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
-from ecgstudio.stages.twins import columns_are_simultaneous
 from training.configs import TraceTraining
 from training.metrics import score_record
 from training.sampling import MappedPage
@@ -213,7 +213,7 @@ def error_budget(
     def cut(slots: Sequence[Slot], readings: list[StripReading], origins_mm: list[float]) -> float:
         return snr_db(_record(mapped, slots, readings, grid, origins_mm=origins_mm, settings=settings))
 
-    rungs["layout"] = cut(slots, readings, _believed_origins_mm(slots, readings))
+    rungs["layout"] = cut(slots, readings, _believed_origins_mm(slots, readings, mm_per_s=scale.mm_per_s))
     rungs["time"] = cut(layout.slots, readings, origins_mm)
     for rung, whole_sheet, decoded in (
         ("trace", False, True), ("decode", False, False), (CEILING, True, False), (ROUND_TRIP, True, True),
@@ -252,10 +252,10 @@ def _true_origins_mm(page: MappedPage) -> list[float]:
     return [lead.start_mm - left_mm - lead.t0_s * mm_per_s for row in _rows(page) for lead in row]
 
 
-def _believed_origins_mm(slots: list[Slot], readings: list[StripReading]) -> list[float]:
+def _believed_origins_mm(slots: list[Slot], readings: list[StripReading], *, mm_per_s: float) -> list[float]:
     """Return where the time of each slot begins, as stage 2 decides it: with the page, or with its own column."""
     first_mm = min(slot.start_mm for slot in slots)
-    together = columns_are_simultaneous(slots, readings)
+    together = columns_are_simultaneous(slots, readings, mm_per_s=mm_per_s)
     return [slot.start_mm if together and slot.columns > 1 else first_mm for slot in slots]
 
 

@@ -22,6 +22,7 @@ from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.reread import PageReading, ReadingMemo, RowAgain, read_moved_rows
+from ecgstudio.stages.same_seconds import CLEAR, simultaneity
 from ecgstudio.stages.settings import TraceSettings
 from ecgstudio.stages.strip_reading import (
     STRIP_MARGIN_MM,
@@ -32,7 +33,7 @@ from ecgstudio.stages.strip_reading import (
     row_ends,
 )
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
-from ecgstudio.stages.twins import columns_are_simultaneous, name_limb_leads, name_rhythm_strips
+from ecgstudio.stages.twins import name_limb_leads, name_rhythm_strips
 
 LAYOUT_PX_PER_MM = 5.0
 LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
@@ -127,7 +128,8 @@ def _traces_of(found: PageReading, grid: GridFit, *, again: Mapping[int, RowAgai
     """Turn what was read on a grid into traces; leads that were read again follow their new grid, the others stay."""
     named = within_standard([slot for slot in found.slots if slot.lead], mm_per_s=grid.scale.mm_per_s)
     origin_mm = min(slot.start_mm for slot in named)
-    together = columns_are_simultaneous(named, list(found.readings))
+    odds = simultaneity(named, list(found.readings), mm_per_s=grid.scale.mm_per_s)
+    together, doubts = odds > 0, found.doubts if abs(odds) >= CLEAR else (*found.doubts, _seconds_doubt(odds))
     drawn = [(slot, found.readings[slot.row], grid) for slot in named]
     if again:
         moved = {number: row for row in again.values() for number in row.slots}
@@ -147,7 +149,12 @@ def _traces_of(found: PageReading, grid: GridFit, *, again: Mapping[int, RowAgai
         for slot, reading, lattice in drawn
     ]
     read = tuple(t for t in traces if t is not None and np.isfinite(t.mv).any())
-    return DigitizedEcg(read, found.layout.name, found.doubts)
+    return DigitizedEcg(read, found.layout.name, doubts)
+
+
+def _seconds_doubt(odds: float) -> str:
+    read_as = "the same seconds side by side" if odds > 0 else "one after the other"
+    return f"columns read as {read_as}, but the beats do not show it clearly: check when the leads begin"
 
 
 def seams_of(readings: Sequence[StripReading]) -> Seams:

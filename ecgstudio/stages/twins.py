@@ -1,11 +1,10 @@
-"""What strips have in common: the same beats, the same lead twice, the third limb lead that two others make."""
+"""What strips have in common: the same lead twice, the third limb lead that two others make."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LEADS, LIMB_FROM_I_II
@@ -16,81 +15,13 @@ from ecgstudio.stages.strip_reading import StripReading
 TWIN_LIKENESS = 0.7
 TWIN_TIMES, EXPECTED_TIMES, MISREAD_TIMES = 1.3, 2.0, 4.0  # by how much the rival's misfit must be larger
 LIMB_LEADS = LEADS[:6]
-SAME_BEATS, SAME_BEATS_ALONE = 0.6, 0.75  # correlation of beats; more is asked where no rhythm strip can object
-SYNCHRONY_REACH_PX = 6
 MIN_SPAN_PX = 120
-SAME_SECONDS = 0.88  # a rhythm that is regular enough repeats itself too, though never its noise
 
 
-def columns_are_simultaneous(slots: list[Slot], readings: list[StripReading]) -> bool:
-    """Tell whether all columns show the same seconds, by when their beats come.
-
-    Carts print columns one after the other in time, or the same seconds side by side; no mark on the paper says which.
-    Where a limb lead stands in a later column, Einthoven decides: it is made of those in the first, or is not.
-    Elsewhere the beats do: they repeat those of the first column exactly, or go on with those of the rhythm strip.
-    """
-    columns = max((s.columns for s in slots), default=1)
-    parts = [[s for s in slots if s.columns == columns and s.column == k] for k in range(columns)]
-    if columns == 1 or not all(parts):
-        return False
-    made = _made_of_first_column(parts, readings)
-    if made:
-        return float(np.median(made)) > SAME_SECONDS
-    spans = [(part[0].start_mm, part[0].end_mm) for part in parts]
-    activity = [
-        sum((_activity(readings[s.row], *span) for s in part), start=np.zeros(1))
-        for part, span in zip(parts, spans, strict=True)
-    ]
-    rhythm = [readings[s.row] for s in slots if s.columns == 1]
-    for k in range(1, columns):
-        same = _synchrony(activity[0], activity[k])
-        going_on = max((_synchrony(_activity(r, *spans[k]), activity[k]) for r in rhythm), default=0.0)
-        if same < (SAME_BEATS_ALONE if not rhythm else SAME_BEATS) or same < going_on:
-            return False
-    return True
-
-
-def _made_of_first_column(parts: list[list[Slot]], readings: list[StripReading]) -> list[float]:
-    """Return how much limb leads of later columns are like what those of the first column make them."""
-    spans = {s: _span_px(readings[s.row], s.start_mm, s.end_mm) for part in parts for s in part}
-    n = min(high - low for low, high in spans.values())
-    if n < MIN_SPAN_PX:
-        return []
-
-    def up(slot: Slot) -> F64:
-        low = spans[slot][0]
-        part = readings[slot.row].height_px[low : low + n]
-        return np.asarray(np.median(part) - part)
-
-    first = {s.lead: up(s) for s in parts[0] if s.lead in LIMB_LEADS}
-    made = _limb_leads_from(first)
-    return [_common_share(up(s), made[s.lead]) for part in parts[1:] for s in part if s.lead in made]
-
-
-def _span_px(reading: StripReading, start_mm: float, end_mm: float) -> tuple[int, int]:
+def span_px(reading: StripReading, start_mm: float, end_mm: float) -> tuple[int, int]:
     """Return the columns of a span, a millimetre inside its ends."""
     low, high = (int(np.clip(reading.x_px(x), 0, len(reading.height_px))) for x in (start_mm + 1.0, end_mm - 1.0))
     return low, high
-
-
-def _activity(reading: StripReading, start_mm: float, end_mm: float) -> F64:
-    """Return how fast a trace moves along a span: the beats stand out."""
-    low, high = _span_px(reading, start_mm, end_mm)
-    speed = np.abs(np.diff(reading.height_px[low:high]))
-    if len(speed) < 50:
-        return np.zeros(1)
-    smooth = ndimage.gaussian_filter1d(np.minimum(speed, np.percentile(speed, 99)), 3.0)
-    beats = np.maximum(smooth - 1.5 * np.median(smooth), 0)  # a noisy lead must not drown the others
-    return np.asarray(beats / (np.percentile(beats, 98) + 0.05))
-
-
-def _synchrony(a: F64, b: F64) -> float:
-    """Return the correlation of two activities that start together, allowing a few pixels."""
-    n = min(len(a), len(b)) - 2 * SYNCHRONY_REACH_PX
-    if n < 100:
-        return 0.0
-    middle = a[SYNCHRONY_REACH_PX : SYNCHRONY_REACH_PX + n]
-    return float(max(np.corrcoef(middle, b[k : k + n])[0, 1] for k in range(2 * SYNCHRONY_REACH_PX + 1)))
 
 
 def name_rhythm_strips(slots: list[Slot], readings: list[StripReading]) -> list[Slot]:
@@ -145,10 +76,10 @@ def _made_of(known: dict[str, StripReading], slot: Slot) -> dict[str, F64]:
     """Return the heights that each limb lead must have over a slot, from at least two known ones."""
     n = min((len(reading.height_px) for reading in known.values()), default=0)
     up = {lead: np.median(r.height_px[:n]) - r.height_px[:n] for lead, r in known.items()}
-    return {lead: -height for lead, height in _limb_leads_from(up).items()}
+    return {lead: -height for lead, height in limb_leads_from(up).items()}
 
 
-def _limb_leads_from(known: dict[str, F64]) -> dict[str, F64]:
+def limb_leads_from(known: dict[str, F64]) -> dict[str, F64]:
     """Return all six limb leads from at least two independent ones; none if there are fewer."""
     rows = LIMB_FROM_I_II[[LIMB_LEADS.index(lead) for lead in known]] if known else np.zeros((0, 2))
     if np.linalg.matrix_rank(rows) < 2:
@@ -161,10 +92,10 @@ def _likeness(a: StripReading, height_px: F64, slot: Slot) -> float:
     """Return which share of a reading's variance over a slot's span is in other heights too (rows share one time)."""
     low, high = (int(v) for v in (a.x_px(slot.start_mm) + 8, a.x_px(slot.end_mm) - 8))
     both = slice(max(0, low), min(high, len(a.height_px), len(height_px)))
-    return _common_share(a.height_px[both], height_px[both])
+    return common_share(a.height_px[both], height_px[both])
 
 
-def _common_share(x: F64, y: F64) -> float:
+def common_share(x: F64, y: F64) -> float:
     """Return which share of the variance two series have in common, allowing a small shift."""
     if len(x) < MIN_SPAN_PX or x.std() < 1e-3 or y.std() < 1e-3:
         return 0.0

@@ -1,0 +1,132 @@
+"""Whether the columns of a page show the same seconds or follow one another: weighed by beats and by limb leads.
+
+Carts print columns one after the other in time, or the same seconds side by side; no mark on the paper says which.
+Beats of the same seconds come at the same instants in every column, to a few milliseconds; beats that go on do so only
+by chance, and then as far apart as the rhythm is irregular. A rhythm strip goes on with columns that follow one
+another. And limb leads of other columns are made of those in the first, by Einthoven, or are not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+from scipy.signal import find_peaks
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.stages.printed import Slot
+from ecgstudio.stages.strip_reading import StripReading
+from ecgstudio.stages.strips import STRIP_PX_PER_MM
+from ecgstudio.stages.twins import LIMB_LEADS, MIN_SPAN_PX, common_share, limb_leads_from, span_px
+
+PRIOR = -1.7  # log odds: most pages follow on
+CLEAR = 2.5  # log odds that leave no doubt worth mentioning
+REFRACTORY_S, APART_S, SHIFT_S = 0.25, 0.04, 0.03  # between beats, at most within a pair, between leads
+BEAT_HALF_S, BEAT_HEIGHT = 0.06, 0.35
+SPREADS_S = (0.0015, 0.003, 0.006, 0.01)  # how well the instant of a beat is read, from plain to poor pages
+ALONE_SAME, ALONE_OTHER = 0.03, 0.5  # chances of a beat without a counterpart
+BEATS_FOR_WORD = 2
+MOST_BY_BEATS = 12.0  # of one column: a misread one must not outvote the others
+# log odds by the share of variance that a limb lead has in common with what others make it; names may be misread
+MADE_SHARE, MADE_SAYS = (0.2, 0.6, 0.88, 0.95), (-2.0, -0.5, 1.5, 3.0)
+LEAST_PX = 50
+
+
+def columns_are_simultaneous(slots: list[Slot], readings: list[StripReading], *, mm_per_s: float = 25.0) -> bool:
+    """Tell whether all columns show the same seconds."""
+    return simultaneity(slots, readings, mm_per_s=mm_per_s) > 0
+
+
+def simultaneity(slots: list[Slot], readings: list[StripReading], *, mm_per_s: float = 25.0) -> float:
+    """Return the log odds that all columns show the same seconds; minus infinity if there is but one."""
+    columns = max((s.columns for s in slots), default=1)
+    parts = [[s for s in slots if s.columns == columns and s.column == k] for k in range(columns)]
+    if columns == 1 or not all(parts):
+        return -np.inf
+    px_per_s = STRIP_PX_PER_MM * mm_per_s
+    activity = [_activities([readings[s.row] for s in part], part[0], px_per_s) for part in parts]
+    n = min(len(each) for each in activity)
+    beats = [_beats(each[:n], px_per_s) for each in activity]
+    rhythm = [readings[s.row] for s in slots if s.columns == 1]
+    odds = PRIOR
+    for part, own in zip(parts[1:], beats[1:], strict=True):
+        says = _same_beats(beats[0], own, n, px_per_s)
+        meanwhile = [_beats(_activities([r], part[0], px_per_s)[:n], px_per_s) for r in rhythm]
+        going_on = [_same_beats(each, own, n, px_per_s) for each in meanwhile]
+        odds += float(np.clip(says, -MOST_BY_BEATS, MOST_BY_BEATS))
+        odds -= float(np.clip(max(going_on, default=0.0), -MOST_BY_BEATS, MOST_BY_BEATS))
+    return odds + float(np.interp(_made_of_first_column(parts, readings), MADE_SHARE, MADE_SAYS).sum())
+
+
+def _made_of_first_column(parts: list[list[Slot]], readings: list[StripReading]) -> list[float]:
+    """Return how much limb leads of later columns are like what those of the first column make them."""
+    spans = {s: span_px(readings[s.row], s.start_mm, s.end_mm) for part in parts for s in part}
+    n = min(high - low for low, high in spans.values())
+    if n < MIN_SPAN_PX:
+        return []
+
+    def up(slot: Slot) -> F64:
+        low = spans[slot][0]
+        part = readings[slot.row].height_px[low : low + n]
+        return np.asarray(np.median(part) - part)
+
+    made = limb_leads_from({s.lead: up(s) for s in parts[0] if s.lead in LIMB_LEADS})
+    return [common_share(up(s), made[s.lead]) for part in parts[1:] for s in part if s.lead in made]
+
+
+def _activities(readings: list[StripReading], slot: Slot, px_per_s: float) -> F64:
+    """Return how fast the traces of a column move: the beats stand out."""
+    spans = [span_px(r, slot.start_mm, slot.end_mm) for r in readings]
+    n = min(high - low for low, high in spans)
+    total = np.zeros(max(n - 1, 1))
+    for reading, (low, _) in zip(readings, spans, strict=True):
+        speed = np.abs(np.diff(reading.height_px[low : low + n]))
+        if len(speed) < LEAST_PX:
+            continue
+        smooth = ndimage.gaussian_filter1d(np.minimum(speed, np.percentile(speed, 99)), 3.0 * px_per_s / 200)
+        beats = np.maximum(smooth - 1.5 * np.median(smooth), 0)  # a noisy lead must not drown the others
+        total += beats / (np.percentile(beats, 98) + 0.05)
+    return total
+
+
+def _beats(activity: F64, px_per_s: float) -> F64:
+    """Return the columns at which beats come, each the middle of its activity."""
+    if len(activity) < LEAST_PX:
+        return np.zeros(0)
+    height = BEAT_HEIGHT * float(np.percentile(activity, 98))
+    peaks, _ = find_peaks(activity, height=max(height, 1e-6), distance=max(1, round(REFRACTORY_S * px_per_s)))
+    half = round(BEAT_HALF_S * px_per_s)
+    found = []
+    for peak in peaks:
+        low = max(0, peak - half)
+        weight = np.maximum(activity[low : peak + half + 1] - 0.25 * activity[peak], 0)
+        found.append(float((weight * np.arange(low, low + len(weight))).sum() / weight.sum()))
+    return np.array(found)
+
+
+def _same_beats(a: F64, b: F64, n: int, px_per_s: float) -> float:
+    """Return the log odds that two columns [n] hold the same beats, rather than others of the same rhythm."""
+    intervals = np.concatenate([np.diff(a), np.diff(b)])
+    if min(len(a), len(b)) < BEATS_FOR_WORD or not len(intervals):
+        return 0.0
+    edge, within, reach = (s * px_per_s for s in (APART_S + SHIFT_S, APART_S, SHIFT_S))
+    inner = [each[(each > edge) & (each < n - edge)] for each in (a, b)]
+    best = -np.inf
+    irregular = float(np.std(intervals))
+    # the instants of beats cannot be read worse than their intervals are regular; what exceeds that is the rhythm's own
+    spreads = [s * px_per_s for s in SPREADS_S if s * px_per_s <= irregular] or [SPREADS_S[0] * px_per_s]
+    others = [np.sqrt(s**2 + 2 * max(irregular**2 - s**2, 0.0)) for s in spreads]
+    chance = np.log(min(1.0, 2 * (reach + within) / float(np.median(intervals))))  # that other beats meet at all
+    for shift in np.arange(-reach, reach + 0.1):
+        away = np.abs(b[:, None] - a[None, :] - shift)
+        pairs = [(int(i), int(np.argmin(away[i]))) for i in range(len(b)) if away[i].min() < within]
+        lost = sum(np.abs(b - x - shift).min() >= within for x in inner[0])
+        lost += sum(np.abs(x - a - shift).min() >= within for x in inner[1])
+        d = np.array([b[i] - a[j] for i, j in pairs])
+        d = d - np.median(d) if len(d) else d
+        same, other = (np.logaddexp.reduce([_log_density(d, s) for s in each]) for each in (spreads, others))
+        best = max(best, float(same - other - chance + lost * np.log(ALONE_SAME / ALONE_OTHER)))
+    return best
+
+
+def _log_density(d: F64, spread: float) -> float:
+    return float(np.sum(-0.5 * (d / spread) ** 2 - np.log(spread)))

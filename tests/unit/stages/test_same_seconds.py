@@ -1,0 +1,94 @@
+"""Columns of the same seconds show the same beats; columns that follow one another go on with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.leads import LAYOUTS, LEADS, Layout, limb_leads
+from ecgstudio.stages.printed import Row, Slot
+from ecgstudio.stages.same_seconds import CLEAR, columns_are_simultaneous, simultaneity
+from ecgstudio.stages.strip_reading import StripReading
+
+patient = settings(deadline=None, max_examples=20)
+FS = 200.0  # columns of a strip per second at 25 mm/s
+SECONDS = 10.0
+divided = st.sampled_from(["3x4", "3x4+1", "4x3", "6x2", "6x2+1", "6x2-cabrera"]).map(LAYOUTS.__getitem__)
+
+
+def record(seed: int, *, irregular_s: float, interval_s: float = 0.83) -> F64:
+    """Return twelve leads [12, n] of one rhythm: limb leads that obey Einthoven, chest leads of other shapes."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(SECONDS * FS)) / FS
+    beats = np.cumsum(interval_s + rng.normal(0, irregular_s, 30)) - rng.uniform(0, interval_s)
+
+    def lead() -> F64:
+        qrs, t_wave = rng.uniform(0.4, 1.2) * rng.choice([-1, 1]), rng.uniform(0.1, 0.3)
+        late = rng.uniform(-0.008, 0.008)
+        shape = sum(qrs * np.exp(-(((t - b - late) / 0.014) ** 2)) for b in beats)
+        return shape + sum(t_wave * np.exp(-(((t - b - 0.28) / 0.06) ** 2)) for b in beats)
+
+    return np.concatenate([limb_leads(lead(), lead()), [lead() for _ in range(6)]])
+
+
+def printed(
+    template: Layout, mv: F64, *, together: bool, noise_px: float = 1.0
+) -> tuple[list[Slot], list[StripReading]]:
+    rng = np.random.default_rng(0)
+    n, slots, readings = mv.shape[1], [], []
+    for row, leads in enumerate(template.all_rows):
+        each = n // len(leads)
+        parts = []
+        for column, lead in enumerate(leads):
+            first = 0 if together else column * each
+            parts.append(mv[LEADS.index(lead), first : first + each])
+            width_mm = each / 8
+            slots.append(Slot(lead, row, column, len(leads), column * width_mm, (column + 1) * width_mm, 0.9, True))
+        drawn = np.concatenate(parts)
+        height = 240.0 - 80.0 * drawn + rng.normal(0, noise_px, len(drawn))
+        ones = np.ones(2 * len(drawn))
+        readings.append(
+            StripReading(
+                row=Row(50.0, 0.0, n / 8, 1.0), x0_mm=0.0, centre_mm=50.0, half_px=240,
+                height_half=np.repeat(height, 2), mass_half=ones, presence_half=ones, boundary=0 * ones,
+            )
+        )  # fmt: skip
+    return slots, readings
+
+
+@patient
+@given(template=divided, seed=st.integers(0, 9999), together=st.booleans())
+def test_an_ordinary_rhythm_tells(template: Layout, seed: int, together: bool) -> None:
+    assert columns_are_simultaneous(*printed(template, record(seed, irregular_s=0.04), together=together)) is together
+
+
+@patient
+@given(seed=st.integers(0, 9999), together=st.booleans())
+def test_a_rhythm_strip_or_limb_leads_tell_even_of_the_most_regular_rhythm(seed: int, together: bool) -> None:
+    mv = record(seed, irregular_s=0.0, interval_s=0.81)
+    assert columns_are_simultaneous(*printed(LAYOUTS["3x4+1"], mv, together=together)) is together
+
+
+def test_a_rhythm_that_repeats_itself_in_every_column_leaves_doubt() -> None:
+    mv = record(3, irregular_s=0.0, interval_s=1.0)  # five beats in five seconds, whichever five
+    found = [simultaneity(*printed(LAYOUTS["6x2"], mv, together=together)) for together in (True, False)]
+    assert max(map(abs, found)) < CLEAR
+
+
+def test_misread_limb_leads_do_not_outvote_the_beats() -> None:
+    mv = record(5, irregular_s=0.04)
+    slots, readings = printed(LAYOUTS["3x4+1"], mv, together=True)
+    wrong = [readings[i] for i in (1, 0, 2, 3)]  # names of two rows changed places
+    assert columns_are_simultaneous(slots, wrong)
+
+
+@pytest.mark.parametrize("template", ["12x1", "6x1"])
+def test_a_single_column_is_no_question(template: str) -> None:
+    assert simultaneity(*printed(LAYOUTS[template], record(1, irregular_s=0.04), together=False)) == -np.inf
+
+
+def test_strips_without_beats_are_read_as_usual() -> None:
+    assert not columns_are_simultaneous(*printed(LAYOUTS["6x2"], np.zeros((12, 2000)), together=True))
