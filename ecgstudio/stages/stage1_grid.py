@@ -26,6 +26,7 @@ from ecgstudio.stages.paper_map import (
     unwrap_axis,
 )
 from ecgstudio.stages.settings import GridSettings
+from ecgstudio.stages.unruled import scaled_by_rows
 from ecgstudio.stages.view import View, brightest_and_darkest, upright_view
 
 NETWORK_PX_PER_MM = 5.0
@@ -64,11 +65,13 @@ def fit_grid(page: Page, keypoints: Keypoints, *, runtime: Runtime, settings: Gr
         if nodes is not None:
             candidates.append(refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=True))
     status.checkpoint(0.9, "grid refined")
-    if candidates:
-        best = likeliest(candidates, keypoints.px_per_mm)
+    best = likeliest(candidates, keypoints.px_per_mm) if candidates else None
+    if best is not None:
         grid, confidence = steadied(best.grid), _confidence(best)
     else:
         grid, confidence = GridFit(_plain(view, view_px_per_mm), UNKNOWN_SCALE, LOW_CONFIDENCE), LOW_CONFIDENCE / 2
+    if best is None or best.confirmed_px == 0:
+        grid = scaled_by_rows(page, grid, runtime=runtime)
     scale = decide_scale(page, keypoints, grid, runtime=runtime, settings=settings)
     return GridFit(grid.nodes, scale, confidence)
 
