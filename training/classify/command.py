@@ -125,7 +125,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from training.classify.batches import on_paper
     from training.classify.evaluate import Evaluation, compare_models, evaluate_model, find_trained
     from training.classify.paper import QUIET
-    from training.classify.report import summary
+    from training.classify.report import ranked, summary
     from training.classify.sources import open_examples
 
     groups: dict[tuple[str, ...], list[Evaluation]] = {}
@@ -148,7 +148,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     for classes, evaluations in groups.items():
         folder = out if len(classes) > 1 or len(groups) == 1 else out / ABNORMAL_FOLDER
         compare_models(evaluations, folder=folder, notes=notes)
-        sys.stdout.write(summary(evaluations, notes=notes))
+        sys.stdout.write(summary(ranked(evaluations), notes=notes))
 
 
 def _pages(args: argparse.Namespace) -> None:

@@ -160,9 +160,13 @@ def test_training_leaves_curves_of_each_model(runs: Path) -> None:
     assert {"training_gru.png", "training_alexnet.png", "training_comparison.png"} <= names
 
 
-def test_a_layout_can_be_evaluated(runs: Path, tmp_path: Path) -> None:
+def test_a_layout_can_be_evaluated_and_the_console_says_what_the_file_says(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["classify", "evaluate", "--runs", str(runs), "--out", str(tmp_path), "--layout", "3x4"]) == 0
-    assert "3x4 pages" in (tmp_path / "EVALUATION_SUMMARY.txt").read_text("utf-8")
+    text = (tmp_path / "EVALUATION_SUMMARY.txt").read_text("utf-8")
+    assert "(seed 0) as from 3x4 pages" in text
+    assert text in capsys.readouterr().out
 
 
 @pytest.mark.logs("the command says what is missing")
