@@ -13,7 +13,7 @@ from PySide6.QtGui import QBrush, QColor, QFont, QPainter, QPainterPath, QPainte
 
 from ecgstudio.core.arrays import F64, Floats
 from ecgstudio.core.ecg import LeadTrace
-from ecgstudio.core.geometry import dashes
+from ecgstudio.core.geometry import DASH_POINTS, dashes
 from ecgstudio.core.rebuilt import Mark, RebuiltTrace, spans
 from ecgstudio.gui.attribution import WIDTHS_MM, Attribution, driving_runs
 from ecgstudio.gui.doubt import LEVELS, alpha_of, doubtful_runs
@@ -181,12 +181,13 @@ def _rebuilt_paths(
     xy = np.column_stack([x_px, zero_px - trace.mv.astype(np.float64) * frame.px_per_mv])
     paths = []
     for mark in (Mark.CHANGED, Mark.FILLED):
-        path = QPainterPath()
-        for first, end in spans(trace.mark == mark):
-            for dash in dashes(xy[max(first - 1, 0) : end + 1], length=DASH_PX[mark]):
-                path.addPath(arrayToQPath(dash[:, 0].copy(), dash[:, 1].copy()))
-        if not path.isEmpty():
-            paths.append((mark, path))
+        found = [
+            dashes(xy[max(first - 1, 0) : end + 1], length=DASH_PX[mark]) for first, end in spans(trace.mark == mark)
+        ]
+        points = np.concatenate([np.empty((0, DASH_POINTS, 2)), *found]).reshape(-1, 2)
+        if len(points):
+            joined = np.resize(np.arange(DASH_POINTS) < DASH_POINTS - 1, len(points)).astype(np.int32)
+            paths.append((mark, arrayToQPath(points[:, 0].copy(), points[:, 1].copy(), connect=joined)))
     return tuple(paths)
 
 
