@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import FloatMap, KeypointMaps, Runtime, StageError, Status
 from ecgstudio.stages.names import STROKES, NameCutter, normalised_names
 from ecgstudio.stages.settings import KeypointSettings
+from ecgstudio.stages.stage1_grid import seen_px_per_mm
 from ecgstudio.stages.view import View, upright_view
 
 Image = NDArray[np.uint8]
@@ -29,6 +30,7 @@ SURE_ORIENTATION = 0.8
 ORIENTATION_PRIOR = (0.80, 0.06, 0.06, 0.06, 0.005, 0.005, 0.005, 0.005)
 UNLIKELY = 0.005
 MANY_NAMES, SOME_NAMES = 4.5, 2.5  # sums of confidences of distinct lead names
+OTHER_SCALE, CLEARLY_MORE = 1.08, 0.5
 STROKE_WORTH = 0.25
 MIN_PAPER = 0.5
 POSE_CELL_PX = 32
@@ -62,9 +64,16 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
     poses = _poses(page.pixels, runtime)
     status.checkpoint(0.3, "orientation")
     best: tuple[float, Pose, list[_Label]] | None = None
-    for tried, pose in enumerate(poses):
+    for tried in range(len(poses)):
+        pose = poses[tried]
         labels = _read_labels(page.pixels, pose, runtime)
         legible = _legible(labels)
+        if tried == 0 and legible < MANY_NAMES:
+            again = _by_its_grid(page.pixels, pose, legible=legible, runtime=runtime)
+            if again is not None:
+                labels, px_per_mm = again
+                poses = [replace(each, px_per_mm=px_per_mm) for each in poses]
+                pose, legible = poses[0], _legible(labels)
         score = legible + 2.0 * pose.confidence
         if best is None or score > best[0]:
             best = (score, pose, labels)
@@ -75,6 +84,20 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
     _, pose, labels = best
     status.checkpoint(1.0, "lead names")
     return _keypoints(pose, labels)
+
+
+def _by_its_grid(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime) -> tuple[list[_Label], float] | None:
+    """Read a page whose names are hardly legible at the scale of its grid instead; None unless that reads more.
+
+    Names so much larger or smaller than usual mislead the first guess of the scale.
+    """
+    px_per_mm = seen_px_per_mm(
+        pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored, runtime=runtime
+    )
+    if px_per_mm is None or abs(np.log(px_per_mm / pose.px_per_mm)) < np.log(OTHER_SCALE):
+        return None
+    labels = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime)
+    return (labels, px_per_mm) if _legible(labels) > legible + CLEARLY_MORE else None
 
 
 def keypoints_in_pose(page: Page, pose: Pose, *, runtime: Runtime) -> Keypoints:

@@ -12,7 +12,7 @@ from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
 from ecgstudio.stages.calibration import decide_scale
-from ecgstudio.stages.contract import GridMaps, Runtime, StageError, Status
+from ecgstudio.stages.contract import GridMaps, Image, Runtime, StageError, Status
 from ecgstudio.stages.paper_map import (
     BOLD,
     UNKNOWN_SCALE,
@@ -48,11 +48,9 @@ def fit_grid(page: Page, keypoints: Keypoints, *, runtime: Runtime, settings: Gr
     if not 0.3 <= keypoints.px_per_mm <= 120:
         hint = "set the scale by hand: mark two points a known distance apart"
         raise StageError("grid", "no paper scale was found", hint)
-    view = upright_view(
-        (width, height), px_per_mm=keypoints.px_per_mm, angle_rad=keypoints.angle_rad, mirrored=keypoints.mirrored,
-        view_px_per_mm=NETWORK_PX_PER_MM, max_side_px=MAX_VIEW_PX,
-    )  # fmt: skip
-    view_px_per_mm = keypoints.px_per_mm / float(np.sqrt(abs(np.linalg.det(view.matrix))))  # less on a long picture
+    view, view_px_per_mm = _view(
+        page.pixels, px_per_mm=keypoints.px_per_mm, angle_rad=keypoints.angle_rad, mirrored=keypoints.mirrored
+    )
     image = view.pixels(page.pixels)
     candidates: list[Refined] = []
     page_px = 0.8 * float(height * width)
@@ -74,6 +72,25 @@ def fit_grid(page: Page, keypoints: Keypoints, *, runtime: Runtime, settings: Gr
         grid = scaled_by_rows(page, grid, runtime=runtime)
     scale = decide_scale(page, keypoints, grid, runtime=runtime, settings=settings)
     return GridFit(grid.nodes, scale, confidence)
+
+
+def seen_px_per_mm(
+    pixels: Image, *, px_per_mm: float, angle_rad: float, mirrored: bool, runtime: Runtime
+) -> float | None:
+    """Return the scale that the network sees in the grid of a page, given a rough one; None where it sees no grid."""
+    view, view_px_per_mm = _view(pixels, px_per_mm=px_per_mm, angle_rad=angle_rad, mirrored=mirrored)
+    nodes = _from_network(runtime.grid(view.pixels(pixels)), view, view_px_per_mm)
+    return None if nodes is None else GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE).px_per_mm
+
+
+def _view(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrored: bool) -> tuple[View, float]:
+    """Return the upright view that the network likes, and its pixels per mm: fewer on a long picture."""
+    height, width = pixels.shape[:2]
+    view = upright_view(
+        (width, height), px_per_mm=px_per_mm, angle_rad=angle_rad, mirrored=mirrored,
+        view_px_per_mm=NETWORK_PX_PER_MM, max_side_px=MAX_VIEW_PX,
+    )  # fmt: skip
+    return view, px_per_mm / float(np.sqrt(abs(np.linalg.det(view.matrix))))
 
 
 def _is_clear(found: Refined, expected_px_per_mm: float, *, page_px: float) -> bool:

@@ -13,6 +13,7 @@ from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import LABEL_CLASSES, NULL_STATUS, FloatMap, Image, KeypointMaps, Runtime, StageError
 from ecgstudio.stages.settings import KeypointSettings
 from ecgstudio.stages.stage0_keypoints import POSE_SIDE_PX, Pose, detect_keypoints, keypoints_in_pose
+from ecgstudio.stages.stage1_grid import seen_px_per_mm
 from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_keypoints
 
 
@@ -202,3 +203,35 @@ def test_scraps_beside_the_sheet_do_not_count() -> None:
     pixels[1600:1700, 2200:2380] = 250
     page = Page(PageId("b" * 64, 0), pixels, None, "photo.jpg")
     assert found_on(page, FarSighted()).px_per_mm == pytest.approx(1000 / 280, rel=0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Misjudging(TruthRuntime):
+    """A runtime that guesses the scale of a page wrongly and reads names only near the right one."""
+
+    factor: float = 0.75
+
+    def keypoints(self, image: Image) -> KeypointMaps:
+        """Change the scale of whole pages by the factor; hide the names from views at another scale."""
+        maps = TruthRuntime.keypoints(self, image)
+        geometry, labels = np.array(maps.geometry), np.array(maps.labels)
+        px_per_mm = float(2.0 ** np.median(geometry[1]))
+        if max(image.shape[:2]) <= POSE_SIDE_PX:
+            geometry[1] += np.log2(self.factor)
+        elif not 0.95 < px_per_mm / 5.0 < 1.05:
+            labels[:] = 0
+            labels[0] = 1
+        return KeypointMaps(labels, maps.orientation, geometry)
+
+
+@pytest.mark.parametrize("factor", [0.78, 1.22])
+def test_names_of_an_unusual_size_are_read_at_the_scale_of_the_grid(factor: float) -> None:
+    synth = synth_page("3x4", width_mm=130.0)
+    found = found_on(synth.page, Misjudging(synth, factor=factor))
+    assert found.px_per_mm == pytest.approx(true_keypoints(synth).px_per_mm, rel=0.03)
+    assert max(misses_px(found, synth)) < 3.0
+
+
+def test_without_a_grid_the_first_guess_of_the_scale_stays() -> None:
+    blank = Page(PageId("3" * 64, 0), np.full((600, 900, 3), 240, np.uint8), None, "blank.png")
+    assert seen_px_per_mm(blank.pixels, px_per_mm=4.0, angle_rad=0.0, mirrored=False, runtime=BlindRuntime()) is None
