@@ -44,6 +44,8 @@ DOUBT_WEIGHTS: Final[Mapping[str, float]] = {
     "grid": 1.85,
     "orientation": 0.54,
     "beats": 1.50,
+    "missing": 1.50,
+    "assumed": 0.50,
     "reasons": 1.70,
 }
 """Log odds of an SNR below 10 dB, per `evidence`; fitted by ``python -m training doubt`` on rendered pages."""
@@ -51,6 +53,7 @@ AGREES_DB: Final = 20.0  # two ways to the same lead that agree so well say no m
 UNKNOWN_EVIDENCE: Final = 0.5  # of a check that the page does not allow
 FEW_LEADS: Final = 3
 MANY_REASONS: Final = 4
+MANY_MISSING: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class QualityReport:
     einthoven_db, goldberger_db: 10 log10 of the power of II (aVR) over that of II - I - III (aVR + aVL + aVF).
     twin_db, twin_lead: the same for the short against the long print of one lead, `twin_uv` its rms in microvolt.
     coincidence: how well the beats of the third worst lead lie at the times of the others', as a correlation.
+    missing: leads that the layout prints but nobody found. assumed: of speed and gain, how many nothing told.
     """
 
     status: Verdict
@@ -85,6 +89,8 @@ class QualityReport:
     grid_confidence: float
     orientation_confidence: float
     coincidence: float | None = None
+    missing: int = 0
+    assumed: int = 0
 
     @property
     def doubt(self) -> float:
@@ -99,7 +105,8 @@ def evidence(report: QualityReport) -> dict[str, float]:
     unsure, weakest: what lacks to full confidence on average and in the weakest FEW_LEADS leads. limbs, twin: how far
     Einthoven's and Goldberger's sums, and the two prints of a lead, are from agreeing by AGREES_DB. scale: pulse or
     print against the scale in use. grid, orientation: what lacks to their full confidence. beats: how far those of
-    several leads are from lying at the times of the others'. reasons: how many there are.
+    several leads are from lying at the times of the others'. missing: leads that were not found, of half a record.
+    assumed: of speed and gain, what nothing told. reasons: how many there are.
     """
     sure = np.sort([lead.confidence * lead.read for lead in report.leads])
     limbs_db = [db for db in (report.einthoven_db, report.goldberger_db) if db is not None]
@@ -112,6 +119,8 @@ def evidence(report: QualityReport) -> dict[str, float]:
         "grid": 1 - report.grid_confidence,
         "orientation": 1 - report.orientation_confidence,
         "beats": 0.0 if report.coincidence is None else _astray(report.coincidence),
+        "missing": min(report.missing / MANY_MISSING, 1.0),
+        "assumed": min(report.assumed / 2, 1.0),
         "reasons": min(len(report.reasons), MANY_REASONS) / MANY_REASONS,
     }
 
@@ -172,7 +181,7 @@ def assess(
         twin_lead=twin[0] if twin else None, twin_db=twin[1] if twin else None, twin_uv=twin[2] if twin else None,
         pulse_mm=grid.scale.pulse_height_mm, scale_agrees=agrees,
         grid_confidence=grid.confidence, orientation_confidence=keypoints.orientation_confidence,
-        coincidence=_third_worst(together),
+        coincidence=_third_worst(together), missing=len(missing), assumed=grid.scale.source.count("assumed"),
     )  # fmt: skip
 
 

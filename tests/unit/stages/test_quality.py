@@ -279,6 +279,8 @@ def test_a_consistent_page_is_hardly_doubted() -> None:
         {"grid_confidence": 0.1},
         {"orientation_confidence": 0.2},
         {"coincidence": 0.5},
+        {"missing": 3},
+        {"assumed": 1},
         {"reasons": ("one", "two", "three")},
     ],
 )
@@ -292,7 +294,8 @@ def test_whatever_speaks_against_a_page_never_lessens_its_doubt(worse: dict[str,
 @given(
     confidence=st.floats(0, 1), einthoven_db=st.none() | st.floats(-60, 120), twin_db=st.none() | st.floats(-60, 120),
     scale_agrees=st.none() | st.booleans(), grid_confidence=st.floats(0, 1), orientation_confidence=st.floats(0, 1),
-    coincidence=st.none() | st.floats(-1, 1), reasons=st.lists(st.just("why"), max_size=9).map(tuple),
+    coincidence=st.none() | st.floats(-1, 1), missing=st.integers(0, 12),
+    assumed=st.integers(0, 2), reasons=st.lists(st.just("why"), max_size=9).map(tuple),
     leads=st.lists(st.builds(LeadQuality, st.just("I"), st.floats(0, 1), st.floats(0, 1)), max_size=13).map(tuple),
 )  # fmt: skip
 def test_a_doubt_is_a_probability_and_so_is_its_evidence(**checks: Any) -> None:  # noqa: ANN401 - all kinds of checks
