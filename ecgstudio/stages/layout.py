@@ -14,7 +14,7 @@ from scipy.signal import find_peaks
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS
-from ecgstudio.stages.lead_order import GAP_COST, best_order, shape_of
+from ecgstudio.stages.lead_order import GAP_COST, Candidates, Order, best_order, shape_of
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 
 FloatMap = NDArray[np.float32]
@@ -38,6 +38,7 @@ SEAM_PLACES = tuple(sorted({k / n for n in (2, 3, 4) for k in range(1, n)}))
 STRETCHES, STRETCH_COST = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3), 2.0
 PITCH_CONFIDENCE, NAMES_FOR_PITCH = 0.5, 4
 LONE_SPACING_MM, MIN_SPACING, IN_LINE_MM, NAMES_FOR_ROW = 30.0, 0.45, 4.0, 2
+HEIGHTS_APART, HEIGHTS_WORSE = 0.6, 1.5  # of the spacing of rows; in names read for sure
 TICKS, TICK_LINE_MM = 3, 3.0  # no page prints a name so often in one line
 # where the first names of rows may stand left of their leads, and when those behind them show that they do
 MARGIN_MM, MARGIN_COST_MM, MARGIN_SHOWS_MM = (2.0, 14.0), 2.0, 1.5
@@ -128,20 +129,25 @@ def solve_layout(
     `edges` is what stage 1 saw of ends of leads; `seams`, once the rows were read, know it better.
     """
     rows = _common_ends(rows)
-    by_row = _labels_of_rows(rows, without_ticks(labels))
+    labels = without_ticks(labels)
     vouched = LAYOUTS.get(wanted)
     known = None
     if vouched is not None and len(vouched.all_rows) == len(rows):
         known = [len(leads) for leads in vouched.all_rows]
-    division = _divide(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known, seams=seams)
+    solutions: list[tuple[float, _Division, list[tuple[int, int]], Order, Candidates]] = []
+    for offset_mm, worse in _name_heights(rows, labels):
+        by_row = _labels_of_rows(rows, labels, offset_mm)
+        division = _divide(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known, seams=seams)
+        places = [(row, column) for row, n in enumerate(division.counts) for column in range(n)]
+        near = [
+            _at_column(row, found, n, division.offset_mm, width)
+            for row, found, n, width in zip(rows, by_row, division.counts, division.widths_mm, strict=True)
+        ]
+        at = [near[row].get(column, []) for row, column in places]
+        order = best_order(division.counts, at, vouched)
+        solutions.append((division.score + order.score - worse, division, places, order, at))
+    _, division, places, order, at = max(solutions, key=lambda solution: solution[0])
     counts, widths = division.counts, division.widths_mm
-    places = [(row, column) for row, n in enumerate(counts) for column in range(n)]
-    near = [
-        _at_column(row, found, n, division.offset_mm, width)
-        for row, found, n, width in zip(rows, by_row, counts, widths, strict=True)
-    ]
-    at = [near[row].get(column, []) for row, column in places]
-    order = best_order(counts, at, vouched)
     shape = shape_of(counts)
     slots: list[Slot] = []
     offsets: list[tuple[float, float]] = []
@@ -228,26 +234,43 @@ def common_ends(at_mm: Sequence[float], *, within_mm: float) -> list[float]:
     return [median if close else float(at) for close, at in zip(near, at_mm, strict=True)]
 
 
-def _labels_of_rows(rows: list[Row], labels: list[Label]) -> list[list[Label]]:
-    """Assign names to rows through the one vertical offset that suits the whole page."""
+def _name_heights(rows: list[Row], labels: list[Label]) -> list[tuple[float, float]]:
+    """Return where names may stand below the axes of their rows (mm), the likeliest first, and how much less so.
+
+    Between rows a name may belong to either: what the names then say decides.
+    """
     if not rows or not labels:
-        return [[] for _ in rows]
+        return [(0.0, 0.0)]
     y_rows = np.array([r.y_mm for r in rows])
-    spacing = float(np.median(np.diff(y_rows))) if len(rows) > 1 else 30.0
+    spacing = _spacing(rows)
     y = np.array([label.y_mm for label in labels])
     sure = np.array([label.confidence for label in labels])
     tolerance = min(2.5, 0.22 * spacing)
-    best, best_score = 0.0, -np.inf
-    for offset in np.arange(-0.75 * min(spacing, 32), 0.8 * min(spacing, 25), 0.5):
-        miss = np.abs(y[:, None] - y_rows[None, :] - offset)
-        near = np.exp(-0.5 * (miss / tolerance) ** 2)
-        score = float((near.max(axis=1) * sure).sum() + 0.5 * near.max(axis=0).sum() - 0.01 * abs(offset))
-        if score > best_score:
-            best, best_score = float(offset), score
+    offsets = np.arange(-0.75 * min(spacing, 32), 0.8 * min(spacing, 25), 0.5)
+    miss = np.abs(y[:, None, None] - y_rows[None, :, None] - offsets)
+    near = np.exp(-0.5 * (miss / tolerance) ** 2)
+    score = (near.max(axis=1) * sure[:, None]).sum(axis=0) + 0.5 * near.max(axis=0).sum(axis=0) - 0.01 * np.abs(offsets)
+    chosen: list[int] = []
+    for k in np.argsort(-score):
+        if all(abs(offsets[k] - offsets[other]) > HEIGHTS_APART * spacing for other in chosen):
+            chosen.append(int(k))
+    best = score[chosen[0]]
+    return [(float(offsets[k]), float(best - score[k])) for k in chosen if score[k] > best - HEIGHTS_WORSE]
+
+
+def _spacing(rows: list[Row]) -> float:
+    return float(np.median(np.diff([r.y_mm for r in rows]))) if len(rows) > 1 else 30.0
+
+
+def _labels_of_rows(rows: list[Row], labels: list[Label], offset_mm: float) -> list[list[Label]]:
+    """Assign names to rows through the one vertical offset that suits the whole page."""
+    if not rows or not labels:
+        return [[] for _ in rows]
+    y_rows, spacing = np.array([r.y_mm for r in rows]), _spacing(rows)
     out: list[list[Label]] = [[] for _ in rows]
     limit = float(np.clip(0.25 * spacing, 2.5, 5.0))
     for label in labels:
-        miss_mm = np.abs(label.y_mm - y_rows - best)
+        miss_mm = np.abs(label.y_mm - y_rows - offset_mm)
         row = int(np.argmin(miss_mm))
         inside = rows[row].start_mm - 18 <= label.x_mm <= rows[row].end_mm + 4
         if miss_mm[row] <= limit and inside:
@@ -262,6 +285,7 @@ class _Division:
     counts: list[int]
     offset_mm: float
     widths_mm: list[float]
+    score: float
 
 
 def _divide(
@@ -317,12 +341,12 @@ def _divide(
                     total = explained_by_names - cost + _shape_worth(counts) + seen[k, n, stretch]
                     if total > best[0]:
                         best = (total, counts, float(offset), stretch)
-    _, counts, offset, stretch = best
+    score, counts, offset, stretch = best
     widths = [length * (stretch if n > 1 else 1.0) / n for n, length in zip(counts, lengths, strict=True)]
     pitch = _pitch(rows, by_row, counts, offset, widths)
     if pitch is not None:
         widths = [pitch if n > 1 else width for n, width in zip(counts, widths, strict=True)]
-    return _Division(counts, offset, widths)
+    return _Division(counts, offset, widths, score)
 
 
 def _pitch(

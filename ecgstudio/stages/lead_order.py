@@ -44,14 +44,14 @@ def best_order(counts: list[int], at: Candidates, vouched: Layout | None) -> Ord
     A known order is believed against a single misread name; two names that changed places are enough to refute it.
     """
     slot_columns = [n for n in counts for _ in range(n)]
-    orders = [(vouched.name, vouched.all_rows)] if vouched is not None else _known_orders(counts)
+    orders = [(vouched.name, vouched.all_rows)] if vouched is not None else known_orders(counts)
     options = [_as_template(name, leads, counts, at, slot_columns) for name, leads in orders]
     if vouched is None or not options:
         options.append(_as_read(at, slot_columns))
     return max(options, key=lambda order: order.score)
 
 
-def _known_orders(counts: list[int]) -> list[tuple[str, tuple[tuple[str, ...], ...]]]:
+def known_orders(counts: list[int]) -> list[tuple[str, tuple[tuple[str, ...], ...]]]:
     """Return the orders of leads that are usual for rows of so many leads, by name."""
     shape = shape_of(counts)
     known = []

@@ -18,6 +18,7 @@ from ecgstudio.stages.contract import Runtime, StageError, Status, content_diges
 from ecgstudio.stages.decode import resample_heights, sharpened
 from ecgstudio.stages.layout import Seams, common_ends, find_rows, rows_beside_names, solve_layout
 from ecgstudio.stages.lead_order import name_doubts
+from ecgstudio.stages.limb_order import order_by_limb_leads
 from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
@@ -117,10 +118,13 @@ def read_page(
     if overlooked:
         layout = solve([reading.row for reading in readings], [*labels, *overlooked], seams=seams_of(readings))
     readings = read_beside_names(page, grid, readings, layout.names, before=names, runtime=runtime, flip=settings.flip)
-    slots = name_limb_leads(name_rhythm_strips(refine_slots(layout, readings), readings), readings)
+    as_read = refine_slots(layout, readings)
+    ordered = order_by_limb_leads(as_read, readings)
+    slots = name_limb_leads(name_rhythm_strips(ordered, readings), readings)
     if not any(slot.lead for slot in slots):
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
-    doubts = name_doubts(slots, contradicted=layout.contradicted)
+    overruled = any(old.read and not new.read for old, new in zip(as_read, ordered, strict=True))
+    doubts = name_doubts(slots, contradicted=layout.contradicted or overruled)
     return PageReading(layout, tuple(readings), tuple(slots), doubts, names)
 
 

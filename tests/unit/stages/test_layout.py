@@ -422,3 +422,15 @@ def test_the_first_names_may_stand_in_the_margin(template: Layout) -> None:
     for slot in layout.slots:
         if slot.columns > 1:
             assert slot.start_mm == pytest.approx(START_MM + slot.column * 250.0 / slot.columns, abs=1.0)
+
+
+@patient
+@given(missing=st.sampled_from([0, 11]), share=st.floats(0.42, 0.58))
+def test_names_between_rows_belong_to_those_that_they_fit(missing: int, share: float) -> None:
+    template = LAYOUTS["12x1"]
+    y_mm = -share * spacing_of(template)
+    labels = [
+        replace(label, y_mm=row.y_mm + y_mm) for label, row in zip(labels_of(template), rows_of(template), strict=True)
+    ]
+    layout = solve(template, [label for i, label in enumerate(labels) if i != missing])
+    assert placed(layout) == expected(template)
