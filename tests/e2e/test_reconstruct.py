@@ -254,7 +254,10 @@ def test_a_file_that_is_no_network_is_named(pairs: Path, tmp_path: Path, caplog:
 # --- in the product ------------------------------------------------------------------------------------------
 
 
-def test_without_the_network_it_says_so_before_any_page(run: Run, tmp_path: Path) -> None:
+def test_without_the_network_it_says_so_before_any_page(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digitize, "read_manifest", lambda folder: SimpleNamespace(entries={}))
     code, out, err = run("digitize", draw(tmp_path / "a.png"), "-o", tmp_path / "out", "--reconstruct")
     assert (code, out) == (1, "")
     assert err == "ecgstudio: These weights hold no network for reconstruction; leave --reconstruct out.\n"
