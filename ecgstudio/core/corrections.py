@@ -267,5 +267,7 @@ def _set_scale(scale: PaperScale, edit: GridEdit) -> PaperScale:
     if edit.mm_per_s is not None:
         scale = replace(scale, mm_per_s=edit.mm_per_s, printed_mm_per_s=None, pulse_width_mm=None)
     if edit.mm_per_mV is not None:
-        scale = replace(scale, mm_per_mV=edit.mm_per_mV, printed_mm_per_mV=None, pulse_height_mm=None)
+        scale = replace(
+            scale, mm_per_mV=edit.mm_per_mV, printed_mm_per_mV=None, pulse_height_mm=None, pulses_mm=()
+        )  # fmt: skip
     return replace(scale, source="human")

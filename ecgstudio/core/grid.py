@@ -19,6 +19,7 @@ class PaperScale:
     """What a millimetre of paper means: time along x, voltage along y. `source` says who decided it.
 
     The evidence is kept beside the decision: the calibration pulse as measured, and the printed texts (None: not seen).
+    `pulses_mm` holds every pulse that was measured: paper x, y of its foot, height.
     """
 
     mm_per_s: float
@@ -28,6 +29,7 @@ class PaperScale:
     pulse_width_mm: float | None = None
     printed_mm_per_s: float | None = None
     printed_mm_per_mV: float | None = None
+    pulses_mm: tuple[tuple[float, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not (0 < self.mm_per_s < math.inf and 0 < self.mm_per_mV < math.inf):

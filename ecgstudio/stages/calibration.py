@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,8 +21,8 @@ STANDARD_MM_PER_S, STANDARD_MM_PER_MV = 25.0, 10.0
 PULSE_MV, PULSE_S = 1.0, 0.2
 PULSE_WINDOW_MM = 32.0
 PULSE_STRIP_HALF_MM = 30.0
-MAX_PULSES = 4
-MIN_MARKER_CONFIDENCE = 0.5
+MAX_PULSES = 6
+MIN_MARKER_CONFIDENCE, SURE_MARKER_CONFIDENCE = 0.5, 0.8
 FOOT_MM = 0.3
 SAME_FOOT_MM = 1.0
 SNAP = 0.085  # a measured pulse stands for a standard gain within this share
@@ -40,6 +40,7 @@ class Pulse:
     stands_on_both: bool = True  # its feet on either side lie at one height
     clean: bool = False  # level, with sudden ends, as long as a pulse is: no lead looks like that
     witnesses: int = 1  # places that say so
+    places_mm: tuple[tuple[float, float, float], ...] = ()  # x, foot's y and height of all that were measured
 
 
 def decide_scale(
@@ -66,6 +67,7 @@ def decide_scale(
         pulse_height_mm=None if pulse is None else round(pulse.height_mm, 3),
         pulse_width_mm=None if pulse is None else round(pulse.width_mm, 3),
         printed_mm_per_s=printed_speed, printed_mm_per_mV=printed_gain,
+        pulses_mm=() if pulse is None or settings.mm_per_mV is not None else pulse.places_mm,
     )  # fmt: skip
 
 
@@ -105,9 +107,9 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
     ]
     if not places:
         return None
-    places.sort(key=lambda item: -item[0])
-    centres = grid.to_mm(np.array([xy for _, xy in places[:MAX_PULSES]]))
-    centres = centres[np.isfinite(centres).all(axis=1)]
+    centres = grid.to_mm(np.array([xy for _, xy in places]))
+    known = np.isfinite(centres).all(axis=1)
+    centres = _chosen(centres[known], np.array([confidence for confidence, _ in places])[known])
     hypotheses = [(centre, height) for centre in centres for height in GAINS.values()]
     if not hypotheses:
         return None
@@ -119,6 +121,7 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
     ])  # fmt: skip
     height, mass = trace_path(runtime.trace(normalised(strips)).columns)
     found: dict[float, list[Pulse]] = {}
+    standing: dict[float, tuple[float, float, float]] = {}
     for (centre, wanted), row, sure in zip(hypotheses, pair_average(height), pair_average(mass), strict=True):
         pulse = _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure, wanted_mm=wanted)
         if pulse is None or not _is_on_page(page, grid, centre, pulse):
@@ -127,7 +130,19 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
         plain = pulse.stands_on_both or pulse.clean or wanted == STANDARD_MM_PER_MV
         if abs(pulse.height_mm / wanted - 1) <= SNAP and plain:
             found.setdefault(wanted, []).append(pulse)
-    return _agreed(found, places=len(centres))
+            if pulse.clean and (centre[1] not in standing or wanted == STANDARD_MM_PER_MV):
+                standing[centre[1]] = float(centre[0]), float(centre[1] + pulse.height_mm / 2), pulse.height_mm
+    agreed = _agreed(found, places=len(centres))
+    return None if agreed is None else replace(agreed, places_mm=tuple(standing.values()))
+
+
+def _chosen(centres: F64, confidence: F64) -> F64:
+    """Choose among the places [N, 2] that look like pulses: the surest, spread over the page if there are many."""
+    sure = centres[confidence >= SURE_MARKER_CONFIDENCE]
+    if len(sure) > MAX_PULSES:
+        by_height = sure[np.argsort(sure[:, 1])]
+        return np.asarray(by_height[np.linspace(0, len(sure) - 1, MAX_PULSES).round().astype(int)])
+    return np.asarray(centres[np.argsort(-confidence, kind="stable")[:MAX_PULSES]])
 
 
 def _is_on_page(page: Page, grid: GridFit, centre_mm: F64, pulse: Pulse) -> bool:

@@ -16,6 +16,7 @@ from ecgstudio.core.leads import LEAD_INDEX, LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
 from ecgstudio.stages.decode import resample_heights, sharpened
+from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
 from ecgstudio.stages.layout import Seams, common_ends, find_rows, rows_beside_names, solve_layout
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.limb_order import order_by_limb_leads
@@ -153,6 +154,11 @@ def _traces_of(found: PageReading, grid: GridFit, *, again: Mapping[int, RowAgai
         for slot, reading, lattice in drawn
     ]
     read = tuple(t for t in traces if t is not None and np.isfinite(t.mv).any())
+    gains = gains_by_pulse(named, found.readings, grid.scale)
+    if gains is not None:
+        used = grid.scale.mm_per_mV
+        read = tuple(replace(t, mv=t.mv * np.float32(used / gain_of(t.lead, gains))) for t in read)
+        doubts = *doubts, gains_doubt(gains)
     return DigitizedEcg(read, found.layout.name, doubts)
 
 
