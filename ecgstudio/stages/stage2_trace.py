@@ -24,7 +24,7 @@ from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.reread import PageReading, ReadingMemo, RowAgain, read_moved_rows
-from ecgstudio.stages.same_seconds import CLEAR, simultaneity
+from ecgstudio.stages.same_seconds import CLEAR, columns_are_simultaneous, simultaneity
 from ecgstudio.stages.settings import TraceSettings
 from ecgstudio.stages.strip_reading import (
     STRIP_MARGIN_MM,
@@ -121,7 +121,8 @@ def read_page(
     readings = read_beside_names(page, grid, readings, layout.names, before=names, runtime=runtime, flip=settings.flip)
     as_read = refine_slots(layout, readings)
     ordered = order_by_limb_leads(as_read, readings)
-    slots = name_limb_leads(name_rhythm_strips(ordered, readings), readings)
+    together = columns_are_simultaneous([slot for slot in ordered if slot.lead], readings)
+    slots = name_limb_leads(name_rhythm_strips(ordered, readings, together=together), readings)
     if not any(slot.lead for slot in slots):
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
     overruled = any(old.read and not new.read for old, new in zip(as_read, ordered, strict=True))

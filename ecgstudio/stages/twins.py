@@ -24,17 +24,21 @@ def span_px(reading: StripReading, start_mm: float, end_mm: float) -> tuple[int,
     return low, high
 
 
-def name_rhythm_strips(slots: list[Slot], readings: list[StripReading]) -> list[Slot]:
+def name_rhythm_strips(slots: list[Slot], readings: list[StripReading], *, together: bool = False) -> list[Slot]:
     """Name full-width strips by their likeness to a short print of the same beats.
 
-    A name that was read stays, unless the strip is much more like another lead: II and III differ by one stroke.
+    Where all columns show the same seconds (`together`), those are the first of a full-width strip. A name that was
+    read stays, unless the strip is much more like another lead: II and III differ by one stroke.
     """
     short = [s for s in slots if s.columns > 1 and s.lead]
     out = list(slots)
     for i, slot in enumerate(slots):
         if slot.columns > 1 or not short:
             continue
-        likeness = {s.lead: _likeness(readings[slot.row], readings[s.row].height_px, s) for s in short}
+        likeness = {
+            s.lead: _print_likeness(readings[slot.row], readings[s.row], s, from_mm=slot.start_mm if together else None)
+            for s in short
+        }
         best, *others = sorted(likeness, key=lambda lead: -likeness[lead])
         if likeness[best] <= TWIN_LIKENESS:
             continue
@@ -93,6 +97,16 @@ def _likeness(a: StripReading, height_px: F64, slot: Slot) -> float:
     low, high = (int(v) for v in (a.x_px(slot.start_mm) + 8, a.x_px(slot.end_mm) - 8))
     both = slice(max(0, low), min(high, len(a.height_px), len(height_px)))
     return common_share(a.height_px[both], height_px[both])
+
+
+def _print_likeness(long: StripReading, short: StripReading, slot: Slot, *, from_mm: float | None) -> float:
+    """Return the share that a short print has in common with a long one beside it, or with that from `from_mm` on."""
+    if from_mm is None or slot.column == 0:
+        return _likeness(long, short.height_px, slot)
+    low, high = span_px(short, slot.start_mm, slot.end_mm)
+    first, _ = span_px(long, from_mm, from_mm + slot.end_mm - slot.start_mm)
+    n = min(high - low, len(long.height_px) - first)
+    return common_share(long.height_px[first : first + n], short.height_px[low : low + n])
 
 
 def common_share(x: F64, y: F64) -> float:

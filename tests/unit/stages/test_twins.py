@@ -75,3 +75,17 @@ def test_a_misread_rhythm_strip_gives_way_only_to_what_it_clearly_is() -> None:
     assert name_rhythm_strips([*short, slot("I", 3)], [*strips, strip(mv[1])])[-1].lead == "II"
     between = strip(0.45 * mv[0] + 0.55 * mv[1])
     assert name_rhythm_strips([*short, slot("I", 3)], [*strips, between])[-1].lead == "I"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_short_print_of_the_same_seconds_names_a_rhythm_strip_from_its_beginning(together: bool) -> None:
+    rng = np.random.default_rng(0)
+    long = {lead: beats_mv(i) * rng.uniform(0.8, 1.2, COLUMNS) for i, lead in enumerate(("II", "V1", "V5", "I"))}
+    each, rows = COLUMNS // 2, (("I", "V1"), ("II", "V5"))
+    slots = [slot(lead, row, columns=2, column=k) for row, leads in enumerate(rows) for k, lead in enumerate(leads)]
+    drawn = [
+        np.concatenate([long[a][:each], long[b][:each] if together else long[b][each:]]) for a, b in rows
+    ]  # fmt: skip
+    slots.append(slot("", 2, read=False))
+    named = name_rhythm_strips(slots, [*map(strip, drawn), strip(long["V5"])], together=together)
+    assert named[-1].lead == "V5"
