@@ -73,8 +73,10 @@ def summary(order: Sequence[Evaluation], *, notes: Sequence[str] = ()) -> str:
             f"  {name:9} F1 {values['f1_score']:.3f}  sensitivity {values['sensitivity']:.3f}  specificity "
             f"{values['specificity']:.3f}  AUC {values['auc_roc']:.3f} ({low:.3f} - {high:.3f})"
         )
-    lines += ["", "Macro F1 measured here, beside what the models' authors expect by their own protocol:"]
-    for family, (text, low, high) in EXPECTED.items():
+    expected = EXPECTED if len(best.scores.classes) > 1 else {}
+    if expected:
+        lines += ["", "Macro F1 measured here, beside what the models' authors expect by their own protocol:"]
+    for family, (text, low, high) in expected.items():
         reached = [each.scores.macro["f1_score"] for each in order if each.family == family]
         measured = f"{min(reached):.3f} - {max(reached):.3f}" if reached else "not trained"
         lines.append(f"  {text:18} {measured:15} (expected {low:.2f} - {high:.2f})")
@@ -104,7 +106,7 @@ def _per_class_table(order: Sequence[Evaluation]) -> list[str]:
         ]
         expected = EXPECTED.get(EXPECTED_OF.get(each.family, each.family))
         beside = f"{expected[1]:.2f}-{expected[2]:.2f}" if expected else "-"
-        for name, values, f1, auc in (*classes, whole):
+        for name, values, f1, auc in (*classes, whole) if len(classes) > 1 else classes:
             lines.append(
                 f"| {each.name} | {name} | {values['f1_score']:.3f} ({f1[0]:.3f}-{f1[1]:.3f}) | "
                 f"{beside if name == 'macro' else ''} | {values['auc_roc']:.3f} ({auc[0]:.3f}-{auc[1]:.3f}) |"
