@@ -434,7 +434,7 @@ def _at_column(
         column = min(max(round(at), 0), columns - 1)
         miss = (at - column) * width_mm
         beside_mm = row.start_mm - label.x_mm
-        if column == 0 and columns > 1 and offset_mm > 0 and MARGIN_MM[0] <= beside_mm <= MARGIN_MM[1]:
+        if column == 0 and offset_mm > 0 and MARGIN_MM[0] <= beside_mm <= MARGIN_MM[1]:
             miss = min(abs(miss), MARGIN_COST_MM)
         if abs(miss) <= NAME_REACH_MM:
             near.setdefault(column, []).append((label, _weight(label) * math.exp(-((miss / NAME_SPREAD_MM) ** 2))))

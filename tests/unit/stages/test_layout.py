@@ -419,6 +419,7 @@ def test_the_first_names_may_stand_in_the_margin(template: Layout) -> None:
     ]
     layout = solve(template, labels)
     assert placed(layout) == expected(template)
+    assert all(slot.read for slot in layout.slots)  # those of rhythm strips too
     for slot in layout.slots:
         if slot.columns > 1:
             assert slot.start_mm == pytest.approx(START_MM + slot.column * 250.0 / slot.columns, abs=1.0)
