@@ -26,6 +26,7 @@ MIN_MARKER_CONFIDENCE, SURE_MARKER_CONFIDENCE = 0.5, 0.8
 FOOT_MM = 0.3
 SAME_FOOT_MM = 1.0
 SNAP = 0.085  # a measured pulse stands for a standard gain within this share
+MIDDLE_SNAP = 0.3  # the same where its height follows from how far its top is from its marked middle
 PLATEAU_MM, LEVEL_MM = 0.3, 0.1  # what belongs to a plateau, and how level that of a machine is
 CLEAN_WIDTH, CLEAN_MASS = 0.1, 0.8
 
@@ -39,6 +40,7 @@ class Pulse:
     middle_mm: float = 0.0  # right of the place that was looked at
     stands_on_both: bool = True  # its feet on either side lie at one height
     clean: bool = False  # level, with sudden ends, as long as a pulse is: no lead looks like that
+    top_mm: float = 0.0  # above the strip's centre
     witnesses: int = 1  # places that say so
     places_mm: tuple[tuple[float, float, float], ...] = ()  # x, foot's y and height of all that were measured
 
@@ -126,14 +128,25 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
         pulse = _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure, wanted_mm=wanted)
         if pulse is None or not _is_on_page(page, grid, centre, pulse):
             continue
-        # a lead may begin at the falling edge of a standard pulse; of an unusual one both feet or a clean top are seen
-        plain = pulse.stands_on_both or pulse.clean or wanted == STANDARD_MM_PER_MV
-        if abs(pulse.height_mm / wanted - 1) <= SNAP and plain:
+        if abs(pulse.height_mm / wanted - 1) <= SNAP and _is_plain(pulse, wanted_mm=wanted):
             found.setdefault(wanted, []).append(pulse)
-            if pulse.clean and (centre[1] not in standing or wanted == STANDARD_MM_PER_MV):
+            if _is_as_tall(pulse, wanted_mm=wanted) and (centre[1] not in standing or wanted == STANDARD_MM_PER_MV):
                 standing[centre[1]] = float(centre[0]), float(centre[1] + pulse.height_mm / 2), pulse.height_mm
     agreed = _agreed(found, places=len(centres))
     return None if agreed is None else replace(agreed, places_mm=tuple(standing.values()))
+
+
+def _is_plain(pulse: Pulse, *, wanted_mm: float) -> bool:
+    """Tell whether a pulse may stand for a gain: a lead may begin or end at the edge of one, at any height.
+
+    Of a standard pulse one foot suffices; an unusual one shows both, or is as tall as its marked middle says.
+    """
+    return wanted_mm == STANDARD_MM_PER_MV or pulse.stands_on_both or _is_as_tall(pulse, wanted_mm=wanted_mm)
+
+
+def _is_as_tall(pulse: Pulse, *, wanted_mm: float) -> bool:
+    """Tell whether a clean pulse's top is as far above its marked middle as that height asks for."""
+    return pulse.clean and abs(2 * (pulse.top_mm - wanted_mm / 2) / wanted_mm - 1) <= MIDDLE_SNAP
 
 
 def _chosen(centres: F64, confidence: F64) -> F64:
@@ -222,7 +235,7 @@ def _pulse_of(level_mm: F64, mass: F64, *, wanted_mm: float) -> Pulse | None:
     middle_mm = ((left + right) / 2 - (n - 1) / 2) / STRIP_PX_PER_MM
     if not (3.0 < height_mm < 25.0 and 2.5 < width_mm < 13.0):
         return None
-    return Pulse(height_mm, width_mm, middle_mm, agree, clean=plateau is not None)
+    return Pulse(height_mm, width_mm, middle_mm, agree, clean=plateau is not None, top_mm=top)
 
 
 def _plateau(level_mm: F64, mass: F64, top_mm: float) -> tuple[int, int] | None:

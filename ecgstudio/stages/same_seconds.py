@@ -44,14 +44,14 @@ def simultaneity(slots: list[Slot], readings: list[StripReading], *, mm_per_s: f
         return -np.inf
     px_per_s = STRIP_PX_PER_MM * mm_per_s
     activity = [_activities([readings[s.row] for s in part], part[0], px_per_s) for part in parts]
-    n = min(len(each) for each in activity)
-    beats = [_beats(each[:n], px_per_s) for each in activity]
     rhythm = [readings[s.row] for s in slots if s.columns == 1]
     odds = PRIOR
-    for part, own in zip(parts[1:], beats[1:], strict=True):
-        says = _same_beats(beats[0], own, n, px_per_s)
+    for part, each in zip(parts[1:], activity[1:], strict=True):
+        n = min(len(activity[0]), len(each))  # a column may be cut off
+        own = _beats(each[:n], px_per_s)
+        says = _same_beats(_beats(activity[0][:n], px_per_s), own, n, px_per_s)
         meanwhile = [_beats(_activities([r], part[0], px_per_s)[:n], px_per_s) for r in rhythm]
-        going_on = [_same_beats(each, own, n, px_per_s) for each in meanwhile]
+        going_on = [_same_beats(beats, own, n, px_per_s) for beats in meanwhile]
         odds += float(np.clip(says, -MOST_BY_BEATS, MOST_BY_BEATS))
         odds -= float(np.clip(max(going_on, default=0.0), -MOST_BY_BEATS, MOST_BY_BEATS))
     return odds + float(np.interp(_made_of_first_column(parts, readings), MADE_SHARE, MADE_SAYS).sum())
@@ -60,17 +60,20 @@ def simultaneity(slots: list[Slot], readings: list[StripReading], *, mm_per_s: f
 def _made_of_first_column(parts: list[list[Slot]], readings: list[StripReading]) -> list[float]:
     """Return how much limb leads of later columns are like what those of the first column make them."""
     spans = {s: span_px(readings[s.row], s.start_mm, s.end_mm) for part in parts for s in part}
-    n = min(high - low for low, high in spans.values())
-    if n < MIN_SPAN_PX:
-        return []
+    longest = min(spans[s][1] - spans[s][0] for s in parts[0])
 
-    def up(slot: Slot) -> F64:
+    def up(slot: Slot, n: int) -> F64:
         low = spans[slot][0]
         part = readings[slot.row].height_px[low : low + n]
         return np.asarray(np.median(part) - part)
 
-    made = limb_leads_from({s.lead: up(s) for s in parts[0] if s.lead in LIMB_LEADS})
-    return [common_share(up(s), made[s.lead]) for part in parts[1:] for s in part if s.lead in made]
+    shares = []
+    for slot in (slot for part in parts[1:] for slot in part):
+        n = min(longest, spans[slot][1] - spans[slot][0])  # a column may be cut off
+        made = limb_leads_from({s.lead: up(s, n) for s in parts[0] if s.lead in LIMB_LEADS}) if n >= MIN_SPAN_PX else {}
+        if slot.lead in made:
+            shares.append(common_share(up(slot, n), made[slot.lead]))
+    return shares
 
 
 def _activities(readings: list[StripReading], slot: Slot, px_per_s: float) -> F64:

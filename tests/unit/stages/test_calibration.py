@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.grid import PaperScale
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.stages.calibration import Pulse, _agreed, _pulse_of, decide_scale, measure_pulse
+from ecgstudio.stages.calibration import Pulse, _agreed, _is_plain, _pulse_of, decide_scale, measure_pulse
 from ecgstudio.stages.settings import GridSettings
 from tests.synth_page import SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
 
@@ -219,3 +219,14 @@ def test_a_beat_is_no_clean_pulse(width_mm: float, height_mm: float) -> None:
     x_mm = (np.arange(256) - 127.5) / 8
     pulse = _pulse_of(height_mm * np.exp(-((x_mm / width_mm) ** 2)), np.ones(256), wanted_mm=height_mm)
     assert pulse is None or not pulse.clean
+
+
+@pytest.mark.parametrize("height_mm", [5.0, 10.0, 20.0])
+@pytest.mark.parametrize("wanted_mm", [5.0, 20.0])
+def test_a_foot_at_which_a_lead_ends_does_not_halve_a_pulse(height_mm: float, wanted_mm: float) -> None:
+    # stage 0 marks the middle of a pulse; strips are cut so that a pulse of the wanted height would stand on their axis
+    top_mm = wanted_mm / 2 + height_mm / 2
+    one_foot = Pulse(wanted_mm, 5.0, stands_on_both=False, clean=True, top_mm=top_mm)
+    assert _is_plain(one_foot, wanted_mm=wanted_mm) is (height_mm == wanted_mm)
+    assert _is_plain(Pulse(wanted_mm, 5.0, top_mm=top_mm), wanted_mm=wanted_mm)
+    assert not _is_plain(Pulse(wanted_mm, 5.0, stands_on_both=False, top_mm=top_mm), wanted_mm=wanted_mm)

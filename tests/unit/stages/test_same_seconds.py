@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,7 +21,7 @@ SECONDS = 10.0
 divided = st.sampled_from(["3x4", "3x4+1", "4x3", "6x2", "6x2+1", "6x2-cabrera"]).map(LAYOUTS.__getitem__)
 
 
-def record(seed: int, *, irregular_s: float, interval_s: float = 0.83) -> F64:
+def record(seed: int, *, irregular_s: float, interval_s: float = 0.9) -> F64:
     """Return twelve leads [12, n] of one rhythm: limb leads that obey Einthoven, chest leads of other shapes."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(SECONDS * FS)) / FS
@@ -92,3 +94,11 @@ def test_a_single_column_is_no_question(template: str) -> None:
 
 def test_strips_without_beats_are_read_as_usual() -> None:
     assert not columns_are_simultaneous(*printed(LAYOUTS["6x2"], np.zeros((12, 2000)), together=True))
+
+
+@patient
+@given(seed=st.integers(0, 9999), together=st.booleans())
+def test_a_column_that_is_cut_off_takes_nothing_from_the_others(seed: int, together: bool) -> None:
+    slots, readings = printed(LAYOUTS["3x4"], record(seed, irregular_s=0.04), together=together)
+    cut = [replace(s, end_mm=s.start_mm + 20.0) if s.column == 3 else s for s in slots]
+    assert columns_are_simultaneous(cut, readings) is together
