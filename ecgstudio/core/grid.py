@@ -19,7 +19,7 @@ class PaperScale:
     """What a millimetre of paper means: time along x, voltage along y. `source` says who decided it.
 
     The evidence is kept beside the decision: the calibration pulse as measured, and the printed texts (None: not seen).
-    `pulses_mm` holds every pulse that was measured: paper x, y of its foot, height.
+    `pulses_mm` holds every pulse that is plainly one: paper x, y of its foot, and which standard height it has.
     """
 
     mm_per_s: float

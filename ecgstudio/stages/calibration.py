@@ -26,6 +26,7 @@ MIN_MARKER_CONFIDENCE, SURE_MARKER_CONFIDENCE = 0.5, 0.8
 FOOT_MM = 0.3
 SAME_FOOT_MM = 1.0
 SNAP = 0.085  # a measured pulse stands for a standard gain within this share
+NEARLY = 0.2  # and so far at most where it is told only which of the heights it is
 MIDDLE_SNAP = 0.3  # the same where its height follows from how far its top is from its marked middle
 PLATEAU_MM, LEVEL_MM = 0.3, 0.1  # what belongs to a plateau, and how level that of a machine is
 CLEAN_WIDTH, CLEAN_MASS = 0.1, 0.8
@@ -42,7 +43,7 @@ class Pulse:
     clean: bool = False  # level, with sudden ends, as long as a pulse is: no lead looks like that
     top_mm: float = 0.0  # above the strip's centre
     witnesses: int = 1  # places that say so
-    places_mm: tuple[tuple[float, float, float], ...] = ()  # x, foot's y and height of all that were measured
+    places_mm: tuple[tuple[float, float, float], ...] = ()  # x, foot's y and standard height of all that are clean
 
 
 def decide_scale(
@@ -128,10 +129,11 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
         pulse = _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure, wanted_mm=wanted)
         if pulse is None or not _is_on_page(page, grid, centre, pulse):
             continue
-        if abs(pulse.height_mm / wanted - 1) <= SNAP and _is_plain(pulse, wanted_mm=wanted):
+        off = abs(pulse.height_mm / wanted - 1)
+        if off <= NEARLY and _is_as_tall(pulse, wanted_mm=wanted):
+            standing[centre[1]] = float(centre[0]), float(centre[1] + wanted / 2), wanted
+        if off <= SNAP and _is_plain(pulse, wanted_mm=wanted):
             found.setdefault(wanted, []).append(pulse)
-            if _is_as_tall(pulse, wanted_mm=wanted) and (centre[1] not in standing or wanted == STANDARD_MM_PER_MV):
-                standing[centre[1]] = float(centre[0]), float(centre[1] + pulse.height_mm / 2), pulse.height_mm
     agreed = _agreed(found, places=len(centres))
     return None if agreed is None else replace(agreed, places_mm=tuple(standing.values()))
 
