@@ -38,7 +38,7 @@ SEAM_PLACES = tuple(sorted({k / n for n in (2, 3, 4) for k in range(1, n)}))
 STRETCHES, STRETCH_COST = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3), 2.0
 PITCH_CONFIDENCE, NAMES_FOR_PITCH = 0.5, 4
 LONE_SPACING_MM, MIN_SPACING, IN_LINE_MM, NAMES_FOR_ROW = 30.0, 0.45, 4.0, 2
-HEIGHTS_APART, HEIGHTS_WORSE = 0.6, 1.5  # of the spacing of rows; in names read for sure
+HEIGHTS_APART, HEIGHTS_WORSE, HEIGHTS_BETTER = 0.6, 1.5, 0.5  # of the spacing of rows; in names read for sure
 TICKS, TICK_LINE_MM = 3, 3.0  # no page prints a name so often in one line
 # where the first names of rows may stand left of their leads, and when those behind them show that they do
 MARGIN_MM, MARGIN_COST_MM, MARGIN_SHOWS_MM = (2.0, 14.0), 2.0, 1.5
@@ -255,7 +255,11 @@ def _name_heights(rows: list[Row], labels: list[Label]) -> list[tuple[float, flo
         if all(abs(offsets[k] - offsets[other]) > HEIGHTS_APART * spacing for other in chosen):
             chosen.append(int(k))
     best = score[chosen[0]]
-    return [(float(offsets[k]), float(best - score[k])) for k in chosen if score[k] > best - HEIGHTS_WORSE]
+    margins = [0.0, *[HEIGHTS_BETTER] * (len(chosen) - 1)]
+    return [
+        (float(offsets[k]), float(best - score[k] + margin))
+        for k, margin in zip(chosen, margins, strict=True) if score[k] > best - HEIGHTS_WORSE
+    ]  # fmt: skip
 
 
 def _spacing(rows: list[Row]) -> float:
