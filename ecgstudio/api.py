@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import time
@@ -24,10 +23,10 @@ from ecgstudio.core.clinical import Clinical, Sex
 from ecgstudio.core.corrections import NO_CORRECTIONS, Corrections
 from ecgstudio.core.diagnosis import Diagnosis
 from ecgstudio.core.ecg import EcgRecord
-from ecgstudio.core.page import Page, PageId
+from ecgstudio.core.page import Page, PageId, identity_of
 from ecgstudio.errors import InputError, UserError
 from ecgstudio.io.export import export_page
-from ecgstudio.io.images import iter_pages, page_stem
+from ecgstudio.io.images import iter_pages, page_stem, part_stems
 from ecgstudio.io.records import is_record, read_record
 from ecgstudio.session import PageState, as_seen
 from ecgstudio.stages.classify import LOOKED_AT_S, classify_record
@@ -38,6 +37,7 @@ from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, ORDER, Analysis, Stage, ad
 from ecgstudio.stages.quality import QualityReport, Verdict
 from ecgstudio.stages.report import Summary, build_report, summarize
 from ecgstudio.stages.settings import PipelineSettings
+from ecgstudio.stages.several_sheets import separate, tells_of_several
 from ecgstudio.stages.triage import open_conflicts
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "export_result",
     "load_runtime",
     "page_from_array",
+    "parts_of",
     "render_overlay",
 ]
 
@@ -106,7 +107,8 @@ def digitize(
 ) -> list[PageResult]:
     """Read every page of a file, or one page in memory: a `Page`, or RGB or grey pixels u8[H, W(, 3)].
 
-    A page that cannot be read is a result that says why; the others are read all the same.
+    A page that cannot be read is a result that says why; the others are read all the same. Of a picture that shows
+    several ECGs each is a result of its own; its report tells the picture and where in it the ECG lies.
 
     Raises:
         InputError: the file cannot be opened.
@@ -118,7 +120,36 @@ def digitize(
         pages = iter([("page", page_from_array(source))])
     else:
         pages = ((page_stem(source, page.id.index), page) for page in iter_pages(source))
-    return [digitize_page(page, stem=stem, runtime=runtime, settings=settings, status=status) for stem, page in pages]
+    return [
+        result
+        for stem, page in pages
+        for result in _digitized(page, stem=stem, runtime=runtime, settings=settings, status=status)
+    ]
+
+
+def _digitized(
+    page: Page, *, stem: str, runtime: Runtime, settings: PipelineSettings, status: Status
+) -> Iterator[PageResult]:
+    """Read a page, or each ECG of a picture that shows several."""
+    result = digitize_page(page, stem=stem, runtime=runtime, settings=settings, status=status)
+    parts = parts_of(page, result, runtime=runtime, status=status)
+    for name, part in zip(part_stems(stem, len(parts)), parts, strict=True):
+        yield from _digitized(part, stem=name, runtime=runtime, settings=settings, status=status)
+    if not parts:
+        yield result
+
+
+def parts_of(page: Page, result: PageResult, *, runtime: Runtime, status: Status = NULL_STATUS) -> tuple[Page, ...]:
+    """Return each ECG of a picture that was found to show several as a page of its own, in reading order; else none.
+
+    Raises:
+        Cancelled: `status` asked for it.
+    """
+    keypoints = result.analysis.keypoints
+    if not tells_of_several(result.summary.failure) or keypoints is None or isinstance(keypoints.value, Failed):
+        return ()
+    parts = separate(page, keypoints.value, runtime=runtime, status=status)
+    return parts if len(parts) > 1 else ()
 
 
 def digitize_page(
@@ -321,5 +352,4 @@ def _automatic(analysis: Analysis) -> Analysis:
 def page_from_array(pixels: NDArray[np.uint8], *, source: str = "page", dpi: float | None = None) -> Page:
     """Make a page of RGB or grey pixels u8[H, W(, 3)]; its identity is that of its pixels."""
     rgb = np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
-    content = f"{rgb.shape}".encode() + np.ascontiguousarray(rgb).tobytes()
-    return Page(PageId(hashlib.sha256(content).hexdigest(), 0), rgb, dpi, source)
+    return Page(identity_of(rgb), rgb, dpi, source)

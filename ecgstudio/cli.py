@@ -49,7 +49,9 @@ class Command:
 
 def _digitize_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="INPUT", help="image, PDF or DICOM files, folders of them, or globs")
+    add("inputs", nargs="+", metavar="INPUT",
+        help="image, PDF or DICOM files, folders of them, or globs; several ECGs in one picture become NAME-1, NAME-2 "
+        "and so on")  # fmt: skip
     add("-o", "--output", required=True, type=Path, metavar="DIR", help="folder for the results; made if missing")
     add("--format", type=_formats, default=("wfdb", "csv", "json"), metavar="LIST",
         help="what to write, separated by commas: wfdb, csv, long, json, overlay (default: wfdb,csv,json)")  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import json
 import logging
 import multiprocessing
@@ -10,10 +12,11 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -23,10 +26,10 @@ from ecgstudio.core.page import Page
 from ecgstudio.errors import OutputError, UserError
 from ecgstudio.io.atomic import file_group
 from ecgstudio.io.export import OVERLAY_SUFFIX, StemRegister, check_absent, export_page, output_paths
-from ecgstudio.io.images import count_pages, expand_inputs, page_stem, read_page
+from ecgstudio.io.images import count_pages, expand_inputs, page_stem, part_stems, read_page
 from ecgstudio.nets.weights import RECONSTRUCT, read_manifest
 from ecgstudio.paths import weights_folder
-from ecgstudio.stages.contract import NULL_STATUS, Cancelled, Runtime, Status
+from ecgstudio.stages.contract import NULL_STATUS, Cancelled, PartStatus, Runtime, Status
 from ecgstudio.stages.overlay import encode_png, render_overlay
 from ecgstudio.stages.pipeline import Stage
 from ecgstudio.stages.quality import Verdict
@@ -59,11 +62,22 @@ class DigitizeRequest:
 
 @dataclass(frozen=True, slots=True)
 class PagePlan:
-    """One page to be read, and the stem of the files it becomes."""
+    """One page to be read, and the stem of the files it becomes.
+
+    `taken` holds the stems of other pages (casefolded) that begin like it: should the page be a picture of several
+    ECGs, none of these is called so.
+    """
 
     path: Path
     index: int
     stem: str
+    taken: frozenset[str] = frozenset()
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call the page where it cannot be read."""
+        return f"{self.path}{self.part}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +117,7 @@ def run(request: DigitizeRequest, *, out: TextIO, err: TextIO) -> bool:
         except UserError as error:
             say(_failed_line(plan, error))
     lines = _in_this_process(plans, request, err=err) if request.jobs == 1 else _in_processes(plans, request, err=err)
-    for line in lines:
+    for line in itertools.chain.from_iterable(lines):
         say(line)
     _say_in_the_end(counts, failed, err=err)
     return not failed
@@ -119,7 +133,14 @@ def plan_pages(inputs: tuple[str, ...], *, err: TextIO) -> list[PagePlan]:
             if stem != wanted:
                 err.write(f"ecgstudio: another input is called {wanted}: {path} is written as {stem}\n")
             plans.append(PagePlan(path, index, stem))
-    return plans
+    stems = sorted(plan.stem.casefold() for plan in plans)
+    return [replace(plan, taken=_beginning_with(f"{plan.stem.casefold()}-", stems)) for plan in plans]
+
+
+def _beginning_with(start: str, stems: list[str]) -> frozenset[str]:
+    """Return those of sorted stems that begin so."""
+    first = bisect.bisect_left(stems, start)
+    return frozenset(itertools.takewhile(lambda stem: stem.startswith(start), stems[first:]))
 
 
 def page_count(path: Path) -> int:
@@ -140,41 +161,74 @@ def _targets(stem: str, request: DigitizeRequest) -> list[Path]:
 
 def process_page(
     plan: PagePlan, request: DigitizeRequest, *, runtime: Runtime, status: Status = NULL_STATUS
-) -> PageLine:
+) -> list[PageLine]:
     """Read one page and write its results, all files or none; whatever is wrong with it becomes its line.
 
+    Of a picture that shows several ECGs each is a page with a line of its own.
+
     Raises:
-        Cancelled: `status` asked for it; nothing was written.
+        Cancelled: `status` asked for it; nothing was written of the page that was being read.
     """
+    return _attempt(plan, lambda: _process(plan, read_page(plan.path, plan.index), request, runtime, status))
+
+
+def _attempt(plan: PagePlan, work: Callable[[], list[PageLine]]) -> list[PageLine]:
+    """Return the lines that the work makes; what stops it becomes the plan's own line."""
     try:
-        page = read_page(plan.path, plan.index)
-        upto = Stage.QUALITY if request.stage is None else STAGES[request.stage]
-        result = api.digitize_page(
-            page, stem=plan.stem, runtime=runtime, settings=request.settings, upto=upto, status=status
-        )
-        if request.stage is not None:
-            _write_stage(page, result, request)
-        elif result.record is not None:
-            overlay = encode_png(render_overlay(page, result.analysis)) if "overlay" in request.formats else None
-            export_page(
-                plan.stem,
-                request.folder,
-                result.record,
-                result.report,
-                overlay,
-                formats=request.formats,
-                overwrite=request.overwrite,
-            )
+        return work()
     except UserError as error:
         logger.debug("%s failed", plan.stem, exc_info=True)
-        return _failed_line(plan, error)
+        return [_failed_line(plan, error)]
     except Cancelled:
         raise
     except Exception as error:  # the last boundary: one odd file must not stop the others
         logger.debug("%s broke down", plan.stem, exc_info=True)
         what = "there is not enough memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
-        return _failed_line(plan, UserError(f"unexpected error ({what}); run again with --debug and report it"))
-    return PageLine(plan.stem, result.status, str(result.summary), {"stem": plan.stem, **result.report})
+        return [_failed_line(plan, UserError(f"unexpected error ({what}); run again with --debug and report it"))]
+
+
+def _process(plan: PagePlan, page: Page, request: DigitizeRequest, runtime: Runtime, status: Status) -> list[PageLine]:
+    upto = Stage.QUALITY if request.stage is None else STAGES[request.stage]
+    result = api.digitize_page(
+        page, stem=plan.stem, runtime=runtime, settings=request.settings, upto=upto, status=status
+    )
+    if parts := api.parts_of(page, result, runtime=runtime, status=status):
+        return _process_parts(plan, parts, request, runtime, status)
+    if request.stage is not None:
+        _write_stage(page, result, request)
+    elif result.record is not None:
+        overlay = encode_png(render_overlay(page, result.analysis)) if "overlay" in request.formats else None
+        export_page(
+            plan.stem,
+            request.folder,
+            result.record,
+            result.report,
+            overlay,
+            formats=request.formats,
+            overwrite=request.overwrite,
+        )
+    return [PageLine(plan.stem, result.status, str(result.summary), {"stem": plan.stem, **result.report})]
+
+
+def _process_parts(
+    plan: PagePlan, parts: tuple[Page, ...], request: DigitizeRequest, runtime: Runtime, status: Status
+) -> list[PageLine]:
+    """Read each ECG of a picture as a page of its own; one that cannot be read does not stop the others."""
+    lines: list[PageLine] = []
+    stems = part_stems(plan.stem, len(parts), taken=plan.taken)
+    for done, (stem, part) in enumerate(zip(stems, parts, strict=True)):
+        one = replace(plan, stem=stem, part=f", ECG {done + 1} of {len(parts)}")
+        step = PartStatus(status, done / len(parts), (done + 1) / len(parts))
+        lines += _attempt(one, partial(_process_part, one, part, request, runtime, step))
+    return lines
+
+
+def _process_part(
+    plan: PagePlan, part: Page, request: DigitizeRequest, runtime: Runtime, status: Status
+) -> list[PageLine]:
+    if not request.overwrite:
+        check_absent(_targets(plan.stem, request))
+    return _process(plan, part, request, runtime, status)
 
 
 def _write_stage(page: Page, result: api.PageResult, request: DigitizeRequest) -> None:
@@ -189,8 +243,8 @@ def _write_stage(page: Page, result: api.PageResult, request: DigitizeRequest) -
 
 
 def _failed_line(plan: PagePlan, error: Exception) -> PageLine:
-    report = {"stem": plan.stem, "source": str(plan.path), "status": "failed", "reasons": [str(error)]}
-    return PageLine(str(plan.path), "failed", f"failed  {error}", {**report, "failure": None})
+    report = {"stem": plan.stem, "source": plan.name, "status": "failed", "reasons": [str(error)]}
+    return PageLine(plan.name, "failed", f"failed  {error}", {**report, "failure": None})
 
 
 def check_folder(folder: Path) -> None:
@@ -219,18 +273,18 @@ def _say_in_the_end(counts: Counter[Verdict], failed: list[str], *, err: TextIO)
 # --- one process or several ----------------------------------------------------------------------------------
 
 
-def _in_this_process(plans: list[PagePlan], request: DigitizeRequest, *, err: TextIO) -> Iterator[PageLine]:
+def _in_this_process(plans: list[PagePlan], request: DigitizeRequest, *, err: TextIO) -> Iterator[list[PageLine]]:
     if not plans:
         return
     runtime, progress = api.load_runtime(request.device), Progress(err, len(plans))
     for plan in plans:
-        line = process_page(plan, request, runtime=runtime, status=PageStatus(progress, plan.stem))
+        lines = process_page(plan, request, runtime=runtime, status=PageStatus(progress, plan.stem))
         progress.clear()
         progress.done += 1
-        yield line
+        yield lines
 
 
-def _in_processes(plans: list[PagePlan], request: DigitizeRequest, *, err: TextIO) -> Iterator[PageLine]:
+def _in_processes(plans: list[PagePlan], request: DigitizeRequest, *, err: TextIO) -> Iterator[list[PageLine]]:
     """Share the pages out; the lines come in the order of the plans, each as soon as it can."""
     if not plans:
         return
@@ -239,16 +293,16 @@ def _in_processes(plans: list[PagePlan], request: DigitizeRequest, *, err: TextI
     context = multiprocessing.get_context("spawn")  # a forked torch hangs
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(request, threads))
     try:
-        futures: list[Future[PageLine]] = [pool.submit(_work, plan) for plan in plans]
+        futures: list[Future[list[PageLine]]] = [pool.submit(_work, plan) for plan in plans]
         for plan, future in zip(plans, futures, strict=True):
             progress.show("")
             try:
-                line = future.result()
+                lines = future.result()
             except BrokenProcessPool:
-                line = _failed_line(plan, OutputError("a worker process died; is there enough memory for --jobs?"))
+                lines = [_failed_line(plan, OutputError("a worker process died; is there enough memory for --jobs?"))]
             progress.clear()
             progress.done += 1
-            yield line
+            yield lines
     finally:  # after Ctrl-C the workers stop at their next checkpoint
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -282,7 +336,7 @@ def _start_worker(request: DigitizeRequest, threads: int) -> None:
     signal.signal(signal.SIGINT, interrupt)
 
 
-def _work(plan: PagePlan) -> PageLine:
+def _work(plan: PagePlan) -> list[PageLine]:
     worker = _worker
     if worker is None:
         raise RuntimeError("this process was not started as a worker")
@@ -291,5 +345,5 @@ def _work(plan: PagePlan) -> PageLine:
             if worker.runtime is None:
                 worker.runtime = api.load_runtime(worker.request.device)
         except UserError as error:
-            return _failed_line(plan, error)
+            return [_failed_line(plan, error)]
         return process_page(plan, worker.request, runtime=worker.runtime, status=worker)

@@ -31,6 +31,7 @@ class Situation:
     computing: bool = False
     dirty: bool = False
     conflict: bool = False
+    several: bool = False  # the page is a picture of several ECGs
     overtaken: bool = False  # an automatic answer beneath a correction has changed
     record: bool = False
     reconstruction: bool = False  # it can be switched on, or off again
@@ -136,7 +137,8 @@ ACTIONS: Final = (
     Row("rotate-left", "Page", "Turn left", "Ctrl+L", "page", "rotate-left", stages="0", separator=True),
     Row("rotate-right", "Page", "Turn right", "Ctrl+R", "page", "rotate-right", stages="0"),
     Row("mirror", "Page", "Mirror", "", "page", "mirror", stages="0"),
-    Row("relink", "Page", "Find the scan…", "", "page", separator=True),
+    Row("divide", "Page", "Make each ECG a page of its own…", "", "several", separator=True),
+    Row("relink", "Page", "Find the scan…", "", "page"),
     Row("remove-page", "Page", "Remove the page from the project", "", "page"),
     Row("next-finding", "Finding", "Next finding", "Alt+Down", "findings"),
     Row("previous-finding", "Finding", "Previous finding", "Alt+Up", "findings"),

@@ -31,8 +31,8 @@ from ecgstudio.stages.pipeline import EMPTY_ANALYSIS, Analysis, Stage
 from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.triage import FAILED, REVIEW
 
-FIND, RELINK = "find", "relink"
-OF_A_SESSION: Final = (FIND, RELINK)
+FIND, RELINK, DIVIDE = "find", "relink", "divide"
+OF_A_SESSION: Final = (FIND, RELINK, DIVIDE)
 """What is found on the disk belongs into the project that it was looked for in."""
 
 
@@ -184,6 +184,17 @@ class Bridge(QObject):
         """Put a page that was taken out back in its place; only the undo commands call this."""
         self.changed.emit(self._session.restore_page(state, at=at, text=text))
         self.show(state.entry.id)
+
+    def put_parts(self, picture: PageId, parts: Found) -> None:
+        """Put the pages that a picture of several ECGs was divided into in its place; it is taken out undoably."""
+        if picture not in self._session or not parts.entries:
+            return
+        self._add_found(parts)
+        names = ", ".join(self._session.entry(entry.id).name for entry in parts.entries)
+        text = self.tr("Divide %s into %s") % (self._session.entry(picture).name, names)
+        self.undo.push(None, RemovePage(self, picture, text=text))
+        self.show(parts.entries[0].id)
+        self._say(self.tr("%s. Undo brings the picture back.") % text, Severity.INFO, parts.entries[0].id)
 
     def relink(self, page: PageId, source: Path) -> None:
         """Look for a page's scan in another place."""

@@ -15,8 +15,9 @@ from PySide6.QtCore import QObject, Signal
 
 from ecgstudio.core.page import PageId
 from ecgstudio.gui.actions import Situation
-from ecgstudio.gui.bridge import RELINK, Bridge
+from ecgstudio.gui.bridge import DIVIDE, RELINK, Bridge
 from ecgstudio.gui.computing import RUNTIME, Computer
+from ecgstudio.gui.dividing import DivideRequest, divide
 from ecgstudio.gui.exporting import Exported, ExportPlan, ExportRequest, export_pages, export_request, plan_export
 from ecgstudio.gui.facts import is_corrected, value_of
 from ecgstudio.gui.findings import Findings
@@ -28,6 +29,7 @@ from ecgstudio.io.cache import OutcomeCache
 from ecgstudio.io.scans import find_scans
 from ecgstudio.session import PageEntry
 from ecgstudio.stages.contract import Runtime
+from ecgstudio.stages.several_sheets import tells_of_several
 
 EXPORT = JobKey("export")
 
@@ -114,6 +116,7 @@ class Desk(QObject):
             computing=self._is_working(),
             dirty=bridge.session.dirty,
             conflict=bool(bridge.session.open_conflicts(page)),
+            several=tells_of_several(analysis.failure) and self._computer.runtime is not None,
             overtaken=any(outcome.needs_review for _, outcome in analysis.outcomes()),
             reviewed=bridge.corrections.review is not None,
             record=value_of(analysis.record) is not None,
@@ -182,6 +185,29 @@ class Desk(QObject):
         text = self.tr("Remove %s and its corrections from the project? The scan itself is not touched.") % name
         if self._ask.yes(self.tr("Remove the page"), text, button=self.tr("Remove")):
             self._bridge.remove(page)
+
+    def divide(self) -> None:
+        """Ask for a folder and write each ECG of the picture in front there, as pages that take the picture's place."""
+        bridge, runtime = self._bridge, self._computer.runtime
+        page, keypoints = bridge.current, bridge.values.keypoints
+        if page is None or keypoints is None or runtime is None:
+            return
+        entry = bridge.session.entry(page)
+        folder = self._ask.open_folder(
+            self.tr("Where to put each ECG of %s as a file of its own") % entry.name, entry.source.parent
+        )
+        if folder is None:
+            return
+        taken = frozenset(other.name.casefold() for other in bridge.session.entries)
+        request = DivideRequest(entry, bridge.page, keypoints, folder, taken)
+        self._runner.submit(
+            Job(
+                JobKey(DIVIDE, str(page)),
+                lambda status: divide(request, runtime, status),
+                lambda found: bridge.put_parts(page, found),
+                self._complain,
+            )
+        )
 
     def relink(self) -> None:
         """Ask where the scan of the page in front lies now; other missing scans of that folder are found too."""

@@ -47,9 +47,9 @@ class QtAsk:
         names, _ = QFileDialog.getOpenFileNames(self._parent, title, "", kinds)
         return [Path(name) for name in names]
 
-    def open_folder(self, title: str) -> Path | None:
+    def open_folder(self, title: str, start: Path | None = None) -> Path | None:
         """Return the folder chosen."""
-        name = QFileDialog.getExistingDirectory(self._parent, title)
+        name = QFileDialog.getExistingDirectory(self._parent, title, "" if start is None else str(start))
         return Path(name) if name else None
 
     def save_file(self, title: str, kinds: str, suggestion: str) -> Path | None:

@@ -22,6 +22,7 @@ from ecgstudio.gui.states import STEP_NAMES, STEP_OF, Step
 from ecgstudio.stages.contract import Failed, Outcome, State
 from ecgstudio.stages.pipeline import Analysis, Stage
 from ecgstudio.stages.quality import QualityReport
+from ecgstudio.stages.several_sheets import tells_of_several
 
 T = TypeVar("T")
 
@@ -116,6 +117,8 @@ def _failed(failure: Failed) -> Advice:
     step = STEP_OF.get(stage, Step.REVIEW)
     hint = f" {sentence_of(failure.hint)}" if failure.hint else ""
     text = f"{tr(STEP_NAMES[step])}: {sentence_of(failure.reason)}{hint}"
+    if tells_of_several(failure):
+        return Advice(text, State.FAILED.value, "divide", tr("Make them pages"))
     return Advice(text, State.FAILED.value, f"stage-{step.value}", tr("Correct by hand"))
 
 

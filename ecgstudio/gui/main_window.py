@@ -207,6 +207,7 @@ class MainWindow(Frame):
             "rotate-left": self._turn_left,
             "rotate-right": self._turn_right,
             "mirror": self.page_view.mirror,
+            "divide": self.desk.divide,
             "relink": self.desk.relink,
             "remove-page": self.desk.remove,
             "shortcuts": self._show_shortcuts,

@@ -46,8 +46,8 @@ class Ask(Protocol):
         """Return the files to open; none if the user thought better of it."""
         ...
 
-    def open_folder(self, title: str) -> Path | None:
-        """Return a folder to open or to write to."""
+    def open_folder(self, title: str, start: Path | None = None) -> Path | None:
+        """Return a folder to open or to write to; `start` is suggested."""
         ...
 
     def save_file(self, title: str, kinds: str, suggestion: str) -> Path | None:

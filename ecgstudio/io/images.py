@@ -4,7 +4,7 @@ import errno
 import glob
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -62,6 +62,19 @@ def page_stem(path: str | os.PathLike[str], index: int) -> str:
     """Return the name under which a page's results are written: `<stem>`, then `<stem>-p2` and so on."""
     stem = safe_name(Path(path).stem)
     return stem if index == 0 else numbered_name(stem, f"-p{index + 1}")
+
+
+def part_stems(stem: str, count: int, *, taken: Collection[str] = ()) -> list[str]:
+    """Return a name for each ECG of a picture that shows several: `<stem>-1`, `<stem>-2` and so on.
+
+    Where another page (its name in `taken`, casefolded) is called like one of them, they are `<stem>-ecg1` and so on.
+    """
+    word = ""
+    while True:
+        names = [numbered_name(stem, f"-{word}{number}") for number in range(1, count + 1)]
+        if not any(name.casefold() in taken for name in names):
+            return names
+        word += "ecg"
 
 
 def expand_inputs(inputs: Iterable[str | os.PathLike[str]], *, records: bool = False) -> list[Path]:

@@ -26,7 +26,16 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.core.rebuilt import Reconstruction
 from ecgstudio.errors import UserError
-from ecgstudio.stages import assemble, classify, perspective, quality, reconstruct, stage0_keypoints, stage2_trace
+from ecgstudio.stages import (
+    assemble,
+    classify,
+    perspective,
+    quality,
+    reconstruct,
+    several_sheets,
+    stage0_keypoints,
+    stage2_trace,
+)
 from ecgstudio.stages.contract import (
     Classifier,
     Failed,
@@ -157,16 +166,16 @@ def advance(
     if upto is Stage.KEYPOINTS:
         return analysis
 
+    def fit_grid() -> GridFit:
+        found = _answer(Stage.GRID, keypoints)
+        part = begin(Stage.GRID)
+        found = several_sheets.only_sheet(page, found, runtime=runtime, status=PartStatus(part, 0.0, 0.0))
+        return perspective.fit_grid(page, found, runtime=runtime, settings=settings.grid, status=part)
+
     grid = _outcome(
         key(Stage.GRID, settings.grid, keypoints),
         analysis.grid,
-        lambda: perspective.fit_grid(
-            page,
-            _answer(Stage.GRID, keypoints),
-            runtime=runtime,
-            settings=settings.grid,
-            status=begin(Stage.GRID),
-        ),
+        fit_grid,
         edit=corrections.grid,
         apply=lambda auto: apply_grid(auto, corrections.grid),
     )

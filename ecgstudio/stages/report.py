@@ -18,7 +18,7 @@ from ecgstudio.core.ecg import EcgRecord, LeadTrace
 from ecgstudio.core.fiducials import Fiducial, FiducialEdit
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.page import Page
+from ecgstudio.core.page import Page, Part
 from ecgstudio.core.rebuilt import RebuiltTrace, Reconstruction
 from ecgstudio.stages.contract import Failed, Outcome, Runtime
 from ecgstudio.stages.findings_report import clinical_section, diagnosis_section
@@ -96,6 +96,7 @@ def build_report(
     ecg, quality = _known(analysis.traces), _known(analysis.quality)
     return {
         "source": page.source,
+        **_picture(page.part),
         "status": summary.status,
         "reasons": list(summary.reasons),
         "failure": plain(summary.failure),
@@ -131,6 +132,7 @@ def stage_report(page: Page, analysis: Analysis, *, summary: Summary) -> dict[st
     """Gather all that the stages reached have found, in page pixels: the JSON of a single stage."""
     return {
         "source": page.source,
+        **_picture(page.part),
         "page": {"sha256": page.id.sha256, "index": page.id.index, "width_px": page.width, "height_px": page.height},
         "stages": {stage.value: outcome.state.value for stage, outcome in analysis.outcomes()},
         "failure": plain(summary.failure),
@@ -157,6 +159,22 @@ def plain(value: object) -> object:
             return {field.name: plain(getattr(value, field.name)) for field in fields}
         case _:
             return value
+
+
+def _picture(part: Part | None) -> dict[str, object]:
+    """Say which picture a page was cut out of, and where in it: the box's last column and row are the first outside."""
+    if part is None:
+        return {}
+    left, top, right, bottom = part.box
+    return {
+        "picture": {
+            "source": part.source,
+            "sha256": part.picture.sha256,
+            "index": part.picture.index,
+            "box_px": {"left": left, "top": top, "right": right, "bottom": bottom},
+            "outline_px": plain(part.outline.round(1)),
+        }
+    }
 
 
 def _corrections(corrections: Corrections) -> object:

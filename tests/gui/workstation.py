@@ -37,13 +37,15 @@ class Script:
     kept_work: list[str] = field(default_factory=lambda: ["recover"])
     says_yes: bool = True
     asked: list[str] = field(default_factory=list)
+    started_at: Path | None = None
 
     def open_files(self, title: str, kinds: str) -> Sequence[Path]:
         self.asked.append(title)
         return self.files
 
-    def open_folder(self, title: str) -> Path | None:
+    def open_folder(self, title: str, start: Path | None = None) -> Path | None:
         self.asked.append(title)
+        self.started_at = start
         return self.folder
 
     def save_file(self, title: str, kinds: str, suggestion: str) -> Path | None:
