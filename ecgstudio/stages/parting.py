@@ -19,8 +19,8 @@ BACKGROUND_MM: Final = 8.0  # what is thinner is print: traces, names, lines of 
 PITCH_MM: Final = 5.0  # of the grid: an average over it does not see the grid
 AS_EMPTY: Final = 0.15  # of the way from the emptiest line to the fullest tenth
 SAME_LEVEL: Final = 0.3  # grey levels that do not count
-NO_DESK: Final = 0.5  # of a usual line's print is on the emptiest one: it runs over paper
-EDGE_LEVELS: Final = 12.0  # how much two papers differ
+EDGE_LEVELS: Final = 12.0  # how much two papers, or paper and desk, differ
+TOUCHING: Final = 2.0  # pitches over which a single edge is seen
 OUTSIDE: Final = (128, 128, 128)  # as what lies round a page is shown to the networks
 
 
@@ -91,7 +91,8 @@ def cut_out(page: Page, outline: F64, *, source: str = "") -> Page:
 def emptiest(page: Page, outline: F64, gap: Gap, *, px_per_mm: float) -> float:
     """Return where along a gap's normal to cut an outline: amid the longest stretch where least is printed.
 
-    A desk or a margin is emptier than paper with a grid. Where two papers touch, the cut goes along their edge.
+    Where edges of papers are seen it lies between the first and the last of them: over the desk, or along the one edge
+    at which two papers touch. What is printed over a sheet, such as a name, stays with it then.
     """
     step = max(px_per_mm / PROFILE_PX_PER_MM, (gap.high - gap.low) / MOST_LINES)
     pitch = max(1, round(PITCH_MM * px_per_mm / step))
@@ -108,12 +109,14 @@ def emptiest(page: Page, outline: F64, gap: Gap, *, px_per_mm: float) -> float:
     empty = _print_on_lines(seen, background=max(3, round(BACKGROUND_MM * px_per_mm / step)), pitch=pitch)[pitch:-pitch]
     for place in gap.avoid:
         empty = empty + np.where(np.abs(at - place) < PITCH_MM * px_per_mm, np.ptp(empty) + SAME_LEVEL, 0.0)
-    level = empty.min() + AS_EMPTY * (np.percentile(empty, 90) - empty.min()) + SAME_LEVEL
-    candidates = empty <= level
-    steps = np.where(candidates, _colour_steps(seen, pitch), 0.0)
-    if empty.min() > NO_DESK * np.median(empty) and steps.max() >= EDGE_LEVELS:
+    steps = np.where(empty <= np.median(empty), _colour_steps(seen, pitch), 0.0)
+    edges = np.flatnonzero(steps >= EDGE_LEVELS)
+    start, end = (int(edges[0]), int(edges[-1]) + 1) if len(edges) else (0, lines)
+    if len(edges) and end - start <= TOUCHING * pitch:
         return _edge_of_pixels(at[int(np.argmax(steps))] - step / 2, gap.normal)
-    runs, count = ndimage.label(candidates)
+    between = empty[start:end]
+    level = between.min() + AS_EMPTY * (np.percentile(empty, 90) - between.min()) + SAME_LEVEL
+    runs, count = ndimage.label((empty <= level) & (np.arange(lines) >= start) & (np.arange(lines) < end))
     longest = 1 + int(np.argmax(np.bincount(runs, minlength=count + 1)[1:]))
     return _edge_of_pixels(float(np.mean(at[runs == longest])), gap.normal)
 
