@@ -20,7 +20,7 @@ PITCH_MM: Final = 5.0  # of the grid: an average over it does not see the grid
 AS_EMPTY: Final = 0.15  # of the way from the emptiest line to the fullest tenth
 SAME_LEVEL: Final = 0.3  # grey levels that do not count
 EDGE_LEVELS: Final = 12.0  # how much two papers, or paper and desk, differ
-TOUCHING: Final = 2.0  # pitches over which a single edge is seen
+TOUCHING: Final = 2.0  # pitches over which a single edge is seen, or two that are close together
 OUTSIDE: Final = (128, 128, 128)  # as what lies round a page is shown to the networks
 
 
@@ -113,7 +113,7 @@ def emptiest(page: Page, outline: F64, gap: Gap, *, px_per_mm: float) -> float:
     edges = np.flatnonzero(steps >= EDGE_LEVELS)
     start, end = (int(edges[0]), int(edges[-1]) + 1) if len(edges) else (0, lines)
     if len(edges) and end - start <= TOUCHING * pitch:
-        return _edge_of_pixels(at[int(np.argmax(steps))] - step / 2, gap.normal)
+        return _edge_of_pixels(float(at[start] + at[end - 1]) / 2 - step / 2, gap.normal)
     between = empty[start:end]
     level = between.min() + AS_EMPTY * (np.percentile(empty, 90) - between.min()) + SAME_LEVEL
     runs, count = ndimage.label((empty <= level) & (np.arange(lines) >= start) & (np.arange(lines) < end))

@@ -234,7 +234,7 @@ def test_the_cut_goes_along_the_edge_where_two_papers_touch() -> None:
     pixels = np.concatenate([ruled(300, 400), ruled(300, 400, paper=215)])
     gap = Gap(np.array([0.0, 1.0]), 150.0, 520.0, np.empty(0))
     page = page_of(pixels)
-    assert emptiest(page, outline_of(page), gap, px_per_mm=4.0) == pytest.approx(299.5, abs=10)
+    assert emptiest(page, outline_of(page), gap, px_per_mm=4.0) == pytest.approx(299.5, abs=12)  # 3 mm
 
 
 def test_the_cut_keeps_off_traces_and_doubtful_names() -> None:
