@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -70,7 +70,8 @@ class QualityReport:
     """The self-checks; a check that the page does not allow is None.
 
     einthoven_db, goldberger_db: 10 log10 of the power of II (aVR) over that of II - I - III (aVR + aVL + aVF).
-    twin_db, twin_lead: the same for the short against the long print of one lead, `twin_uv` its rms in microvolt.
+    twin_db, twin_lead: the same for the short against the long print of the lead whose prints agree least, `twin_uv`
+    its rms in microvolt.
     coincidence: how well the beats of the third worst lead lie at the times of the others', as a correlation.
     missing: leads that the layout prints but nobody found. assumed: of speed and gain, how many nothing told.
     """
@@ -243,30 +244,35 @@ def _ratio_db(signal: Floats, residual: Floats, fs: float) -> float | None:
 
 
 def _twin(ecg: DigitizedEcg) -> tuple[str, float, float] | None:
-    """Compare the two prints of a lead over the time they share, allowing a small shift: (lead, dB, rms uV)."""
-    for lead in LEADS:
-        prints = sorted(ecg.of(lead), key=lambda t: t.duration_s)
-        if len(prints) < 2:
+    """Compare the two prints of every lead that has them; return the one that agrees least: (lead, dB, rms uV)."""
+    found = [(lead, *told) for lead in LEADS if (told := _prints_agree(ecg.of(lead))) is not None]
+    return min(found, key=lambda twin: twin[1], default=None)
+
+
+def _prints_agree(traces: Sequence[LeadTrace]) -> tuple[float, float] | None:
+    """Compare a lead's shortest and longest print over the time they share, allowing a small shift: dB, rms uV."""
+    prints = sorted(traces, key=lambda t: t.duration_s)
+    if len(prints) < 2:
+        return None
+    short, long = prints[0], prints[-1]
+    best: tuple[float, float] | None = None
+    reach = round(MAX_SHIFT_S * short.fs)
+    first = round((short.t0_s - long.t0_s) * short.fs)
+    for shift in range(-reach, reach + 1):
+        start = first + shift
+        a = short.mv[max(0, -start) :]
+        b = long.mv[max(0, start) : max(0, start) + len(a)]
+        a = a[: len(b)].astype(np.float64)
+        both = np.isfinite(a) & np.isfinite(b)
+        if both.sum() < MIN_COMMON_S * short.fs:
             continue
-        short, long = prints[0], prints[-1]
-        best: tuple[float, float] | None = None
-        reach = round(MAX_SHIFT_S * short.fs)
-        first = round((short.t0_s - long.t0_s) * short.fs)
-        for shift in range(-reach, reach + 1):
-            start = first + shift
-            a = short.mv[max(0, -start) :]
-            b = long.mv[max(0, start) : max(0, start) + len(a)]
-            a = a[: len(b)].astype(np.float64)
-            both = np.isfinite(a) & np.isfinite(b)
-            if both.sum() < MIN_COMMON_S * short.fs:
-                continue
-            difference = a[both] - b[both]
-            rms = float(np.std(difference))
-            if best is None or rms < best[0]:
-                best = rms, float(np.std(b[both]))
-        if best is not None:
-            return lead, float(20 * np.log10(max(best[1], 1e-6) / max(best[0], 1e-6))), best[0] * 1000
-    return None
+        difference = a[both] - b[both]
+        rms = float(np.std(difference))
+        if best is None or rms < best[0]:
+            best = rms, float(np.std(b[both]))
+    if best is None:
+        return None
+    return float(20 * np.log10(max(best[1], 1e-6) / max(best[0], 1e-6))), best[0] * 1000
 
 
 def _scale_check(scale: PaperScale) -> tuple[bool | None, str]:

@@ -143,6 +143,14 @@ def test_the_difference_of_two_prints_is_told_in_microvolt() -> None:
     assert report.twin_uv == pytest.approx(20, rel=0.1)
 
 
+def test_of_several_leads_printed_twice_the_one_that_agrees_least_is_told() -> None:
+    mv = heart_mv()
+    good, wrong = trace("II", mv[1, :1250]), trace("V6", mv[10, :1250])  # what is named V6 is V5
+    report = report_on(DigitizedEcg((*page_of(mv).traces, good, wrong), "3x4+2"))
+    assert report.twin_lead == "V6"
+    assert any(reason.startswith("the two prints of lead V6 differ") for reason in report.reasons)
+
+
 def test_a_lead_printed_once_has_no_twin() -> None:
     report = report_on(page_of(heart_mv()))
     assert (report.twin_lead, report.twin_db, report.twin_uv) == (None, None, None)
