@@ -186,12 +186,16 @@ def true_keypoints(synth: SynthPage) -> Keypoints:
     )
 
 
-def true_grid(synth: SynthPage) -> GridFit:
-    """Return the lattice of the whole sheet, its nodes on the printed 5-mm lines."""
+def true_grid(synth: SynthPage, *, skew: float = 0.0) -> GridFit:
+    """Return the lattice of the whole sheet, its nodes on the printed 5-mm lines.
+
+    With a `skew` the lines down the paper lean to the left of the print: on the lattice it moves by this many mm to the
+    right per mm downwards.
+    """
     counts = (int(np.ceil((side - at) / 5)) + 1 for side, at in zip(synth.sheet.size_mm, GRID_ORIGIN_MM, strict=True))
     x, y = np.meshgrid(*(np.arange(n) * 5.0 + at for n, at in zip(counts, GRID_ORIGIN_MM, strict=True)))
     gain = synth.sheet.leads[0].mm_per_mV if synth.sheet.leads else 10.0
-    nodes = synth.to_page(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(*x.shape, 2)
+    nodes = synth.to_page(np.stack([(x - skew * y).ravel(), y.ravel()], axis=1)).reshape(*x.shape, 2)
     return GridFit(nodes, PaperScale(synth.sheet.mm_per_s, gain, "truth"), 0.99)
 
 

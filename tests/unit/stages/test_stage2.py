@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LAYOUTS, LEADS
@@ -27,11 +28,12 @@ def read(
     keypoints: Keypoints | None = None,
     runtime: Runtime | None = None,
     settings: TraceSettings | None = None,
+    skew: float = 0.0,
 ) -> DigitizedEcg:
     return read_traces(
         synth.page,
         keypoints if keypoints is not None else true_keypoints(synth),
-        true_grid(synth),
+        true_grid(synth, skew=skew),
         runtime=runtime if runtime is not None else TruthRuntime(synth),
         settings=settings if settings is not None else TraceSettings(),
         status=NULL_STATUS,
@@ -269,6 +271,46 @@ def test_a_faint_beginning_moves_no_lead_in_time_and_is_missing() -> None:
         assert trace.t0_s == pytest.approx(lead.t0_s, abs=END_DOUBT_MM / 25.0 + 0.006)
         unread_s = np.isnan(trace.mv).sum() / trace.fs
         assert unread_s == pytest.approx(0.2 if lead.t0_s == 0.0 else 0.0, abs=0.05)
+
+
+# --- a print that is skewed on its paper --------------------------------------------------------------------
+
+SKEWS = (0.006, -0.009)  # mm to the right per mm downwards
+LAGS_S = np.arange(-60, 61) * 0.0005
+
+
+@functools.cache
+def skewed(skew: float) -> tuple[SynthPage, DigitizedEcg]:
+    synth = synth_page("3x4+1")
+    return synth, read(synth, skew=skew)
+
+
+def late_s(trace: LeadTrace, t_s: F64, mv: F64) -> float:
+    """Return how much later a trace shows what a curve shows, by their cross-correlation."""
+
+    def likeness(lag_s: float) -> float:
+        curve = np.interp(trace.t_s - lag_s, t_s, mv, left=np.nan, right=np.nan)
+        both = np.isfinite(trace.mv) & np.isfinite(curve)
+        return float(np.corrcoef(trace.mv[both], curve[both])[0, 1])
+
+    return float(LAGS_S[np.argmax([likeness(lag_s) for lag_s in LAGS_S])])
+
+
+@pytest.mark.parametrize("skew", SKEWS)
+def test_both_prints_of_a_lead_lie_at_the_same_time_though_the_print_is_skewed(skew: float) -> None:
+    short, long = sorted(skewed(skew)[1].of("II"), key=lambda trace: trace.duration_s)
+    assert abs(late_s(short, long.t_s, long.mv.astype(np.float64))) < 0.002  # of 15 and 23 ms
+
+
+@pytest.mark.parametrize("skew", SKEWS)
+def test_every_row_of_a_skewed_print_lies_at_its_time(skew: float) -> None:
+    synth, ecg = skewed(skew)
+    late = {}
+    for lead, trace in pairs(synth, ecg):
+        t_s = lead.t0_s + (lead.line_mm[:, 0] - lead.start_mm) / 25.0
+        late[lead.row, lead.column] = late_s(trace, t_s, (lead.zero_mm - lead.line_mm[:, 1]) / 10.0)
+    assert len(late) == 13
+    assert max(map(abs, late.values())) < 0.004  # of 12 to 18 ms
 
 
 # --- what is not printed is not read ------------------------------------------------------------------------
