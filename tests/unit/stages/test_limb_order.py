@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS, LEADS, Layout, limb_leads
 from ecgstudio.stages.limb_order import limb_odds, order_by_limb_leads
-from ecgstudio.stages.printed import Row, Slot
-from ecgstudio.stages.strip_reading import StripReading
+from ecgstudio.stages.printed import Slot
+from tests.drawn_strips import printed
 
 patient = settings(deadline=None, max_examples=25)
 COLUMNS = 1680
@@ -30,24 +30,6 @@ def record(seed: int) -> F64:
         return np.sum([rng.normal(0, size) * np.exp(-0.5 * ((t - at) / w) ** 2) for at, w, size in waves], axis=0)
 
     return np.concatenate([limb_leads(lead(), lead()), [lead() for _ in range(6)]])
-
-
-def printed(template: Layout, mv: F64) -> tuple[list[Slot], list[StripReading]]:
-    rng = np.random.default_rng(0)
-    slots, readings = [], []
-    for row, leads in enumerate(template.all_rows):
-        each = COLUMNS // len(leads)
-        for k, lead in enumerate(leads):
-            slots.append(Slot(lead, row, k, len(leads), k * each / 8, (k + 1) * each / 8, 0.9, True))
-        drawn = np.concatenate([mv[LEADS.index(lead), k * each : (k + 1) * each] for k, lead in enumerate(leads)])
-        height, ones = 240.0 - 80.0 * drawn + rng.normal(0, 0.5, COLUMNS), np.ones(2 * COLUMNS)
-        readings.append(
-            StripReading(
-                row=Row(50.0, 0.0, COLUMNS / 8, 1.0), x0_mm=0.0, centre_mm=50.0, half_px=240,
-                height_half=np.repeat(height, 2), mass_half=ones, presence_half=ones, boundary=0 * ones,
-            )
-        )  # fmt: skip
-    return slots, readings
 
 
 def names(slots: list[Slot]) -> list[str]:

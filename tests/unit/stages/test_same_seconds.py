@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
-from ecgstudio.core.leads import LAYOUTS, LEADS, Layout, limb_leads
-from ecgstudio.stages.printed import Row, Slot
+from ecgstudio.core.leads import LAYOUTS, Layout, limb_leads
 from ecgstudio.stages.same_seconds import CLEAR, columns_are_simultaneous, simultaneity
-from ecgstudio.stages.strip_reading import StripReading
+from tests.drawn_strips import printed
 
 patient = settings(deadline=None, max_examples=20)
 FS = 200.0  # columns of a strip per second at 25 mm/s
@@ -34,31 +33,6 @@ def record(seed: int, *, irregular_s: float, interval_s: float = 0.9) -> F64:
         return shape + sum(t_wave * np.exp(-(((t - b - 0.28) / 0.06) ** 2)) for b in beats)
 
     return np.concatenate([limb_leads(lead(), lead()), [lead() for _ in range(6)]])
-
-
-def printed(
-    template: Layout, mv: F64, *, together: bool, noise_px: float = 1.0
-) -> tuple[list[Slot], list[StripReading]]:
-    rng = np.random.default_rng(0)
-    n, slots, readings = mv.shape[1], [], []
-    for row, leads in enumerate(template.all_rows):
-        each = n // len(leads)
-        parts = []
-        for column, lead in enumerate(leads):
-            first = 0 if together else column * each
-            parts.append(mv[LEADS.index(lead), first : first + each])
-            width_mm = each / 8
-            slots.append(Slot(lead, row, column, len(leads), column * width_mm, (column + 1) * width_mm, 0.9, True))
-        drawn = np.concatenate(parts)
-        height = 240.0 - 80.0 * drawn + rng.normal(0, noise_px, len(drawn))
-        ones = np.ones(2 * len(drawn))
-        readings.append(
-            StripReading(
-                row=Row(50.0, 0.0, n / 8, 1.0), x0_mm=0.0, centre_mm=50.0, half_px=240,
-                height_half=np.repeat(height, 2), mass_half=ones, presence_half=ones, boundary=0 * ones,
-            )
-        )  # fmt: skip
-    return slots, readings
 
 
 @patient

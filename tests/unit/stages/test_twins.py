@@ -7,11 +7,11 @@ import pytest
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LEADS, limb_leads
-from ecgstudio.stages.printed import Row, Slot
+from ecgstudio.stages.printed import Slot
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.twins import name_limb_leads, name_rhythm_strips
+from tests.drawn_strips import drawn_strip
 
-PX_PER_MV = 80.0
 COLUMNS = 1600
 
 
@@ -29,13 +29,7 @@ def limbs_mv() -> F64:
 
 
 def strip(mv: F64, *, noise_px: float = 0.4) -> StripReading:
-    rng = np.random.default_rng(len(mv))
-    height = 240.0 - PX_PER_MV * mv + rng.normal(0, noise_px, len(mv))
-    ones = np.ones(2 * len(mv))
-    return StripReading(
-        row=Row(50.0, 0.0, COLUMNS / 8, 1.0), x0_mm=0.0, centre_mm=50.0, half_px=240, height_half=np.repeat(height, 2),
-        mass_half=ones, presence_half=ones, boundary=np.zeros(2 * len(mv)),
-    )  # fmt: skip
+    return drawn_strip(mv, rng=np.random.default_rng(len(mv)), noise_px=noise_px)
 
 
 def slot(lead: str, row: int, *, columns: int = 1, column: int = 0, read: bool = True) -> Slot:
