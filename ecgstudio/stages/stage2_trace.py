@@ -22,7 +22,7 @@ from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.limb_order import order_by_limb_leads
 from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.paper_map import rectified
-from ecgstudio.stages.print_skew import print_skew
+from ecgstudio.stages.print_skew import print_skew, supposed_skew
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.reread import PageReading, ReadingMemo, RowAgain, read_moved_rows
 from ecgstudio.stages.same_seconds import CLEAR, columns_are_simultaneous, simultaneity
@@ -151,13 +151,14 @@ def _traces_of(found: PageReading, grid: GridFit, *, again: Mapping[int, RowAgai
             trimmed = within_standard([slot for slot, _, _ in drawn], mm_per_s=grid.scale.mm_per_s)
             drawn = [(slot, reading, lattice) for slot, (_, reading, lattice) in zip(trimmed, drawn, strict=True)]
             origin_mm = min(slot.start_mm for slot in trimmed)
-    skew = 0.0 if together else _skew(named, found.readings, grid, min(slot.start_mm for slot in named))
+    automatic_mm = min(slot.start_mm for slot in named)
+    skew = _skew(named, found.readings, grid, [_begin_mm(slot, automatic_mm, together=together) for slot in named])
     middle_mm = float(np.mean([reading.centre_mm for reading in found.readings]))
     traces = []
     for slot, reading, lattice in drawn:
         right_mm = skew * (reading.centre_mm - middle_mm)
         moved_slot = replace(slot, start_mm=slot.start_mm + right_mm, end_mm=slot.end_mm + right_mm)
-        start_mm = moved_slot.start_mm if together and slot.columns > 1 else origin_mm + right_mm
+        start_mm = _begin_mm(slot, origin_mm, together=together) + right_mm
         traces.append(lead_trace(moved_slot, reading, lattice, start_mm))
     read = tuple(t for t in traces if t is not None and np.isfinite(t.mv).any())
     gains = gains_by_pulse(named, found.readings, grid.scale)
@@ -168,16 +169,27 @@ def _traces_of(found: PageReading, grid: GridFit, *, again: Mapping[int, RowAgai
     return DigitizedEcg(read, found.layout.name, doubts)
 
 
-def _skew(slots: Sequence[Slot], readings: Sequence[StripReading], grid: GridFit, origin_mm: float) -> float:
-    """Measure the skew of the print by the leads that stand in a column and in a row of their own."""
-    pairs = []
-    for long in slots:
-        for short in slots:
-            if short.lead == long.lead and short.columns > 1 == long.columns:
-                a, b = (lead_trace(slot, readings[slot.row], grid, origin_mm) for slot in (short, long))
-                if a is not None and b is not None:
-                    pairs.append((a, b, readings[long.row].centre_mm - readings[short.row].centre_mm))
-    return print_skew(pairs, mm_per_s=grid.scale.mm_per_s)
+def _begin_mm(slot: Slot, origin_mm: float, *, together: bool) -> float:
+    """Return where the time of a lead begins: where its column does if all columns show the same seconds."""
+    return slot.start_mm if together and slot.columns > 1 else origin_mm
+
+
+def _skew(slots: Sequence[Slot], readings: Sequence[StripReading], grid: GridFit, begins_mm: Sequence[float]) -> float:
+    """Measure the skew of the print: by leads in a column and in a row of their own, else by beats and beginnings."""
+    columns: dict[tuple[int, int], list[tuple[LeadTrace, float]]] = {}
+    prints: dict[str, list[tuple[LeadTrace, float]]] = {}
+    for slot, begin_mm in zip(slots, begins_mm, strict=True):
+        trace = lead_trace(slot, readings[slot.row], grid, begin_mm)
+        if trace is not None:
+            at = trace, readings[slot.row].centre_mm
+            columns.setdefault((slot.columns, slot.column), []).append(at)
+            prints.setdefault(slot.lead, []).append(at)
+    mm_per_s = grid.scale.mm_per_s
+    twice = [sorted(found, key=lambda at: at[0].duration_s) for found in prints.values() if len(found) > 1]
+    if twice:
+        return print_skew([(a, b, b_mm - a_mm) for (a, a_mm), *_, (b, b_mm) in twice], mm_per_s=mm_per_s)
+    starts = [(reading.centre_mm, row_ends(reading)[0]) for reading in readings]
+    return supposed_skew(list(columns.values()), starts, mm_per_s=mm_per_s)
 
 
 def _seconds_doubt(odds: float) -> str:
