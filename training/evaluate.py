@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import multiprocessing
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +26,7 @@ from ecgstudio.stages.settings import PipelineSettings
 from training.configs import STAGES
 from training.folders import IMAGES, SPLITS, is_tree, page_files, pictures, series_path, truth_path
 from training.page_score import PageScore, PageTask, analyse, score_page
+from training.processes import shared_out
 from training.report_table import Table
 from training.run_folder import BEST_FILE
 from training.score_report import WORST_SHOWN, make_tables, pages_csv, worst_pages
@@ -113,8 +110,8 @@ def score_all(
         done = {task: score for task, score in found.items() if score is not None}
         logger.info("%d of %d pages were scored before", len(done), len(tasks))
     rest = [task for task in tasks if task not in done]
-    fresh = zip(rest, run(rest, engine, jobs=args.jobs, runtime=runtime), strict=True)
-    for number, (task, score) in enumerate(fresh, 1):
+    fresh = shared_out(rest, engine.score, tools=runtime, load=engine.load, jobs=args.jobs)
+    for number, (task, score) in enumerate(zip(rest, fresh, strict=True), 1):
         done[task] = score
         if store is not None:
             store.keep(score, task)
@@ -239,43 +236,6 @@ class Engine:
         if self.overlays is not None:
             drawing = overlay_path(self.overlays, task.tier, task.name)
         return score_page(task, runtime=runtime, settings=SETTINGS, budget=self.budget, drawing=drawing)
-
-
-def run(tasks: Sequence[PageTask], engine: Engine, *, jobs: int, runtime: Runtime) -> Iterator[PageScore]:
-    """Yield the pages' scores in their order, each as soon as it and those before it are done.
-
-    A single process uses `runtime`, several load their own.
-    """
-    if jobs == 1:
-        for task in tasks:
-            yield engine.score(task, runtime)
-        return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    context = multiprocessing.get_context("spawn")  # a forked torch hangs
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(engine, threads))
-    try:
-        yield from pool.map(_work, tasks)
-    except BrokenProcessPool as error:
-        raise UserError("A worker process died; is there enough memory for --jobs?") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-_worker: tuple[Engine, Runtime] | None = None  # a pool has no other place for what a process keeps between pages
-
-
-def _start_worker(engine: Engine, threads: int) -> None:
-    global _worker
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # read when torch is loaded: processes share the cores
-        os.environ[variable] = str(threads)
-    _worker = engine, engine.load()
-
-
-def _work(task: PageTask) -> PageScore:
-    if _worker is None:
-        raise RuntimeError("this process was not started as a worker")
-    engine, runtime = _worker
-    return engine.score(task, runtime)
 
 
 # --- what is kept -------------------------------------------------------------------------------------------

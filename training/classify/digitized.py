@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import hashlib
 import io
 import logging
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +36,7 @@ from training.classify.paper import QUIET
 from training.classify.records import as_examples, labelled_records
 from training.oracle import known
 from training.page_score import analyse
+from training.processes import shared_out
 from training.signals.record import Record
 from training.synth.write import synthesize_page
 
@@ -198,26 +197,21 @@ def load_read(path: Path) -> EcgRecord | None:
 
 def _read_all(plan: PagesPlan, records: Sequence[Record], *, runtime: Runtime, jobs: int) -> Iterator[None]:
     """Read every page that was not read before, and yield after each record."""
-    places = [plan.path_of(record, plan.kind_of(at), runtime.weights_hash) for at, record in enumerate(records)]
-    missing = [index for index, path in enumerate(places) if not path.is_file()]
+    shown = [(record, plan.kind_of(index)) for index, record in enumerate(records)]
+    missing = [each for each in shown if not plan.path_of(*each, runtime.weights_hash).is_file()]
     yield from [None] * (len(records) - len(missing))
-    if jobs == 1:
-        for index in missing:
-            _keep(plan, index, record=records[index], runtime=runtime)
-            yield
-        return
-    context = multiprocessing.get_context("spawn")  # a forked torch hangs
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(plan, runtime.device))
-    try:
-        yield from pool.map(_work, missing)
-    except BrokenProcessPool as error:
-        raise UserError("A worker process died; is there enough memory for --jobs?") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    keep, load = functools.partial(_keep, plan), functools.partial(_load, runtime.device)
+    yield from shared_out(missing, keep, tools=runtime, load=load, jobs=jobs)
 
 
-def _keep(plan: PagesPlan, index: int, *, record: Record, runtime: Runtime) -> None:
-    kind = plan.kind_of(index)
+def _load(device: str) -> Runtime:
+    from ecgstudio.nets.torch_runtime import load_runtime
+
+    return load_runtime(device)
+
+
+def _keep(plan: PagesPlan, shown: tuple[Record, str | None], runtime: Runtime) -> None:
+    record, kind = shown
     read = read_page_of(record, plan, kind=kind, runtime=runtime)
     stream = io.BytesIO()
     if read is None:
@@ -225,20 +219,3 @@ def _keep(plan: PagesPlan, index: int, *, record: Record, runtime: Runtime) -> N
     else:
         np.savez_compressed(stream, mv=read.mv, fs=read.fs, printed=[read.span(lead) for lead in LEADS])
     write_bytes(plan.path_of(record, kind, runtime.weights_hash), stream.getvalue())
-
-
-_worker: tuple[PagesPlan, list[Record], Runtime] | None = None
-
-
-def _start_worker(plan: PagesPlan, device: str) -> None:
-    global _worker
-    from ecgstudio.nets.torch_runtime import load_runtime
-
-    _worker = plan, plan.chosen(), load_runtime(device)
-
-
-def _work(index: int) -> None:
-    if _worker is None:
-        raise RuntimeError("this process was not started as a worker")
-    plan, records, runtime = _worker
-    _keep(plan, index, record=records[index], runtime=runtime)
