@@ -30,7 +30,7 @@ def print_skew(pairs: Sequence[tuple[LeadTrace, LeadTrace, float]], *, mm_per_s:
     """
     found = []
     for short, long, down_mm in pairs:
-        shift = _shift(short, long)
+        shift = shift_between(short, long)
         if shift is not None and abs(down_mm) >= LEAST_APART_MM:
             found.append(shift / short.fs * mm_per_s / down_mm)
     skew = float(np.median(found)) if found else 0.0
@@ -91,7 +91,7 @@ def _later(a: F64, b: F64, *, fs: float) -> float | None:
     return None if at in (0, len(likeness) - 1) else at - reach + _apex(likeness[at - 1 : at + 2])
 
 
-def _shift(short: LeadTrace, long: LeadTrace) -> float | None:
+def shift_between(short: LeadTrace, long: LeadTrace) -> float | None:
     """Return how many samples later the long print shows what the short one does; None unless they are alike."""
     a, b = short.mv.astype(np.float64), long.mv.astype(np.float64)
     first, reach = round((short.t0_s - long.t0_s) * short.fs), round(REACH_S * short.fs)

@@ -46,6 +46,7 @@ LOOK_CONFIDENCE = 0.45
 STANDARD_SECONDS, EXCESS_MM = (10.0, 5.0), 2.5
 OUTPUT_HZ = 500.0
 END_DOUBT_MM = 0.2  # how well the ends of leads are known
+SUREST = 0.999  # only what a human drew is certain
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
 BOUNDARY_SEARCH_MM = 3.5
 LATE_MM = 2.0, 8.0  # so much later than the pitch says a first lead was seen to begin: its beginning is faint
@@ -363,5 +364,5 @@ def lead_trace(slot: Slot, reading: StripReading, grid: GridFit, origin_mm: floa
     mm = np.stack([x_mm, np.where(np.isfinite(y_mm), y_mm, reading.centre_mm)], axis=1)
     return LeadTrace(
         lead=slot.lead, t0_s=float(t0_s), fs=OUTPUT_HZ, mv=mv.astype(np.float32), xy=grid.to_page(mm),
-        confidence=(np.clip(sure, 0, 1) * min(1.0, 0.5 + slot.confidence / 2)).astype(np.float32),
+        confidence=(np.clip(sure, 0, SUREST) * min(1.0, 0.5 + slot.confidence / 2)).astype(np.float32),
     )  # fmt: skip

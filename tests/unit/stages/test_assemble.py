@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, EcgRecord, LeadTrace
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.leads import LEADS
@@ -56,6 +57,65 @@ def test_of_two_prints_the_longer_one_counts() -> None:
     short, long = trace("II", level_mv=1.0), trace("II", seconds=10.0, level_mv=2.0)
     for traces in ((short, long), (long, short)):
         assert np.unique(record_of(*traces).lead_mv("II")).tolist() == [2.0]
+
+
+def prints(*, late_s: float = 0.0, noise_mv: float = 0.02, drawn: tuple[str, ...] = ()) -> tuple[LeadTrace, LeadTrace]:
+    """Return a long and a short print of one lead, each with its own errors; the short one .2 mV higher."""
+    rng, t_s = np.random.default_rng(3), np.arange(5000) / FS
+    out = []
+    for name, part, level, late in (("long", slice(0, 5000), 0.0, 0.0), ("short", slice(1250, 2500), 0.2, late_s)):
+        mv = beats(t_s[part] - late) + level + rng.normal(0, noise_mv, len(t_s[part]))
+        confidence = np.full(len(mv), 1.0 if name in drawn else 0.95, np.float32)
+        out.append(LeadTrace("II", t_s[part][0], FS, mv.astype(np.float32), np.zeros((len(mv), 2)), confidence))
+    return out[0], out[1]
+
+
+def beats(t_s: F64) -> F64:
+    return np.asarray(sum(np.exp(-0.5 * ((t_s - beat) / 0.015) ** 2) for beat in np.arange(0.3, 10, 0.83)))
+
+
+def errors_mv(record: EcgRecord) -> tuple[float, float]:
+    """Return the rms error where both prints are and where only the long one is."""
+    error = record.lead_mv("II") - beats(record.t_s)
+    both = np.zeros(len(error), bool)
+    both[1250:2500] = True
+    return float(np.sqrt(np.mean(error[both] ** 2))), float(np.sqrt(np.mean(error[~both] ** 2)))
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.004, -0.006])
+def test_where_two_prints_are_alike_the_record_is_their_mean(late_s: float) -> None:
+    both, one = errors_mv(record_of(*prints(late_s=late_s)))
+    assert one == pytest.approx(0.02, rel=0.1)
+    assert both == pytest.approx(0.02 / np.sqrt(2), rel=0.15)
+
+
+@pytest.mark.parametrize("late_s", [0.016, 0.2])
+def test_prints_that_lie_apart_are_not_mixed(late_s: float) -> None:
+    long, short = prints(late_s=late_s)
+    assert np.array_equal(record_of(long, short).lead_mv("II"), long.mv)
+
+
+def test_prints_that_differ_are_not_mixed() -> None:
+    long, short = prints(noise_mv=0.4)
+    assert np.array_equal(record_of(long, short).lead_mv("II"), long.mv)
+
+
+@pytest.mark.parametrize("drawn", ["long", "short"])
+def test_what_a_human_drew_is_not_mixed(drawn: str) -> None:
+    long, short = prints(drawn=(drawn,))
+    assert np.array_equal(record_of(long, short).lead_mv("II"), long.mv)
+
+
+def test_what_only_the_other_print_shows_stays_missing() -> None:
+    long, short = prints()
+    mv = np.array(long.mv)
+    mv[1500:1600] = np.nan
+    found = record_of(LeadTrace("II", 0.0, FS, mv, long.xy, long.confidence), short).lead_mv("II")
+    assert np.array_equal(np.isnan(found), np.isnan(mv))
+    short_mv = np.array(short.mv)
+    short_mv[250:350] = np.nan
+    found = record_of(long, LeadTrace("II", short.t0_s, FS, short_mv, short.xy, short.confidence)).lead_mv("II")
+    assert np.array_equal(found[1500:1600], long.mv[1500:1600])
 
 
 def test_what_counts_is_how_much_was_read() -> None:
