@@ -9,7 +9,7 @@ import numpy as np
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
-from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
+from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.core.keypoints import Keypoints
 from training.oracle import Bools, in_picture, label_xy, visible_labels
 from training.sampling import MappedPage
@@ -25,6 +25,7 @@ PLACE_AWAY_MM = 5.0
 MIN_VISIBLE = 0.5
 TRACE_STEP = 10
 SCALE_TOLERANCE = 0.02
+LEAST_DEFLECTION_MV = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def score_stages(
 ) -> StageScores:
     """Compare the stages' answers (None: the stage failed) with a rendered page's truth."""
     median_mm, p95_mm = grid_error_mm(page, grid) if grid is not None else (np.nan, np.nan)
-    speed, gain = scale_right(page, grid.scale) if grid is not None else (False, False)
+    speed, gain = scale_right(page, grid, ecg) if grid is not None else (False, False)
     printed, placed, invented, swapped = place_leads(page, ecg)
     return StageScores(
         orientation=keypoints is not None and keypoints.orientation == page.truth.orientation,
@@ -136,11 +137,30 @@ def grid_error_mm(page: MappedPage, grid: GridFit) -> tuple[float, float]:
     return float(np.median(length)), float(np.percentile(length, 95))
 
 
-def scale_right(page: MappedPage, scale: PaperScale) -> tuple[bool, bool]:
-    """Tell whether the speed is the printed one, and the gain that of every printed lead."""
-    sheet = page.truth.sheet
-    speed = abs(scale.mm_per_s / sheet.mm_per_s - 1) <= SCALE_TOLERANCE
-    return speed, all(abs(scale.mm_per_mV / lead.mm_per_mV - 1) <= SCALE_TOLERANCE for lead in sheet.leads)
+def scale_right(page: MappedPage, grid: GridFit, ecg: DigitizedEcg | None) -> tuple[bool, bool]:
+    """Tell whether the speed is the printed one, and the gain that of every printed lead.
+
+    The gain of a lead is that at which its traces were read: chest leads may be read at one of their own. A lead
+    without a trace goes by the grid's scale.
+    """
+    sheet, scale = page.truth.sheet, grid.scale
+    speed = _alike(scale.mm_per_s, sheet.mm_per_s)
+    read_at = {} if ecg is None else {trace.lead: gain_read(trace, grid) for trace in ecg.traces}
+    told = {lead: gain for lead, gain in read_at.items() if np.isfinite(gain)}
+    return speed, all(_alike(told.get(lead.lead, scale.mm_per_mV), lead.mm_per_mV) for lead in sheet.leads)
+
+
+def gain_read(trace: LeadTrace, grid: GridFit) -> float:
+    """Return how many mm of paper were taken for a mV of a trace; NaN of one that tells none, as it is flat."""
+    mm_down = grid.to_mm(trace.xy)[:, 1]
+    read = np.isfinite(trace.mv) & np.isfinite(mm_down)
+    if not read.any() or np.ptp(trace.mv[read]) < LEAST_DEFLECTION_MV:
+        return np.nan
+    return float(-np.polyfit(trace.mv[read].astype(np.float64), mm_down[read], 1)[0])
+
+
+def _alike(found: float, printed: float) -> bool:
+    return abs(found / printed - 1) <= SCALE_TOLERANCE
 
 
 def place_leads(page: MappedPage, ecg: DigitizedEcg | None) -> tuple[int, int, int, int]:

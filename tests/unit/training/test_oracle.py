@@ -206,5 +206,26 @@ def test_a_grid_of_the_wrong_scale_is_wrong_far_from_its_middle(page: MappedPage
 
 def test_the_wrong_speed_and_gain_are_told_apart(synth: SynthPage, page: MappedPage) -> None:
     grid = read_page(synth).grid
-    stages = stages_of(synth, page, grid=replace(grid, scale=replace(grid.scale, mm_per_mV=5.0)))
+    scale = replace(grid.scale, mm_per_mV=5.0)
+    stages = stages_of(synth, page, grid=replace(grid, scale=scale), ecg=None)
     assert (stages.speed, stages.gain) == (True, False)
+    stages = stages_of(synth, page, grid=replace(grid, scale=replace(scale, mm_per_s=50.0, mm_per_mV=10.0)), ecg=None)
+    assert (stages.speed, stages.gain) == (False, True)
+
+
+@pytest.mark.parametrize(("chest_mm_per_mV", "right"), [(5.0, True), (10.0, False), (20.0, False)])
+def test_chest_leads_may_be_printed_and_read_at_a_gain_of_their_own(
+    synth: SynthPage, chest_mm_per_mV: float, right: bool
+) -> None:
+    leads = tuple(replace(x, mm_per_mV=5.0) if x.lead.startswith("V") else x for x in synth.sheet.leads)
+    printed = mapped(replace(synth, sheet=replace(synth.sheet, leads=leads)))
+    read = read_page(synth).ecg
+    factor = np.float32(10.0 / chest_mm_per_mV)
+    traces = tuple(replace(x, mv=x.mv * factor) if x.lead.startswith("V") else x for x in read.traces)
+    assert stages_of(synth, printed, ecg=replace(read, traces=traces)).gain is right
+
+
+def test_a_flat_trace_tells_no_gain_of_its_own(synth: SynthPage, page: MappedPage) -> None:
+    read = read_page(synth).ecg
+    traces = tuple(replace(trace, mv=trace.mv * np.float32(0)) for trace in read.traces)
+    assert stages_of(synth, page, ecg=replace(read, traces=traces)).gain
