@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,15 +15,16 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS
 from ecgstudio.stages.lead_order import GAP_COST, Candidates, Order, best_order, shape_of
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
+from ecgstudio.stages.seams import SIDE_BY_SIDE, STRETCH_COST, STRETCHES, Seams, seam_worth, seen_seams
 
 FloatMap = NDArray[np.float32]
 
 MIN_ROW_MM = 24.0
 MIN_ROW_DISTANCE_MM = 6.5
 SAME_ROW_MM = 9.0
-SIDE_BY_SIDE = (1, 2, 3, 4, 6)
 CROWDED = {6: 0.6}  # six leads in a row are rare
-NAME_OFFSETS_MM = (-14.0, 29.0, 1.5)
+NAME_OFFSETS_MM = tuple(np.arange(-14.0, 29.0, 1.5))
+CUT_OFFSETS_MM = tuple(np.arange(-56.0, -15.0, 3.0))  # of pages whose first column begins outside the picture
 USUAL_OFFSET_MM, OFFSET_COST = 2.0, 0.01
 NAME_SPREAD_MM, NAME_REACH_MM = 4.0, 8.0
 ELSEWHERE_COST, BORDER_WORTH = 0.3, 0.6
@@ -32,26 +32,14 @@ ELSEWHERE_COST, BORDER_WORTH = 0.3, 0.6
 SHAPE_WORTH, USUAL_WORTH = 0.8, 1.6
 KNOWN_SHAPES = frozenset(layout.shape for layout in LAYOUTS.values()) | {"12x1+2", "12x1+3"}
 USUAL_SHAPES = frozenset({"3x4", "3x4+1", "3x4+2", "3x4+3", "6x2", "6x2+1", "12x1", "12x1+1"})
-SEAM_REACH_MM, SEAM_EDGE_MM, SEAM_BLUR = 2.0, 8.0, 5
-SEAM_WORTH, SEAM_NEUTRAL, SEAM_MOST, SEAM_LEAST = 2.0, 0.04, 1.2, -0.15
-SEAM_PLACES = tuple(sorted({k / n for n in (2, 3, 4) for k in range(1, n)}))
-STRETCHES, STRETCH_COST = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3), 2.0
 PITCH_CONFIDENCE, NAMES_FOR_PITCH = 0.5, 4
 LONE_SPACING_MM, MIN_SPACING, IN_LINE_MM, NAMES_FOR_ROW = 30.0, 0.45, 4.0, 2
 HEIGHTS_APART, HEIGHTS_WORSE, HEIGHTS_BETTER = 0.6, 1.5, 0.5  # of the spacing of rows; in names read for sure
 TICKS, TICK_LINE_MM = 3, 3.0  # no page prints a name so often in one line
 # where the first names of rows may stand left of their leads, and when those behind them show that they do
 MARGIN_MM, MARGIN_COST_MM, MARGIN_SHOWS_MM = (2.0, 14.0), 2.0, 1.5
-SAME_END_MM, ROWS_TO_AGREE, MOST_ROWS = 8.0, 3, 0.6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seams:
-    """Where the strips look like two leads that meet: `evidence` [rows, half-columns], 0..1, from `x0_mm` on."""
-
-    x0_mm: float
-    step_mm: float
-    evidence: F64
+SAME_END_MM, ROWS_TO_AGREE, MOST_ROWS = 8.0, 3, 0.55
+BEFORE_MM, NAMES_WITHIN_MM = 8.0, (-1.0, 12.0)  # no name stands so far before its lead, but in the margin
 
 
 def find_rows(axis: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]) -> list[Row]:
@@ -137,22 +125,29 @@ def solve_layout(
     solutions: list[tuple[float, _Division, list[tuple[int, int]], Order, Candidates]] = []
     for offset_mm, worse in _name_heights(rows, labels):
         by_row = _labels_of_rows(rows, labels, offset_mm)
-        division = _divide(rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known, seams=seams)
-        places = [(row, column) for row, n in enumerate(division.counts) for column in range(n)]
-        near = [
-            _at_column(row, found, n, division.offset_mm, width)
-            for row, found, n, width in zip(rows, by_row, division.counts, division.widths_mm, strict=True)
-        ]
-        at = [near[row].get(column, []) for row, column in places]
-        order = best_order(division.counts, at, vouched)
-        solutions.append((division.score + order.score - worse, division, places, order, at))
+        for spots_mm in (NAME_OFFSETS_MM, CUT_OFFSETS_MM):
+            division = _divide(
+                rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known, seams=seams, offsets_mm=spots_mm
+            )
+            if spots_mm is CUT_OFFSETS_MM and max(division.counts, default=1) == 1:
+                continue
+            places = [(row, column) for row, n in enumerate(division.counts) for column in range(n)]
+            near = [
+                _at_column(row, found, n, division.offset_mm, width)
+                for row, found, n, width in zip(rows, by_row, division.counts, division.widths_mm, strict=True)
+            ]
+            at = [near[row].get(column, []) for row, column in places]
+            order = best_order(division.counts, at, vouched)
+            solutions.append((division.score + order.score - worse, division, places, order, at))
     _, division, places, order, at = max(solutions, key=lambda solution: solution[0])
     counts, widths = division.counts, division.widths_mm
+    cut_mm = _cut_off(rows, division, seams)
+    starts = [row.start_mm - (cut_mm if n > 1 else 0.0) for row, n in zip(rows, counts, strict=True)]
     shape = shape_of(counts)
     slots: list[Slot] = []
     offsets: list[tuple[float, float]] = []
     for (row, column), naming in zip(places, order.names, strict=True):
-        start, width = rows[row].start_mm, widths[row]
+        start, width = starts[row], widths[row]
         slots.append(
             Slot(
                 lead=naming.lead, row=row, column=column, columns=counts[row],
@@ -165,8 +160,8 @@ def solve_layout(
     habit = (float(np.median([o[0] for o in offsets])), float(np.median([o[1] for o in offsets]))) if offsets else None
     name = order.template if order.template and not order.contradicted else shape
     in_place = tuple(label for names in at for label, _ in names)
-    rows = _as_long_as_divided(rows, counts, widths)
-    return PageLayout(name, tuple(rows), tuple(slots), in_place, order.contradicted > 0, habit)
+    rows = _as_long_as_divided(rows, starts, counts, widths)
+    return PageLayout(name, tuple(rows), tuple(slots), in_place, order.contradicted > 0, habit, cut_mm)
 
 
 def without_ticks(labels: Sequence[Label]) -> list[Label]:
@@ -179,9 +174,38 @@ def without_ticks(labels: Sequence[Label]) -> list[Label]:
     return [label for label in labels if label not in ticks]
 
 
-def _as_long_as_divided(rows: list[Row], counts: list[int], widths_mm: list[float]) -> list[Row]:
+def _cut_off(rows: list[Row], division: _Division, seams: Seams | None) -> float:
+    """Return how many mm of the first column's beginning lie outside the picture.
+
+    Names that stand before their leads belong to leads that begin there, if that is where leads are seen to meet: it is
+    the first column that is not as long as the others.
+    """
+    divided = [i for i, n in enumerate(division.counts) if n > 1]
+    if not divided or division.offset_mm >= NAMES_WITHIN_MM[0]:
+        return 0.0
+    start, end = (float(np.median([getattr(rows[i], side) for i in divided])) for side in ("start_mm", "end_mm"))
+    columns, pitch = division.counts[divided[0]], division.widths_mm[divided[0]]
+    usual = USUAL_OFFSET_MM - division.offset_mm
+    before = division.offset_mm < -BEFORE_MM
+    if seams is None:
+        whole = start + columns * pitch - end  # if it is the beginning that is missing, not the end
+        fits = NAMES_WITHIN_MM[0] <= division.offset_mm + whole <= NAMES_WITHIN_MM[1]
+        return 0.0 if not before else whole if fits else usual
+    worth = seam_worth(seams, rows=len(divided))
+
+    def evidence(cut_mm: float) -> float:
+        met = sum(worth(start - cut_mm + k * pitch) for k in range(1, columns))
+        return met - OFFSET_COST * abs(cut_mm - usual)
+
+    nearest, farthest = (within - division.offset_mm for within in NAMES_WITHIN_MM)
+    return max([*([] if before else [0.0]), *np.arange(max(nearest, 0.0), farthest).tolist()], key=evidence)
+
+
+def _as_long_as_divided(
+    rows: list[Row], starts_mm: list[float], counts: list[int], widths_mm: list[float]
+) -> list[Row]:
     """Let every row reach as far as its columns do; a rhythm strip reaches as far as the longest of them."""
-    ends = [r.start_mm + n * w for r, n, w in zip(rows, counts, widths_mm, strict=True)]
+    ends = [start + n * w for start, n, w in zip(starts_mm, counts, widths_mm, strict=True)]
     last = max((end for end, n in zip(ends, counts, strict=True) if n > 1), default=-np.inf)
     return [
         replace(r, end_mm=end if n > 1 else max(r.end_mm, last)) for r, end, n in zip(rows, ends, counts, strict=True)
@@ -301,6 +325,7 @@ def _divide(
     origin_mm: tuple[float, float],
     known: list[int] | None,
     seams: Seams | None,
+    offsets_mm: Sequence[float],
 ) -> _Division:
     """Decide how many leads stand side by side in each row, how wide they are, and where their names stand.
 
@@ -322,8 +347,8 @@ def _divide(
             for row, found, length in zip(rows, by_row, lengths, strict=True)
         ])  # fmt: skip
 
-    seen = _seen_seams(rows, seams)
-    for offset in np.arange(*NAME_OFFSETS_MM):
+    seen = seen_seams(rows, seams)
+    for offset in offsets_mm:
         unusual = OFFSET_COST * abs(offset - USUAL_OFFSET_MM)
         single = explained(1, offset, 1.0)
         if known is None or max(known) == 1:
@@ -347,7 +372,7 @@ def _divide(
                         best = (total, counts, float(offset), stretch)
     score, counts, offset, stretch = best
     widths = [length * (stretch if n > 1 else 1.0) / n for n, length in zip(counts, lengths, strict=True)]
-    pitch = _pitch(rows, by_row, counts, offset, widths)
+    pitch, offset = _pitch(rows, by_row, counts, offset, widths)
     if pitch is not None:
         widths = [pitch if n > 1 else width for n, width in zip(counts, widths, strict=True)]
     return _Division(counts, offset, widths, score)
@@ -355,26 +380,28 @@ def _divide(
 
 def _pitch(
     rows: list[Row], by_row: list[list[Label]], counts: list[int], offset: float, widths: list[float]
-) -> float | None:
-    """Return mm per lead as the names themselves say it (they stand alike in every column); None if too few do."""
+) -> tuple[float | None, float]:
+    """Return mm per lead and where names stand in it, alike in every column, as they say it; None if too few do."""
     places = [
-        (column, label.x_mm)
+        (column, label.x_mm, row.start_mm)
         for row, found, n, width in zip(rows, by_row, counts, widths, strict=True) if n > 1
         for column, names in _at_column(row, found, n, offset, width).items()
         for label, _ in names if label.confidence >= PITCH_CONFIDENCE
     ]  # fmt: skip
     behind = [place for place in places if place[0]]
     pitch, pitch_behind = _slope(places), _slope(behind)
-    if pitch is None or pitch_behind is None or abs(pitch - pitch_behind) < MARGIN_SHOWS_MM:
-        return pitch
-    return pitch_behind  # the first names stand in the margin, the others do not
+    if pitch is None:
+        return None, offset
+    if pitch_behind is not None and abs(pitch - pitch_behind) >= MARGIN_SHOWS_MM:
+        pitch, places = pitch_behind, behind  # the first names stand in the margin, the others do not
+    return pitch, float(np.median([x - start - column * pitch for column, x, start in places]))
 
 
-def _slope(places: list[tuple[int, float]]) -> float | None:
+def _slope(places: list[tuple[int, float, float]]) -> float | None:
     """Return the mm from column to column by Theil and Sen; None if too few names say it."""
-    if len(places) < NAMES_FOR_PITCH or len({column for column, _ in places}) < 2:
+    if len(places) < NAMES_FOR_PITCH or len({place[0] for place in places}) < 2:
         return None
-    column, x = (np.array(v, np.float64) for v in zip(*places, strict=True))
+    column, x, _ = (np.array(v, np.float64) for v in zip(*places, strict=True))
     slopes = [
         (x[j] - x[i]) / (column[j] - column[i]) for i in range(len(x)) for j in range(i) if column[i] != column[j]
     ]
@@ -384,37 +411,6 @@ def _slope(places: list[tuple[int, float]]) -> float | None:
 def _shape_worth(counts: list[int]) -> float:
     shape = shape_of(counts)
     return USUAL_WORTH if shape in USUAL_SHAPES else SHAPE_WORTH if shape in KNOWN_SHAPES else 0.0
-
-
-def _seen_seams(rows: list[Row], seams: Seams | None) -> defaultdict[tuple[int, int, float], float]:
-    """Return what the seams say for the first k rows holding n leads each, at a stretch, by (k, n, stretch).
-
-    Where leads meet in all rows at once, and nowhere else, a page is divided; that none is seen says little.
-    """
-    found: defaultdict[tuple[int, int, float], float] = defaultdict(float)
-    if seams is None or not rows:
-        return found
-    blurred = ndimage.uniform_filter1d(seams.evidence, SEAM_BLUR, axis=1)
-    reach = round(SEAM_REACH_MM / seams.step_mm)
-    for k in range(1, len(rows) + 1):
-        pooled = ndimage.maximum_filter1d(blurred[:k].mean(axis=0), 2 * reach + 1)
-        start, end = (float(np.median([getattr(row, side) for row in rows[:k]])) for side in ("start_mm", "end_mm"))
-
-        def worth(at_mm: float, pooled: F64 = pooled) -> float:
-            column = round((at_mm - seams.x0_mm) / seams.step_mm)
-            strength = pooled[column] if 0 <= column < len(pooled) else 0.0
-            return float(np.clip(np.log10(max(strength, 1e-3) / SEAM_NEUTRAL), SEAM_LEAST, SEAM_MOST))
-
-        weight = SEAM_WORTH * min(1.0, (k - 1) / 2)  # a single row has other reasons to jump
-        for n in SIDE_BY_SIDE:
-            for stretch in STRETCHES if n > 1 else (1.0,):
-                pitch = (end - start) * stretch / n
-                own = [start + j * pitch for j in range(1, n)]
-                own = [at for at in own if at < end - SEAM_EDGE_MM]
-                others = [start + p * (end - start) for p in SEAM_PLACES]
-                others = [at for at in others if all(abs(at - mine) > 2 * SEAM_REACH_MM for mine in own)]
-                found[k, n, stretch] = weight * (sum(map(worth, own)) - sum(max(worth(at), 0.0) for at in others))
-    return found
 
 
 def _explained(row: Row, found: list[Label], columns: int, offset_mm: float, width_mm: float) -> float:

@@ -17,7 +17,7 @@ from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
 from ecgstudio.stages.decode import resample_heights, sharpened
 from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
-from ecgstudio.stages.layout import Seams, common_ends, find_rows, rows_beside_names, solve_layout
+from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.limb_order import order_by_limb_leads
 from ecgstudio.stages.names import NameCutter, normalised_names
@@ -26,6 +26,7 @@ from ecgstudio.stages.print_skew import print_skew, supposed_skew
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.reread import PageReading, ReadingMemo, RowAgain, read_moved_rows
 from ecgstudio.stages.same_seconds import CLEAR, columns_are_simultaneous, simultaneity
+from ecgstudio.stages.seams import Seams
 from ecgstudio.stages.settings import TraceSettings
 from ecgstudio.stages.strip_reading import (
     STRIP_MARGIN_MM,
@@ -299,6 +300,8 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
     out = []
     for s in slots:
         first = starts[s.row] if s.column == 0 else borders[s.columns, s.column]
+        if s.column == 0 and s.columns > 1 and layout.cut_mm:
+            first = borders[s.columns, 1] - (s.end_mm - s.start_mm)
         last = stops[s.row] if s.column == s.columns - 1 else borders[s.columns, s.column + 1]
         if last - first < 4.0:
             first, last = s.start_mm, s.end_mm

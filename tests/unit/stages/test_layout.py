@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.leads import LAYOUTS, LEADS, Layout
 from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.layout import Seams, common_ends, find_rows, rows_beside_names, solve_layout, without_ticks
+from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout, without_ticks
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.printed import Label, PageLayout, Row
+from ecgstudio.stages.seams import Seams
 
 CELL_MM = 0.8
 patient = settings(deadline=None, max_examples=25)
@@ -435,3 +436,31 @@ def test_names_between_rows_belong_to_those_that_they_fit(missing: int, share: f
     ]
     layout = solve(template, [label for i, label in enumerate(labels) if i != missing])
     assert placed(layout) == expected(template)
+
+
+# --- pages that the picture does not show from their beginning ------------------------------------------------
+
+
+@pytest.mark.parametrize("cut_mm", [10.0, 20.0, 35.0, 50.0])
+@pytest.mark.parametrize("name", ["3x4", "3x4+1", "3x4+3"])
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_first_column_of_which_the_beginning_is_cut_off_begins_outside_the_picture(
+    cut_mm: float, name: str, seen: bool
+) -> None:
+    template = LAYOUTS[name]
+    rows = [replace(row, start_mm=row.start_mm + cut_mm) for row in rows_of(template)]
+    labels = [label for label in labels_of(template) if label.x_mm > START_MM + cut_mm]
+    layout = solve_layout(
+        rows, labels, edges_of(template), cell_mm=CELL_MM, origin_mm=(0.0, 0.0),
+        seams=seams_of(template, strength=0.7) if seen else None,
+    )  # fmt: skip
+    assert placed(layout) == expected(template)
+    for slot in layout.slots:
+        start_mm = START_MM + slot.column * 250.0 / slot.columns if slot.columns > 1 else START_MM + cut_mm
+        assert slot.start_mm == pytest.approx(start_mm, abs=3.0 if seen or cut_mm > 12 else 12.0)
+
+
+def test_names_in_the_margin_are_no_reason_to_think_that_something_is_cut_off() -> None:
+    template = LAYOUTS["6x1"] if "6x1" in LAYOUTS else LAYOUTS["12x1"]
+    layout = solve(template, labels_of(template, place=(-12.0, 0.5)))
+    assert [slot.start_mm for slot in layout.slots] == [START_MM] * len(layout.slots)
