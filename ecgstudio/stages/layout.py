@@ -161,7 +161,7 @@ def solve_layout(
     name = order.template if order.template and not order.contradicted else shape
     in_place = tuple(label for names in at for label, _ in names)
     rows = _as_long_as_divided(rows, starts, counts, widths)
-    return PageLayout(name, tuple(rows), tuple(slots), in_place, order.contradicted > 0, habit, cut_mm)
+    return PageLayout(name, tuple(rows), tuple(slots), in_place, order.contradicted > 0, habit)
 
 
 def without_ticks(labels: Sequence[Label]) -> list[Label]:

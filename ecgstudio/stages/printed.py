@@ -52,4 +52,3 @@ class PageLayout:
     names: tuple[Label, ...] = ()  # those that stand where names are printed; others that were read are something else
     contradicted: bool = False  # a name was read that the template does not have there
     name_offset_mm: tuple[float, float] | None = None  # from a slot's start and axis to its name; None: none was read
-    cut_mm: float = 0.0  # so much of the first columns' beginning lies outside the picture

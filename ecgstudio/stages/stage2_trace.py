@@ -50,7 +50,8 @@ END_DOUBT_MM = 0.2  # how well the ends of leads are known
 SUREST = 0.999  # only what a human drew is certain
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
 BOUNDARY_SEARCH_MM = 3.5
-LATE_MM = 2.0, 8.0  # so much later than the pitch says a first lead was seen to begin: its beginning is faint
+LEAST_LATE_MM = 2.0  # later than the pitch says a first lead is seen to begin: faintly, or outside the picture
+HALF_ROWS_MM, STANDARD_WITHIN = (62.5, 125.0, 250.0), 0.02
 MAX_BRIDGE_S = 0.06  # longer unreadable stretches stay missing
 LEAST_PRESENCE = 0.2
 HARDLY_PRESENT, CLEARLY_FOLLOWED = 0.02, 0.7  # a lead that ends flat looks like a pulse, though its line is plain
@@ -295,13 +296,15 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
         # all columns last equally long: what the borders have in common is believed, not what one of them says
         common = float(np.median([_border(at, [readings[r] for r in rows]) - at for at in expected]))
         borders |= {(columns, k): float(at + common) for k, at in enumerate(expected, 1)}
+        if columns == 2:  # the names of the first are lost with its beginning, and with them the pitch
+            second_mm = float(np.median(stops[rows])) - borders[2, 1]
+            if second_mm > pitch_mm and any(abs(second_mm / usual - 1) < STANDARD_WITHIN for usual in HALF_ROWS_MM):
+                pitch_mm = second_mm
         late_mm = starts[rows] - (borders[columns, 1] - pitch_mm)
-        starts[rows] -= np.where((late_mm > LATE_MM[0]) & (late_mm < LATE_MM[1]), late_mm, 0.0)
+        starts[rows] -= np.where((late_mm > LEAST_LATE_MM) & (late_mm < pitch_mm), late_mm, 0.0)
     out = []
     for s in slots:
         first = starts[s.row] if s.column == 0 else borders[s.columns, s.column]
-        if s.column == 0 and s.columns > 1 and layout.cut_mm:
-            first = borders[s.columns, 1] - (s.end_mm - s.start_mm)
         last = stops[s.row] if s.column == s.columns - 1 else borders[s.columns, s.column + 1]
         if last - first < 4.0:
             first, last = s.start_mm, s.end_mm
