@@ -51,7 +51,7 @@ SUREST = 0.999  # only what a human drew is certain
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
 BOUNDARY_SEARCH_MM = 3.5
 LEAST_LATE_MM = 2.0  # later than the pitch says a first lead is seen to begin: faintly, or outside the picture
-HALF_ROWS_MM, STANDARD_WITHIN = (62.5, 125.0, 250.0), 0.02
+HALF_ROWS_MM, HALF_WITHIN = (62.5, 125.0, 250.0), 0.04  # of 5 or 10 s at 25 or 50 mm/s
 MAX_BRIDGE_S = 0.06  # longer unreadable stretches stay missing
 LEAST_PRESENCE = 0.2
 HARDLY_PRESENT, CLEARLY_FOLLOWED = 0.02, 0.7  # a lead that ends flat looks like a pulse, though its line is plain
@@ -298,8 +298,8 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
         borders |= {(columns, k): float(at + common) for k, at in enumerate(expected, 1)}
         if columns == 2:  # the names of the first are lost with its beginning, and with them the pitch
             second_mm = float(np.median(stops[rows])) - borders[2, 1]
-            if second_mm > pitch_mm and any(abs(second_mm / usual - 1) < STANDARD_WITHIN for usual in HALF_ROWS_MM):
-                pitch_mm = second_mm
+            usual_mm = [half for half in HALF_ROWS_MM if abs(second_mm / half - 1) < HALF_WITHIN and half > pitch_mm]
+            pitch_mm = usual_mm[0] if usual_mm else pitch_mm
         late_mm = starts[rows] - (borders[columns, 1] - pitch_mm)
         starts[rows] -= np.where((late_mm > LEAST_LATE_MM) & (late_mm < pitch_mm), late_mm, 0.0)
     out = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GridFit
@@ -24,6 +25,7 @@ FLIP_AGREE_PX = 10.0
 NAME_PENALTY = np.float32(2.5)  # nats: more, and strokes that cross a name are bent around it
 NAME_HALF_MM, NAME_HALF_MM_PER_LETTER, NAME_HALF_HEIGHT_MM = 0.8, 0.95, 2.2
 SAME_TRACE_MM = 1.2
+AXIS_BESIDE_MM = 3.0  # the baseline wanders that far
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,11 +136,27 @@ def _read(
             half_px=half_px,
             height_half=height[i],
             mass_half=mass[i],
-            presence_half=presence[i],
+            presence_half=np.where(
+                _in_picture(page, grid, row, height[i], x0_mm=start, half_px=half_px), presence[i], 0.0
+            ),
             boundary=boundary[i],
         )
         for i, row in enumerate(rows)
     ]
+
+
+def _in_picture(
+    page: Page, grid: GridFit, row: Row, height_px: F64, *, x0_mm: float, half_px: int
+) -> NDArray[np.bool_]:
+    """Tell where a strip's axis and the path along it are on the picture: elsewhere the path follows a neighbour."""
+    x_mm = x0_mm + (np.arange(len(height_px)) + 0.5) / (2 * STRIP_PX_PER_MM)
+    away_mm = (height_px - half_px + 0.5) / STRIP_PX_PER_MM
+    size = np.array([page.pixels.shape[1], page.pixels.shape[0]])
+    inside = np.ones(len(x_mm), bool)
+    for beside_mm in (np.clip(away_mm, -AXIS_BESIDE_MM, AXIS_BESIDE_MM), away_mm):
+        xy = grid.to_page(np.stack([x_mm, row.y_mm + beside_mm], axis=1))
+        inside &= ((xy > -0.5) & (xy < size - 0.5)).all(axis=1)
+    return inside
 
 
 def _beside_names(

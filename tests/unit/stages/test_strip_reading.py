@@ -1,0 +1,70 @@
+"""A strip is read where it is on the picture; beside it the path follows what is no trace of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
+from ecgstudio.core.page import Page, PageId
+from ecgstudio.stages.contract import FloatMap, TraceMaps
+from ecgstudio.stages.printed import Row
+from ecgstudio.stages.strip_reading import StripReading, read_strips
+from tests.fake_classifier import NoClassifier
+
+PX_PER_MM = 4.0
+WIDTH_PX, HEIGHT_PX = 480, 320  # 120 x 80 mm
+SCALE = PaperScale(25.0, 10.0, "printed")
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEverywhere(NoClassifier):
+    """Sees a trace along all of a strip, so many mm below its axis."""
+
+    below_mm: float = 0.0
+    device: str = "cpu"
+    weights_hash: str = "everywhere"
+
+    def trace(self, strips: FloatMap) -> TraceMaps:
+        """Answer with one sharp line."""
+        batch, _, height, width = strips.shape
+        columns = np.full((batch, height, 2 * width), -12.0, np.float32)
+        columns[:, height // 2 + round(self.below_mm * 8)] = 0.0
+        segmentation = np.full((batch, 3, height // 4, width // 2), 1 / 3, np.float32)
+        ones = np.ones((batch, 2 * width), np.float32)
+        return TraceMaps(columns, segmentation, ones, 0 * ones)
+
+
+def slanted_grid(fall: float) -> GridFit:
+    """Return a plain grid whose rows fall by so many pixels per pixel."""
+    y, x = np.mgrid[:19, :25] * GRID_PITCH_MM * PX_PER_MM
+    return GridFit(np.stack([x, y + fall * x], axis=-1), SCALE, 0.9)
+
+
+def reading_of(row_mm: float, *, fall: float = 0.0, below_mm: float = 0.0) -> StripReading:
+    page = Page(PageId("7" * 64, 0), np.full((HEIGHT_PX, WIDTH_PX, 3), 250, np.uint8), None, "blank.png")
+    row = Row(row_mm, 5.0, 115.0, 1.0)
+    (reading,) = read_strips(page, slanted_grid(fall), (row,), runtime=TraceEverywhere(below_mm=below_mm))
+    return reading
+
+
+def present_mm(reading: StripReading) -> tuple[float, float]:
+    at = reading.x0_mm + (np.flatnonzero(reading.presence_half > 0.5) + 0.5) / 16
+    return float(at[0]), float(at[-1])
+
+
+def test_a_strip_reaches_from_one_side_of_the_picture_to_the_other() -> None:
+    assert present_mm(reading_of(40.0)) == pytest.approx((0.0, WIDTH_PX / PX_PER_MM), abs=0.2)
+
+
+@pytest.mark.parametrize("below_mm", [0.0, -25.0])
+def test_a_strip_that_falls_out_of_the_picture_ends_where_its_axis_does(below_mm: float) -> None:
+    reading = reading_of(70.0, fall=0.2, below_mm=below_mm)
+    last_mm = (80.0 - 70.0 + (0.0 if below_mm == 0 else 3.0)) / 0.2
+    assert present_mm(reading)[1] == pytest.approx(last_mm, abs=1.2)
+
+
+def test_a_path_below_the_picture_is_none() -> None:
+    assert not (reading_of(75.0, below_mm=8.0).presence_half > 0.5).any()
