@@ -14,7 +14,8 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
 from ecgstudio.stages import stage1_grid
 from ecgstudio.stages.contract import NULL_STATUS
-from ecgstudio.stages.perspective import fit_grid, flattened, side_ratio
+from ecgstudio.stages.flat_sheet import flattened, side_ratio
+from ecgstudio.stages.perspective import fit_grid
 from ecgstudio.stages.settings import GridSettings
 from tests.synth_page import PX_PER_MM, BlindRuntime, synth_page, true_grid, true_keypoints
 
