@@ -252,6 +252,8 @@ def _plateau(level_mm: F64, mass: F64, top_mm: float) -> tuple[int, int] | None:
         return None
     width_mm = (right - left + 1) / STRIP_PX_PER_MM
     usual = any(abs(width_mm / (PULSE_S * speed) - 1) <= CLEAN_WIDTH for speed in SPEEDS.values())
+    if not usual:
+        return None
     inner = slice(left + 1, right)
     level = float(np.std(level_mm[inner])) <= LEVEL_MM and float(mass[inner].mean()) >= CLEAN_MASS
-    return (left, right) if usual and level else None
+    return (left, right) if level else None

@@ -221,6 +221,15 @@ def test_a_beat_is_no_clean_pulse(width_mm: float, height_mm: float) -> None:
     assert pulse is None or not pulse.clean
 
 
+def test_a_top_that_is_level_in_one_place_only_is_no_clean_pulse() -> None:
+    level_mm = np.where(np.arange(256) % 2, 10.45, 9.55)
+    level_mm[:100] = level_mm[156:] = 0.0
+    level_mm[128] = 10.0
+    pulse = _pulse_of(level_mm, np.ones(256), wanted_mm=10.0)
+    assert pulse is not None
+    assert not pulse.clean
+
+
 @pytest.mark.parametrize("height_mm", [5.0, 10.0, 20.0])
 @pytest.mark.parametrize("wanted_mm", [5.0, 20.0])
 def test_a_foot_at_which_a_lead_ends_does_not_halve_a_pulse(height_mm: float, wanted_mm: float) -> None:
