@@ -222,9 +222,9 @@ def test_a_beat_is_no_clean_pulse(width_mm: float, height_mm: float) -> None:
 
 
 def test_a_top_that_is_level_in_one_place_only_is_no_clean_pulse() -> None:
-    level_mm = np.where(np.arange(256) % 2, 10.45, 9.55)
+    level_mm = np.where(np.arange(256) % 2, 10.4, 9.6)
     level_mm[:100] = level_mm[156:] = 0.0
-    level_mm[128] = 10.0
+    level_mm[127:129] = 10.0
     pulse = _pulse_of(level_mm, np.ones(256), wanted_mm=10.0)
     assert pulse is not None
     assert not pulse.clean
