@@ -121,5 +121,11 @@ LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for order, suffix in ((STANDARD_ORDER, ""), (CABRERA_ORDER, "-cabrera"))
     for layout in (_layout(*shape, order, suffix) for shape in _SHAPES)
-} | {"6x1-chest": Layout("6x1-chest", tuple((lead,) for lead in LEADS[6:]))}
-"""Templates by name ("3x4+1", "6x2-cabrera"). "6x1" holds the limb leads; its second page, "6x1-chest", V1 to V6."""
+} | {
+    "6x1-chest": Layout("6x1-chest", tuple((lead,) for lead in LEADS[6:])),
+    "4x3-across": Layout("4x3-across", tuple(LEADS[first : first + 3] for first in range(0, 12, 3))),
+}
+"""Templates by name ("3x4+1", "6x2-cabrera"). "6x1" holds the limb leads; its second page, "6x1-chest", V1 to V6.
+
+The order of the leads runs down the columns, in "4x3-across" along the rows: I, II and III stand in the first one.
+"""
