@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime
 from ecgstudio.stages.decode import pair_average, trace_path
+from ecgstudio.stages.paper_map import rescaled
 from ecgstudio.stages.settings import GridSettings
 from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
 
@@ -30,6 +32,10 @@ NEARLY = 0.2  # and so far at most where it is told only which of the heights it
 MIDDLE_SNAP = 0.3  # the same where its height follows from how far its top is from its marked middle
 PLATEAU_MM, LEVEL_MM = 0.3, 0.1  # what belongs to a plateau, and how level that of a machine is
 CLEAN_WIDTH, CLEAN_MASS = 0.1, 0.8
+GUESSED_ZOOMS = (1.0, 1.45, 0.7)  # small sheets are taken for larger ones
+GUESSED_MM = (5.0, 9.0, 13.0, 18.0)  # heights to look for a foot at, where the scale is only guessed
+SIDES_AGREE, ZOOMS_AGREE = 0.2, 0.06
+STRANGE_ZOOM, STRANGE_SCALE = 0.3, 2.0  # log zoom that is rather unlikely; what an unusual speed or gain costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,30 +109,13 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
     Where the foot lies depends on the height that is asked for, so each standard height is tried as a hypothesis
     and the one that confirms itself is kept.
     """
-    places = [
-        (float(confidence), keypoints.xy[i])
-        for i, (name, confidence) in enumerate(zip(keypoints.names, keypoints.confidence, strict=True))
-        if name == "pulse" and confidence >= MIN_MARKER_CONFIDENCE
-    ]
-    if not places:
-        return None
-    centres = grid.to_mm(np.array([xy for _, xy in places]))
-    known = np.isfinite(centres).all(axis=1)
-    centres = _chosen(centres[known], np.array([confidence for confidence, _ in places])[known])
+    centres = _places(keypoints, grid)
     hypotheses = [(centre, height) for centre in centres for height in GAINS.values()]
     if not hypotheses:
         return None
-    half_px = round(PULSE_STRIP_HALF_MM * STRIP_PX_PER_MM / 16) * 16
-    width = int(PULSE_WINDOW_MM * STRIP_PX_PER_MM)
-    strips = np.stack([
-        cut_strip(page, grid, x0_mm=c[0] - PULSE_WINDOW_MM / 2, centre_mm=c[1] + h / 2, half_px=half_px, width_px=width)
-        for c, h in hypotheses
-    ])  # fmt: skip
-    height, mass = trace_path(runtime.trace(normalised(strips)).columns)
     found: dict[float, list[Pulse]] = {}
     standing: dict[float, tuple[float, float, float]] = {}
-    for (centre, wanted), row, sure in zip(hypotheses, pair_average(height), pair_average(mass), strict=True):
-        pulse = _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure, wanted_mm=wanted)
+    for (centre, wanted), pulse in zip(hypotheses, _pulses_at(page, grid, hypotheses, runtime=runtime), strict=True):
         if pulse is None or not _is_on_page(page, grid, centre, pulse):
             continue
         off = abs(pulse.height_mm / wanted - 1)
@@ -136,6 +125,106 @@ def measure_pulse(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: R
             found.setdefault(wanted, []).append(pulse)
     agreed = _agreed(found, places=len(centres))
     return None if agreed is None else replace(agreed, places_mm=tuple(standing.values()))
+
+
+def _places(keypoints: Keypoints, grid: GridFit) -> F64:
+    """Return where pulses may stand, in mm [N, 2]."""
+    chosen = [
+        i
+        for i, (name, confidence) in enumerate(zip(keypoints.names, keypoints.confidence, strict=True))
+        if name == "pulse" and confidence >= MIN_MARKER_CONFIDENCE
+    ]
+    if not chosen:
+        return np.zeros((0, 2))
+    centres = grid.to_mm(keypoints.xy[chosen])
+    known = np.isfinite(centres).all(axis=1)
+    return _chosen(centres[known], np.asarray(keypoints.confidence[chosen], np.float64)[known])
+
+
+def _pulses_at(
+    page: Page, grid: GridFit, hypotheses: list[tuple[F64, float]], *, runtime: Runtime
+) -> list[Pulse | None]:
+    """Measure the pulse at each place, if it were as high as supposed: that tells where its foot lies."""
+    half_px = round(PULSE_STRIP_HALF_MM * STRIP_PX_PER_MM / 16) * 16
+    width = int(PULSE_WINDOW_MM * STRIP_PX_PER_MM)
+    strips = np.stack([
+        cut_strip(page, grid, x0_mm=c[0] - PULSE_WINDOW_MM / 2, centre_mm=c[1] + h / 2, half_px=half_px, width_px=width)
+        for c, h in hypotheses
+    ])  # fmt: skip
+    height, mass = trace_path(runtime.trace(normalised(strips)).columns)
+    return [
+        _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure, wanted_mm=wanted)
+        for (_, wanted), row, sure in zip(hypotheses, pair_average(height), pair_average(mass), strict=True)
+    ]
+
+
+def pulse_zoom(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime) -> float | None:
+    """Say by how much a map's millimetres are too small, by pulses alone; None where no clean pulse tells.
+
+    A pulse has two sides, so that it tells the scale and which pulse it is at once. Right to some percent only.
+    """
+    printed = _printed(keypoints, SPEEDS), _printed(keypoints, GAINS)
+    at = functools.partial(_zoom_at, page, keypoints, grid, printed=printed, runtime=runtime)
+    for guess in GUESSED_ZOOMS:
+        zoom, witnesses = at(guess)
+        if zoom is None:
+            continue
+        again, more = at(zoom)  # what is far from its usual size is measured again at the better one
+        if again is not None and (abs(again / zoom - 1) <= ZOOMS_AGREE or more > 1):
+            return again
+        if witnesses > 1:
+            return zoom
+    return None
+
+
+def _zoom_at(
+    page: Page,
+    keypoints: Keypoints,
+    grid: GridFit,
+    guess: float,
+    *,
+    printed: tuple[float | None, float | None],
+    runtime: Runtime,
+) -> tuple[float | None, int]:
+    """Measure pulses on a map rescaled by a guess; returns the zoom that most of them agree on, and how many do."""
+    rough = rescaled(grid, guess)
+    hypotheses = [(centre, height) for centre in _places(keypoints, rough) for height in GUESSED_MM]
+    if not hypotheses:
+        return None, 0
+    zooms: list[float] = []
+    pulses = _pulses_at(page, rough, hypotheses, runtime=runtime)
+    for k in range(0, len(pulses), len(GUESSED_MM)):
+        standing = [p for p in pulses[k : k + len(GUESSED_MM)] if p is not None and p.stands_on_both]
+        if standing:
+            height_mm, width_mm = (
+                guess * float(np.median([getattr(p, side) for p in standing])) for side in ("height_mm", "width_mm")
+            )
+            zoom = _standard_zoom(height_mm, width_mm, printed=printed)
+            if zoom is not None:
+                zooms.append(zoom)
+    if not zooms:
+        return None, 0
+    usual = float(np.median(zooms))
+    agree = [zoom for zoom in zooms if abs(zoom / usual - 1) <= ZOOMS_AGREE]
+    return (float(np.mean(agree)), len(agree)) if len(agree) > len(zooms) / 2 else (None, 0)
+
+
+def _standard_zoom(height_mm: float, width_mm: float, *, printed: tuple[float | None, float | None]) -> float | None:
+    """Return by how much a pulse is larger than the standard one that it is likeliest to be."""
+    best: tuple[float, float] | None = None
+    for speed in SPEEDS.values():
+        for gain in GAINS.values():
+            by_height, by_width = height_mm / (gain * PULSE_MV), width_mm / (speed * PULSE_S)
+            if abs(np.log(by_height / by_width)) > SIDES_AGREE:
+                continue
+            zoom = float(by_height ** (2 / 3) * by_width ** (1 / 3))
+            cost = (np.log(zoom) / STRANGE_ZOOM) ** 2 / 2
+            cost += STRANGE_SCALE * (
+                (speed != (printed[0] or STANDARD_MM_PER_S)) + (gain != (printed[1] or STANDARD_MM_PER_MV))
+            )
+            if best is None or cost < best[0]:
+                best = float(cost), zoom
+    return None if best is None else best[1]
 
 
 def _is_plain(pulse: Pulse, *, wanted_mm: float) -> bool:

@@ -284,6 +284,16 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
     return Refined(grid, lines, seen_px, moved, _roughness_mm(grid), _boldness(darkest, grid))
 
 
+def rescaled(grid: GridFit, zoom: float) -> GridFit:
+    """Return the map of the same paper whose millimetres are `zoom` times as long."""
+    width_mm, height_mm = grid.size_mm
+    step_mm = GRID_PITCH_MM * zoom
+    columns, rows = (max(2, int(np.ceil(side / step_mm)) + 1) for side in (width_mm, height_mm))
+    x, y = np.meshgrid(np.arange(columns) * step_mm, np.arange(rows) * step_mm)
+    nodes = grid.to_page(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(rows, columns, 2)
+    return GridFit(nodes, grid.scale, grid.confidence)
+
+
 def steadied(grid: GridFit) -> GridFit:
     """Keep of the map's local detail only what stands out of its noise (a Wiener filter on the nodes).
 

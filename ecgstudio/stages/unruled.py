@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
+from ecgstudio.core.grid import GridFit
 from ecgstudio.core.page import Page
 from ecgstudio.stages.calibration import STANDARD_MM_PER_S
 from ecgstudio.stages.contract import Runtime, StageError
+from ecgstudio.stages.paper_map import rescaled
 from ecgstudio.stages.stage2_trace import find_strips
 from ecgstudio.stages.strip_reading import printed_strips, read_strips
 
@@ -25,16 +26,6 @@ def scaled_by_rows(page: Page, grid: GridFit, *, runtime: Runtime) -> GridFit:
     if length_mm is None or abs(length_mm / ROW_MM - 1) > ROW_NEAR:
         return grid
     return rescaled(grid, length_mm / ROW_MM)
-
-
-def rescaled(grid: GridFit, zoom: float) -> GridFit:
-    """Return the map of the same paper whose millimetres are `zoom` times as long."""
-    width_mm, height_mm = grid.size_mm
-    step_mm = GRID_PITCH_MM * zoom
-    columns, rows = (max(2, int(np.ceil(side / step_mm)) + 1) for side in (width_mm, height_mm))
-    x, y = np.meshgrid(np.arange(columns) * step_mm, np.arange(rows) * step_mm)
-    nodes = grid.to_page(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(rows, columns, 2)
-    return GridFit(nodes, grid.scale, grid.confidence)
 
 
 def row_length_mm(page: Page, grid: GridFit, *, runtime: Runtime) -> float | None:

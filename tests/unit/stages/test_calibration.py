@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.grid import PaperScale
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.stages.calibration import Pulse, _agreed, _is_plain, _pulse_of, decide_scale, measure_pulse
+from ecgstudio.stages.calibration import Pulse, _agreed, _is_plain, _pulse_of, decide_scale, measure_pulse, pulse_zoom
+from ecgstudio.stages.paper_map import rescaled
 from ecgstudio.stages.settings import GridSettings
 from tests.synth_page import SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
 
@@ -239,3 +240,24 @@ def test_a_foot_at_which_a_lead_ends_does_not_halve_a_pulse(height_mm: float, wa
     assert _is_plain(one_foot, wanted_mm=wanted_mm) is (height_mm == wanted_mm)
     assert _is_plain(Pulse(wanted_mm, 5.0, top_mm=top_mm), wanted_mm=wanted_mm)
     assert not _is_plain(Pulse(wanted_mm, 5.0, stands_on_both=False, top_mm=top_mm), wanted_mm=wanted_mm)
+
+
+@pytest.mark.parametrize(("gain", "mm_per_s"), [(10.0, 25.0), (5.0, 25.0), (20.0, 25.0), (10.0, 50.0)])
+@pytest.mark.parametrize("zoom", [0.8, 1.0, 1.2])
+def test_a_pulse_tells_by_how_much_a_scale_is_wrong(gain: float, mm_per_s: float, zoom: float) -> None:
+    synth = small_page(gain=gain, mm_per_s=mm_per_s, scale_text="bottom")
+    wrong = rescaled(true_grid(synth), 1 / zoom)
+    found = pulse_zoom(synth.page, true_keypoints(synth), wrong, runtime=TruthRuntime(synth))
+    assert found == pytest.approx(zoom, rel=0.04)
+
+
+def test_the_pulses_of_a_small_sheet_tell_that_it_was_taken_for_a_large_one() -> None:
+    synth = small_page()
+    wrong = rescaled(true_grid(synth), 0.65)
+    found = pulse_zoom(synth.page, true_keypoints(synth), wrong, runtime=TruthRuntime(synth))
+    assert found == pytest.approx(1 / 0.65, rel=0.04)
+
+
+def test_without_a_pulse_no_zoom_is_told() -> None:
+    synth = small_page(pulse="none")
+    assert pulse_zoom(synth.page, true_keypoints(synth), true_grid(synth), runtime=TruthRuntime(synth)) is None

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ecgstudio.core.page import Page, PageId
-from ecgstudio.stages.unruled import rescaled, row_length_mm, scaled_by_rows
+from ecgstudio.stages.paper_map import rescaled
+from ecgstudio.stages.unruled import row_length_mm, scaled_by_rows
 from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_grid
 
 
