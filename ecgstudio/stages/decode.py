@@ -102,7 +102,10 @@ def sharpened(height: F64) -> F64:
     between half-columns as the average of pairs does (+0.4 dB), and keeps twice as many samples (+0.2 dB).
     """
     reach = len(SHARPENING) // 2
-    return np.convolve(np.pad(height, reach, mode="edge"), SHARPENING, mode="valid")
+    if len(height) <= reach:
+        return height
+    around = np.pad(height, reach, mode="reflect", reflect_type="odd")  # a stroke goes on as it ends
+    return np.convolve(around, SHARPENING, mode="valid")
 
 
 def resample_heights(x_px: F64, height_px: F64, confidence: F64, at_px: F64, *, max_gap_px: float) -> tuple[F64, F64]:

@@ -37,6 +37,7 @@ class Slot:
     end_mm: float
     confidence: float
     read: bool
+    meets: bool = False  # the lead before it was seen to meet it where it begins
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ecgstudio.stages.contract import Runtime, StageError, Status, content_diges
 from ecgstudio.stages.decode import resample_heights, sharpened
 from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
 from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
+from ecgstudio.stages.lead_ends import LACK_MM, column_borders, standard_start_mm
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.limb_order import order_by_limb_leads
 from ecgstudio.stages.names import NameCutter, normalised_names
@@ -49,7 +50,6 @@ OUTPUT_HZ = 500.0
 END_DOUBT_MM = 0.2  # how well the ends of leads are known
 SUREST = 0.999  # only what a human drew is certain
 END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
-BOUNDARY_SEARCH_MM = 3.5
 LEAST_LATE_MM = 2.0  # later than the pitch says a first lead is seen to begin: faintly, or outside the picture
 HALF_ROWS_MM, HALF_WITHIN = (62.5, 125.0, 250.0), 0.04  # of 5 or 10 s at 25 or 50 mm/s
 MAX_BRIDGE_S = 0.06  # longer unreadable stretches stay missing
@@ -282,22 +282,19 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
     stops = np.array(common_ends([e[1] for e in ends], within_mm=COMMON_END_MM))
     slots = list(layout.slots)
     borders: dict[tuple[int, int], float] = {}
+    met: set[tuple[int, int]] = set()
     for columns in {s.columns for s in slots if s.columns > 1}:
         rows = sorted({s.row for s in slots if s.columns == columns})
-        expected = [
-            float(np.median([s.start_mm for s in slots if (s.columns, s.column) == (columns, k)]))
-            for k in range(1, columns)
-        ]
-        # where the seen ends do not fit the pitch, neither is believed alone
-        pitch_mm = expected[0] - float(np.median([s.start_mm for s in slots if (s.columns, s.column) == (columns, 0)]))
-        beyond_mm = float(np.median(stops[rows]) - np.median(starts[rows])) - columns * pitch_mm
-        if abs(beyond_mm) < BOUNDARY_SEARCH_MM * 2:
-            expected = [at + beyond_mm / 2 for at in expected]
-        # all columns last equally long: what the borders have in common is believed, not what one of them says
-        common = float(np.median([_border(at, [readings[r] for r in rows]) - at for at in expected]))
-        borders |= {(columns, k): float(at + common) for k, at in enumerate(expected, 1)}
+        first_mm, second_mm = (
+            float(np.median([s.start_mm for s in slots if (s.columns, s.column) == (columns, k)])) for k in (0, 1)
+        )
+        pitch_mm = second_mm - first_mm
+        ends_mm = float(np.median(starts[rows])), float(np.median(stops[rows]))
+        found = column_borders([readings[r] for r in rows], columns, ends_mm=ends_mm, said=(first_mm, pitch_mm))
+        borders |= {(columns, k): border.at_mm for k, border in enumerate(found, 1)}
+        met |= {(columns, k) for k, border in enumerate(found, 1) if border.met}
         if columns == 2:  # the names of the first are lost with its beginning, and with them the pitch
-            second_mm = float(np.median(stops[rows])) - borders[2, 1]
+            second_mm = ends_mm[1] - borders[2, 1]
             usual_mm = [half for half in HALF_ROWS_MM if abs(second_mm / half - 1) < HALF_WITHIN and half > pitch_mm]
             pitch_mm = usual_mm[0] if usual_mm else pitch_mm
         late_mm = starts[rows] - (borders[columns, 1] - pitch_mm)
@@ -308,39 +305,24 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
         last = stops[s.row] if s.column == s.columns - 1 else borders[s.columns, s.column + 1]
         if last - first < 4.0:
             first, last = s.start_mm, s.end_mm
-        out.append(replace(s, start_mm=float(first), end_mm=float(last)))
+        meets = (s.columns, s.column) in met
+        out.append(replace(s, start_mm=float(first), end_mm=float(last), meets=meets))
     return out
 
 
 def within_standard(slots: list[Slot], *, mm_per_s: float) -> list[Slot]:
-    """Take what is a little too long for a standard record from its beginning: a pulse's foot looks like trace."""
+    """Let leads that together last about as long as a standard record begin so that they last as long."""
     if not slots:
         return slots
-    first_mm = min(slot.start_mm for slot in slots)
-    length_mm = max(slot.end_mm for slot in slots) - first_mm
+    first_mm, last_mm = min(slot.start_mm for slot in slots), max(slot.end_mm for slot in slots)
     for seconds in STANDARD_SECONDS:
-        excess_mm = length_mm - seconds * mm_per_s
-        if 0 < excess_mm < EXCESS_MM:
-            return [replace(slot, start_mm=max(slot.start_mm, first_mm + excess_mm)) for slot in slots]
+        length_mm = seconds * mm_per_s
+        if -LACK_MM < last_mm - first_mm - length_mm < EXCESS_MM:
+            start_mm = standard_start_mm(slots, first_mm=first_mm, last_mm=last_mm, length_mm=length_mm)
+            return [
+                replace(slot, start_mm=start_mm) if slot.start_mm <= max(start_mm, first_mm) else slot for slot in slots
+            ]
     return slots
-
-
-def _border(expected_mm: float, readings: list[StripReading]) -> float:
-    """Return where the column border lies: the pooled boundary evidence near the expected place."""
-    reach = int(BOUNDARY_SEARCH_MM * 2 * STRIP_PX_PER_MM)
-    centre = (expected_mm - readings[0].x0_mm) * 2 * STRIP_PX_PER_MM - 0.5
-    at = round(centre) + np.arange(-reach, reach + 1)
-    pooled = np.zeros(len(at))
-    for reading in readings:
-        pooled += np.interp(at, np.arange(len(reading.boundary)), reading.boundary, left=0, right=0)
-    prior = np.exp(-0.5 * ((at - centre) / (0.6 * reach)) ** 2)
-    weight = np.maximum(pooled * prior - 0.1 * len(readings), 0)
-    if weight.sum() < 0.5:
-        return expected_mm
-    peak = int(np.argmax(np.convolve(weight, np.ones(9), mode="same")))
-    near = slice(max(0, peak - 6), peak + 7)
-    half_column = float((at[near] * weight[near]).sum() / weight[near].sum())
-    return readings[0].x0_mm + (half_column + 0.5) / (2 * STRIP_PX_PER_MM)
 
 
 def lead_trace(slot: Slot, reading: StripReading, grid: GridFit, origin_mm: float) -> LeadTrace | None:
@@ -363,7 +345,8 @@ def lead_trace(slot: Slot, reading: StripReading, grid: GridFit, origin_mm: floa
     followed = (presence >= HARDLY_PRESENT) & (mass >= CLEARLY_FOLLOWED)
     confidence = np.where(inside & (followed | (presence >= LEAST_PRESENCE)), mass, 0.0)
     max_gap_px = MAX_BRIDGE_S * scale.mm_per_s * STRIP_PX_PER_MM
-    fine_px = sharpened(reading.height_half)
+    fine_px = reading.height_half.copy()
+    fine_px[inside] = sharpened(fine_px[inside])  # by the lead's own heights alone
     height, sure = resample_heights(columns, fine_px, confidence, reading.x_px(x_mm), max_gap_px=max_gap_px)
     y_mm = reading.centre_mm + (height - reading.half_px + 0.5) / STRIP_PX_PER_MM
     mv = (reading.centre_mm - y_mm) / scale.mm_per_mV

@@ -28,9 +28,9 @@ PAGES: dict[str, dict[str, Any]] = {
     "12x1": {"layout": "12x1", "width_mm": 60.0},
     "6x1 at 20 mm/mV": {"layout": "6x1", "gain": 20.0, "pulse": "none", "width_mm": 60.0},
     "4x3-cabrera": {"layout": "4x3-cabrera", "pulse": "right"},
-    "3x4 turned left": {"layout": "3x4", "orientation": 1, "width_mm": 80.0},
-    "3x4 mirrored": {"layout": "3x4", "orientation": 4, "width_mm": 80.0},
-    "3x4 mirrored and turned": {"layout": "3x4", "orientation": 7, "width_mm": 80.0},
+    "3x4 turned left": {"layout": "3x4", "orientation": 1, "width_mm": 75.0},
+    "3x4 mirrored": {"layout": "3x4", "orientation": 4, "width_mm": 75.0},
+    "3x4 mirrored and turned": {"layout": "3x4", "orientation": 7, "width_mm": 75.0},
 }
 
 

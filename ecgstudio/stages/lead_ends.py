@@ -1,0 +1,137 @@
+"""Where leads begin and end: borders that all rows show, columns equally wide, records as long as standard ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.stages.printed import Slot
+from ecgstudio.stages.strip_reading import StripReading
+from ecgstudio.stages.strips import STRIP_PX_PER_MM
+
+HALF_COLUMNS_PER_MM = 2 * STRIP_PX_PER_MM
+SEARCH_MM, NEAR_MM = 3.5, 1.0  # how far from where it should be a border is looked for, at first and at last
+FAINT_BORDER, LEAST_EVIDENCE = 0.1, 0.5
+END_WORTH = 0.5  # of the end of a row, beside 1 for a border that all rows show clearly
+MOST_MISS_MM, BESIDE_MM = 1.0, 0.5  # a border is .03 mm off (median of 240): what lies further off is something else
+CLEARLY_MET, PRESENT = 0.5, 0.5
+AT_BORDER_MM, BESIDE_BORDER_MM = 0.35, (0.25, 1.0)
+LACK_MM, FOOT_MM = 0.8, 0.3  # what is longer than a standard record by more than this is a pulse's foot
+BORDERS_WORTH = 2.0  # rows seem to begin .03 to .12 mm late, which hangs on who drew them; borders do not
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """Where a column begins, and whether the rows show clearly that two leads meet there without a gap."""
+
+    at_mm: float
+    met: bool
+
+
+def column_borders(
+    readings: Sequence[StripReading], columns: int, *, ends_mm: tuple[float, float], said: tuple[float, float]
+) -> list[Border]:
+    """Return the borders before columns 1, 2, ... of rows that are divided alike.
+
+    The rows seem to reach from the first to the second of `ends_mm`; `said` is the start of the first column and the
+    width of all (mm) by the names. A border lies where the rows show it; one that they hardly show, where those that
+    they show and the ends of the rows say that it should be.
+    """
+    numbers = range(1, columns)
+    first_mm, last_mm = ends_mm
+    beyond_mm = last_mm - first_mm - columns * said[1]
+    if abs(beyond_mm) < 2 * SEARCH_MM:
+        lines = [(first_mm, (last_mm - first_mm) / columns), (said[0] + beyond_mm / 2, said[1])]
+    else:  # a beginning or end is lost
+        lines = [said]
+        first_mm, last_mm = said[0], said[0] + columns * said[1]
+    places = [(0.0, first_mm, END_WORTH), (float(columns), last_mm, END_WORTH)]
+    for k in numbers:
+        seen = [_seam(start + k * pitch, readings, reach_mm=SEARCH_MM) for start, pitch in lines]
+        clearest = max((at for at in seen if at is not None), key=lambda at: at[1], default=None)
+        if clearest is not None:
+            places.append((float(k), *clearest))
+    start_mm, pitch_mm = _common_line(np.array(places), lines)
+    found = []
+    for k in numbers:
+        expected_mm = start_mm + k * pitch_mm
+        near = _seam(expected_mm, readings, reach_mm=NEAR_MM)
+        shown = near is not None and abs(near[0] - expected_mm) < BESIDE_MM
+        at_mm = near[0] if near is not None and shown else expected_mm
+        found.append(Border(at_mm, _is_met(at_mm, readings)))
+    return found
+
+
+def _seam(expected_mm: float, readings: Sequence[StripReading], *, reach_mm: float) -> tuple[float, float] | None:
+    """Return where near a place the rows together look as if leads met, and how much so (0..1); None if they do not."""
+    reach = round(reach_mm * HALF_COLUMNS_PER_MM)
+    centre = _half_column(expected_mm, readings)
+    at = round(centre) + np.arange(-reach, reach + 1)
+    pooled = np.mean([np.interp(at, np.arange(len(r.boundary)), r.boundary, left=0, right=0) for r in readings], axis=0)
+    prior = np.exp(-0.5 * ((at - centre) / (0.6 * reach)) ** 2)
+    weight = np.maximum(pooled * prior - FAINT_BORDER, 0)
+    if weight.sum() * len(readings) < LEAST_EVIDENCE:
+        return None
+    peak = int(np.argmax(np.convolve(weight, np.ones(9), mode="same")))
+    near = slice(max(0, peak - 6), peak + 7)
+    middle = float((at[near] * weight[near]).sum() / weight[near].sum())
+    return readings[0].x0_mm + (middle + 0.5) / HALF_COLUMNS_PER_MM, float(pooled[near].max())
+
+
+def _common_line(places: F64, lines: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return start and pitch of the line that most places lie on: rows (number, mm, worth); `lines` are tried too."""
+    number, at_mm, worth = places.T
+
+    def miss(line: tuple[float, float]) -> float:
+        return float((worth * np.minimum(np.abs(line[0] + number * line[1] - at_mm), MOST_MISS_MM)).sum())
+
+    tried = list(lines)
+    for i, j in combinations(range(len(number)), 2):
+        pitch = (at_mm[j] - at_mm[i]) / (number[j] - number[i])
+        tried.append((float(at_mm[i] - number[i] * pitch), float(pitch)))
+    start, pitch = min(tried, key=miss)
+    near = np.abs(start + number * pitch - at_mm) < BESIDE_MM
+    if near.sum() < 2:
+        return start, pitch
+    slope, first = np.polyfit(number[near], at_mm[near], 1, w=np.sqrt(worth[near]))
+    return float(first), float(slope)
+
+
+def _is_met(at_mm: float, readings: Sequence[StripReading]) -> bool:
+    """Tell whether all rows together show a border clearly, and leads on both sides of it."""
+    length = min(len(reading.boundary) for reading in readings)
+    evidence, presence = (
+        np.mean([values[:length] for values in each], axis=0)
+        for each in zip(*((reading.boundary, reading.presence_half) for reading in readings), strict=True)
+    )
+    middle = _half_column(at_mm, readings)
+
+    def part(values: F64, low_mm: float, high_mm: float) -> F64:
+        low, high = (round(middle + mm * HALF_COLUMNS_PER_MM) for mm in (low_mm, high_mm))
+        return values[max(low, 0) : max(high + 1, 0)]
+
+    near, far = BESIDE_BORDER_MM
+    beside = min(part(presence, *side).min(initial=1.0) for side in ((-far, -near), (near, far)))
+    return bool(part(evidence, -AT_BORDER_MM, AT_BORDER_MM).max(initial=0.0) >= CLEARLY_MET and beside >= PRESENT)
+
+
+def _half_column(x_mm: float, readings: Sequence[StripReading]) -> float:
+    return (x_mm - readings[0].x0_mm) * HALF_COLUMNS_PER_MM - 0.5
+
+
+def standard_start_mm(slots: Sequence[Slot], *, first_mm: float, last_mm: float, length_mm: float) -> float:
+    """Return where a record of a standard length begins that seems to reach from `first_mm` to `last_mm`.
+
+    What it is too long is taken from its beginning, for a pulse's foot looks like trace; a slip of a tenth of a
+    millimetre may be of either end. Columns that are seen to meet know it better: each is its part of the whole.
+    """
+    by_end_mm = last_mm - length_mm
+    start_mm = by_end_mm if by_end_mm - first_mm > FOOT_MM else (first_mm + by_end_mm) / 2
+    met = {(slot.columns, slot.column): slot.start_mm for slot in slots if slot.meets}
+    implied = [at_mm - length_mm * column / columns for (columns, column), at_mm in met.items()]
+    implied = [at_mm for at_mm in implied if abs(at_mm - start_mm) < BESIDE_MM]
+    return float((start_mm + BORDERS_WORTH * np.mean(implied)) / (1 + BORDERS_WORTH)) if implied else float(start_mm)

@@ -1,0 +1,123 @@
+"""Leads begin and end where the rows show it, and where a standard print says where they do not show it well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecgstudio.core.grid import GridFit, PaperScale
+from ecgstudio.stages.lead_ends import column_borders
+from ecgstudio.stages.printed import Row, Slot
+from ecgstudio.stages.stage2_trace import lead_trace, within_standard
+from ecgstudio.stages.strip_reading import StripReading
+from ecgstudio.stages.strips import STRIP_PX_PER_MM
+
+FIRST_MM, PITCH_MM, COLUMNS, ROWS, WIDTH_PX = 20.0, 62.5, 4, 3, 2400
+BORDERS_MM = tuple(FIRST_MM + k * PITCH_MM for k in range(1, COLUMNS))
+LAST_MM = FIRST_MM + COLUMNS * PITCH_MM
+AT_MM = (np.arange(2 * WIDTH_PX) + 0.5) / (2 * STRIP_PX_PER_MM)
+
+
+def strips(shown_mm: Sequence[float], *, evidence: float = 0.9, gap_mm: float = 0.0) -> list[StripReading]:
+    """Return rows that show borders at these places, and no trace for `gap_mm` before each."""
+    boundary = np.zeros(2 * WIDTH_PX)
+    present = ((AT_MM > FIRST_MM) & (AT_MM < LAST_MM)).astype(np.float64)
+    for at_mm in shown_mm:
+        boundary[np.abs(AT_MM - at_mm) < 0.3] = evidence
+        present[np.abs(AT_MM - (at_mm - gap_mm / 2)) < gap_mm / 2] = 0.0
+    return [
+        StripReading(
+            row=Row(30.0 * (row + 1), FIRST_MM, LAST_MM, 1.0), x0_mm=0.0, centre_mm=30.0 * (row + 1), half_px=240,
+            height_half=np.full(2 * WIDTH_PX, 240.0), mass_half=np.ones(2 * WIDTH_PX), presence_half=present,
+            boundary=boundary,
+        )
+        for row in range(ROWS)
+    ]  # fmt: skip
+
+
+def found(
+    readings: Sequence[StripReading],
+    *,
+    ends_mm: tuple[float, float] = (FIRST_MM, LAST_MM),
+    said: tuple[float, float] = (FIRST_MM, PITCH_MM),
+) -> list[float]:
+    return [border.at_mm for border in column_borders(readings, COLUMNS, ends_mm=ends_mm, said=said)]
+
+
+@given(st.floats(0.98, 1.02), st.floats(-0.3, 0.3))
+def test_borders_lie_where_the_rows_show_them_whatever_the_names_say(stretch: float, moved_mm: float) -> None:
+    shown = [at + moved_mm for at in BORDERS_MM]
+    assert found(strips(shown), said=(FIRST_MM, PITCH_MM * stretch)) == pytest.approx(shown, abs=0.04)
+
+
+def test_columns_that_show_no_border_are_equally_wide() -> None:
+    assert found(strips(()), said=(FIRST_MM, PITCH_MM * 1.01)) == pytest.approx(BORDERS_MM, abs=0.01)
+
+
+@pytest.mark.parametrize("ends_mm", [(FIRST_MM + 5.0, LAST_MM), (FIRST_MM, LAST_MM - 6.0), (FIRST_MM - 3.0, LAST_MM)])
+def test_an_end_that_is_seen_elsewhere_moves_no_border_that_is_not_shown(ends_mm: tuple[float, float]) -> None:
+    assert found(strips(BORDERS_MM[:2]), ends_mm=ends_mm) == pytest.approx(BORDERS_MM, abs=0.1)
+
+
+def test_where_the_ends_are_far_from_the_names_the_names_count() -> None:
+    assert found(strips(()), ends_mm=(FIRST_MM + 30.0, LAST_MM)) == pytest.approx(BORDERS_MM, abs=0.01)
+
+
+@pytest.mark.parametrize(("evidence", "gap_mm", "met"), [(0.9, 0.0, True), (0.9, 2.0, False), (0.3, 0.0, False)])
+def test_leads_meet_where_all_rows_show_it_and_no_gap_lies_between(evidence: float, gap_mm: float, met: bool) -> None:
+    readings = strips(BORDERS_MM, evidence=evidence, gap_mm=gap_mm)
+    borders = column_borders(readings, COLUMNS, ends_mm=(FIRST_MM, LAST_MM), said=(FIRST_MM, PITCH_MM))
+    assert [border.met for border in borders] == [met] * (COLUMNS - 1)
+
+
+def slots(*, first_mm: float = FIRST_MM, last_mm: float = LAST_MM, met: bool = False) -> list[Slot]:
+    edges = [first_mm, *BORDERS_MM, last_mm]
+    return [
+        Slot(lead, 0, k, COLUMNS, edges[k], edges[k + 1], 0.9, True, meets=met and k > 0)
+        for k, lead in enumerate(("I", "aVR", "V1", "V4"))
+    ]
+
+
+def begins_mm(found: Sequence[Slot]) -> float:
+    return min(slot.start_mm for slot in within_standard(list(found), mm_per_s=25.0))
+
+
+def test_a_pulses_foot_is_no_part_of_a_standard_record() -> None:
+    assert begins_mm(slots(first_mm=FIRST_MM - 1.5)) == pytest.approx(FIRST_MM)
+
+
+def test_a_record_that_is_a_tenth_of_a_millimetre_too_short_begins_earlier() -> None:
+    assert begins_mm(slots(first_mm=FIRST_MM + 0.2)) == pytest.approx(FIRST_MM + 0.1)
+
+
+@given(st.floats(-0.25, 0.7), st.floats(-0.1, 0.1))
+def test_columns_that_meet_tell_best_where_their_record_begins(late_mm: float, end_late_mm: float) -> None:
+    seen = {"first_mm": FIRST_MM + late_mm, "last_mm": LAST_MM + end_late_mm}
+    without, with_them = (abs(begins_mm(slots(**seen, met=met)) - FIRST_MM) for met in (False, True))
+    assert with_them <= without / 3 + 1e-6
+
+
+@pytest.mark.parametrize("lack_mm", [1.0, 20.0])
+def test_a_record_of_another_length_begins_where_it_is_seen_to(lack_mm: float) -> None:
+    assert begins_mm(slots(first_mm=FIRST_MM + lack_mm)) == FIRST_MM + lack_mm
+
+
+def test_a_lead_that_begins_later_than_the_first_ones_stays_where_it_is() -> None:
+    late = replace(slots()[0], row=1, start_mm=FIRST_MM + 3.0)
+    assert within_standard([*slots(first_mm=FIRST_MM + 0.2), late], mm_per_s=25.0)[-1] == late
+
+
+def test_a_neighbours_stroke_does_not_bend_the_end_of_a_lead() -> None:
+    (reading, *_) = strips(BORDERS_MM)
+    height = np.full(len(AT_MM), 240.0)
+    height[: np.searchsorted(AT_MM, BORDERS_MM[0])] = 40.0  # a jump where the leads meet
+    y, x = np.mgrid[0:20, 0:80] * 5.0
+    grid = GridFit(np.stack([x, y], axis=-1) * 8.0, PaperScale(25.0, 10.0, "text"), 1.0)
+    trace = lead_trace(slots()[1], replace(reading, height_half=height), grid, FIRST_MM)
+    assert trace is not None
+    assert np.ptp(trace.mv) < 1e-6
