@@ -18,6 +18,7 @@ from skimage.restoration import unwrap_phase
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
+from ecgstudio.stages.ink import without_ink
 from ecgstudio.stages.view import brightest_and_darkest, coarse_centres, upsampled
 
 Complex = NDArray[np.complex128]
@@ -203,6 +204,7 @@ ONE_MM = (
     Step(1.0, 2.5, 1.2, 2.0, grows=True),
     Step(1.0, 2.5, 1.5, 1.6, grows=False),
 )
+POLISH = Step(1.0, 2.5, 1.5, 1.6, grows=False)  # where the ink can be told from the lines
 CROP_MARGIN_MM = 60.0
 SMOOTH_ORDER = 6
 NODE_NOISE_MM = 0.06
@@ -262,12 +264,9 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
     darkest = brightest_and_darkest(pixels)[1]
     lines, seen_px, moved = 0.0, 0.0, np.inf
     for step in (FIVE_MM, *ONE_MM) if anchored else ONE_MM:
-        delta, weight = _line_offsets(darkest, grid, step)
-        seen = weight.min(axis=-1) > 0.5
+        shift, seen = _towards_lines(darkest, grid, step)
         if seen.mean() < 0.01:
             continue
-        sigmas = (step.sigma, 4.0, 10.0)
-        shift = np.stack([smoothed(delta[..., k], weight[..., k], sigmas=sigmas) for k in (0, 1)], axis=-1)
         grid = _shifted(grid, shift, block_mm=step.block_mm)
         if step.grows:
             continue
@@ -281,6 +280,9 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
         if _is_harmonic(darkest, grid):
             lines, seen_px, moved = 0.0, 0.0, np.inf
         grid = _on_bold_lines(darkest, grid)
+    bare = without_ink(pixels, px_per_mm=grid.px_per_mm) if lines > 0 else None
+    if bare is not None:
+        grid = _shifted(grid, _towards_lines(bare, grid, POLISH)[0], block_mm=POLISH.block_mm)
     return Refined(grid, lines, seen_px, moved, _roughness_mm(grid), _boldness(darkest, grid))
 
 
@@ -292,6 +294,14 @@ def rescaled(grid: GridFit, zoom: float) -> GridFit:
     x, y = np.meshgrid(np.arange(columns) * step_mm, np.arange(rows) * step_mm)
     nodes = grid.to_page(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(rows, columns, 2)
     return GridFit(nodes, grid.scale, grid.confidence)
+
+
+def _towards_lines(grey: Image, grid: GridFit, step: Step) -> tuple[F64, NDArray[np.bool_]]:
+    """Return how far in mm each block of the map has to move to lie on the lines, and where these are clearly seen."""
+    delta, weight = _line_offsets(grey, grid, step)
+    sigmas = (step.sigma, 4.0, 10.0)
+    shift = np.stack([smoothed(delta[..., k], weight[..., k], sigmas=sigmas) for k in (0, 1)], axis=-1)
+    return shift, weight.min(axis=-1) > 0.5
 
 
 def steadied(grid: GridFit) -> GridFit:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GridFit, PaperScale
+from ecgstudio.stages.ink import without_ink
 from ecgstudio.stages.paper_map import (
     BOLD,
     AxisField,
@@ -249,6 +251,39 @@ def test_a_map_moves_onto_the_printed_lines(px_per_mm: float, anchored: bool) ->
     assert np.sqrt((away**2).mean()) < 0.04
     assert found.moved_mm < 0.1
     assert found.grid.px_per_mm == pytest.approx(px_per_mm, rel=0.003)
+
+
+def with_strokes(paper: np.ndarray, *, px_per_mm: float = 8.0) -> np.ndarray:
+    """Colour the rules of a paper red and draw on it upright black strokes, all of them beside lines on one side."""
+    page = paper.copy()
+    page[..., 0] = 250 - (250 - page[..., 0].astype(float)) * 0.15
+    mm = (np.arange(page.shape[1]) + 0.5) / px_per_mm
+    strokes = (np.abs((mm + 5) % 10 - 5.3) < 0.2) & (mm > 8)
+    for top_mm in (12, 40):
+        page[round(top_mm * px_per_mm) : round((top_mm + 16) * px_per_mm), strokes] = 20
+    return page
+
+
+def test_upright_strokes_do_not_pull_at_the_map() -> None:
+    page = with_strokes(ruled_paper(minor=50.0, major=90.0))
+    found = refine(page, flat_grid(px_per_mm=8.0), anchored=True)
+    away = off_the_lines_mm(found.grid, px_per_mm=8.0, period_mm=5.0)
+    assert np.sqrt((away**2).mean()) < 0.012
+
+
+def test_ink_gives_way_to_what_is_around_it_and_lines_stay() -> None:
+    paper = with_strokes(ruled_paper())
+    bare = without_ink(paper, px_per_mm=8.0)
+    assert bare is not None
+    struck = paper[..., 0] < 60
+    assert struck.any()
+    assert bare[struck].min() > 120
+    beside = ndimage.distance_transform_edt(~struck) > 4
+    np.testing.assert_array_equal(bare[beside], paper[..., 1:].min(axis=2)[beside])
+
+
+def test_where_lines_are_as_black_as_ink_none_is_taken_away() -> None:
+    assert without_ink(ruled_paper(minor=180.0, major=200.0), px_per_mm=8.0) is None
 
 
 def test_a_map_from_fine_lines_alone_takes_the_bold_ones_for_its_nodes() -> None:
