@@ -102,6 +102,7 @@ def synth_page(
     swapped: tuple[str, str] | None = None,
     rhythm: str | None = None,
     sequential: bool = True,
+    grid: str = "full",
     seed: int = 5,
 ) -> SynthPage:
     """Print a record in a template's layout.
@@ -113,7 +114,7 @@ def synth_page(
     style = page_style(layout, mm_per_s=mm_per_s, gain=gain, width_mm=width_mm, pulse=pulse, scale_text=scale_text)
     if rhythm is not None:
         style = replace(style, rows=tuple(replace(r, leads=(rhythm,)) if r.rhythm else r for r in style.rows))
-    style = replace(style, sequential=sequential)
+    style = replace(style, sequential=sequential, grid=grid)
     mv = record.mv.copy()
     if swapped is not None:
         first, second = map(LEADS.index, swapped)

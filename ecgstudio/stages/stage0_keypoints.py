@@ -14,9 +14,9 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS, MARKERS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import FloatMap, KeypointMaps, Runtime, StageError, Status
+from ecgstudio.stages.grid_search import seen_px_per_mm
 from ecgstudio.stages.names import STROKES, NameCutter, normalised_names
 from ecgstudio.stages.settings import KeypointSettings
-from ecgstudio.stages.stage1_grid import seen_px_per_mm
 from ecgstudio.stages.view import View, upright_view
 
 Image = NDArray[np.uint8]

@@ -11,9 +11,9 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import LABEL_CLASSES, NULL_STATUS, FloatMap, Image, KeypointMaps, Runtime, StageError
+from ecgstudio.stages.grid_search import seen_px_per_mm
 from ecgstudio.stages.settings import KeypointSettings
 from ecgstudio.stages.stage0_keypoints import POSE_SIDE_PX, Pose, detect_keypoints, keypoints_in_pose
-from ecgstudio.stages.stage1_grid import seen_px_per_mm
 from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_keypoints
 
 
