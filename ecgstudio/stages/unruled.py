@@ -16,7 +16,6 @@ from ecgstudio.stages.contract import Runtime, StageError, Status
 from ecgstudio.stages.flat_sheet import FlatSheet, flattened
 from ecgstudio.stages.grid_search import SURE_ERRORS, Found, plain_map, search
 from ecgstudio.stages.paper_map import rescaled
-from ecgstudio.stages.row_lines import CUT_MM
 from ecgstudio.stages.settings import GridSettings
 from ecgstudio.stages.stage2_trace import find_strips
 from ecgstudio.stages.strip_reading import printed_strips, read_strips
@@ -26,6 +25,7 @@ OTHER_SCALE, LEVEL = 0.04, 0.005  # log of a zoom, and a slope, with which to lo
 ROWS_MM = tuple(seconds * STANDARD_MM_PER_S for seconds in (10.0, 5.0))
 ROW_NEAR, ROW_NEAR_GUESSED = 0.09, 0.12  # rows that differ more from it are of another length; by a guessed scale
 LEAST_ROWS, ROWS_AGREE = 3, 0.01
+BORDER_MM = 1.5  # a trace that comes as near to the border of the picture as this goes on outside it
 
 
 def grid_by_print(
@@ -99,7 +99,7 @@ def row_length_mm(page: Page, grid: GridFit, *, runtime: Runtime) -> float | Non
     except StageError:
         return None
     ends = np.array([[[r.row.start_mm, r.row.y_mm], [r.row.end_mm, r.row.y_mm]] for r in readings])
-    xy, margin_px = grid.to_page(ends), CUT_MM * grid.px_per_mm
+    xy, margin_px = grid.to_page(ends), BORDER_MM * grid.px_per_mm
     whole = ((xy > margin_px) & (xy < np.array([page.width, page.height]) - margin_px)).all(axis=(1, 2))
     lengths = (ends[:, 1, 0] - ends[:, 0, 0])[whole]
     if len(lengths) < LEAST_ROWS:
