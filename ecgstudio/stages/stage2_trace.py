@@ -285,17 +285,17 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
     met: set[tuple[int, int]] = set()
     for columns in {s.columns for s in slots if s.columns > 1}:
         rows = sorted({s.row for s in slots if s.columns == columns})
-        first_mm, second_mm = (
+        first_mm, next_mm = (
             float(np.median([s.start_mm for s in slots if (s.columns, s.column) == (columns, k)])) for k in (0, 1)
         )
-        pitch_mm = second_mm - first_mm
+        pitch_mm = next_mm - first_mm
         ends_mm = float(np.median(starts[rows])), float(np.median(stops[rows]))
         found = column_borders([readings[r] for r in rows], columns, ends_mm=ends_mm, said=(first_mm, pitch_mm))
         borders |= {(columns, k): border.at_mm for k, border in enumerate(found, 1)}
         met |= {(columns, k) for k, border in enumerate(found, 1) if border.met}
         if columns == 2:  # the names of the first are lost with its beginning, and with them the pitch
-            second_mm = ends_mm[1] - borders[2, 1]
-            usual_mm = [half for half in HALF_ROWS_MM if abs(second_mm / half - 1) < HALF_WITHIN and half > pitch_mm]
+            half_mm = ends_mm[1] - borders[2, 1]
+            usual_mm = [usual for usual in HALF_ROWS_MM if abs(half_mm / usual - 1) < HALF_WITHIN and usual > pitch_mm]
             pitch_mm = usual_mm[0] if usual_mm else pitch_mm
         late_mm = starts[rows] - (borders[columns, 1] - pitch_mm)
         starts[rows] -= np.where((late_mm > LEAST_LATE_MM) & (late_mm < pitch_mm), late_mm, 0.0)

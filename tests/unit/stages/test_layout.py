@@ -168,6 +168,15 @@ def test_missing_names_come_from_the_layout(data: st.DataObject, template: Layou
     assert any("inferred" in note for note in notes_of(layout))
 
 
+@pytest.mark.parametrize("unread", [{"I", "V4"}, {"III", "aVF"}, {"aVR", "V1", "V5"}])
+def test_missing_names_of_an_order_that_is_read_across_are_known(unread: set[str]) -> None:
+    rows = (("I", "II", "III"), ("aVR", "aVL", "aVF"), ("V1", "V2", "V3"), ("V4", "V5", "V6"))
+    template = Layout("4x3", rows)
+    layout = solve(template, [label for label in labels_of(template) if label.lead not in unread])
+    assert placed(layout) == expected(template)
+    assert {slot.lead for slot in layout.slots if not slot.read} == unread
+
+
 @patient
 @given(data=st.data(), template=templates)
 def test_a_name_found_twice_counts_once(data: st.DataObject, template: Layout) -> None:
