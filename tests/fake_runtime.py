@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import from_upright_pixels
-from ecgstudio.core.leads import LAYOUTS, LEADS, limb_leads
+from ecgstudio.core.leads import LAYOUTS, LEADS, SCALE_TEXTS, limb_leads
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import LABEL_CLASSES, ORIENTATIONS, FloatMap, GridMaps, Image, KeypointMaps, TraceMaps
+from ecgstudio.stages.names import TEXT_PX_PER_MM
 from tests.fake_classifier import NoClassifier
 
 PX_PER_MM = 6.0
@@ -25,7 +26,9 @@ MM_PER_S, MM_PER_MV, FS = 25.0, 10.0, 500.0
 RAMP_LOW, RAMP_SPAN = 150.0, 90.0
 LINE_DEPTH, FINE_LINE_DEPTH, INK = 70.0, 45.0, 10.0
 CELL_PX = 4
-SCALE_TEXTS = (("speed25", 100.0, 178.0), ("gain10", 130.0, 178.0))  # seen by the perfect networks, not drawn
+PRINTED_SCALE = (("speed25", 100.0, 178.0), ("gain10", 130.0, 178.0))  # drawn as bars, whose length says which
+BAR_MM, BAR_STEP_MM, BAR_HEIGHT_MM = 4.0, 2.0, 2.4
+BAR_REACH_MM = 3.0
 INK_BELOW = -2.0  # the brightest channel of a normalised strip where there is ink
 INK_HALF_PX = 1.0
 HALF_ROW_PX = 120  # of a strip at 8 px/mm
@@ -51,7 +54,7 @@ class FakeRuntime(NoClassifier):
         to_upright = _view_of(image)
         x_mm, y_mm = _cells_mm(image, to_upright)
         labels = np.zeros((len(LABEL_CLASSES), *x_mm.shape), np.float32)
-        for lead, name_x, name_y in (*_names(), *SCALE_TEXTS):
+        for lead, name_x, name_y in (*_names(), *PRINTED_SCALE):
             here = (np.abs(x_mm - name_x) < 2.5) & (np.abs(y_mm - name_y) < 1.6)
             labels[LABEL_CLASSES.index(lead)][here] = 0.97
         labels[0] = 1 - labels.sum(axis=0)
@@ -72,6 +75,20 @@ class FakeRuntime(NoClassifier):
         answer = np.full((len(crops), 1 + len(LEADS)), 1 / len(LEADS), np.float32)
         answer[:, 0] = 0
         return answer
+
+    def texts(self, crops: FloatMap) -> FloatMap:
+        """Tell scale texts by the length of the bar nearest to the middle of each crop."""
+        answers = np.zeros((len(crops), 1 + len(SCALE_TEXTS)), np.float32)
+        for crop, answer in zip(crops[:, 0], answers, strict=True):
+            row = crop[crop.shape[0] // 2]
+            dark = np.flatnonzero(np.diff(row < (row.min() + row.max()) / 2, prepend=False, append=False))
+            first, end = dark.reshape(-1, 2).T
+            away_px = np.abs((first + end - len(row)) / 2)
+            nearest = int(np.argmin(away_px))
+            kind = round(((end - first)[nearest] / TEXT_PX_PER_MM - BAR_MM) / BAR_STEP_MM)
+            seen = 0 <= kind < len(SCALE_TEXTS) and away_px[nearest] < BAR_REACH_MM * TEXT_PX_PER_MM
+            answer[1 + kind if seen else 0] = 0.97
+        return answers
 
     def grid(self, image: Image) -> GridMaps:
         """Mark nodes, lines, strip axes, ink and the ends of leads."""
@@ -131,10 +148,21 @@ def draw_page(*, orientation: int = 0, seed: int = 0) -> DrawnPage:
             [signals[LEADS.index(lead)][i * count : (i + 1) * count] for i, lead in enumerate(leads)]
         )
         cover = np.maximum(cover, _ink(row_mm, row_mv, shape=(height, width)))
+    for name, middle_mm, height_mm in PRINTED_SCALE:
+        half_mm = np.array([bar_mm(name), BAR_HEIGHT_MM]) / 2
+        (x0, y0), (x1, y1) = (
+            np.round((np.array([middle_mm, height_mm]) + side) * PX_PER_MM).astype(int) for side in (-half_mm, half_mm)
+        )
+        cover[y0:y1, x0:x1] = 1
     cover = cover[..., None]
     upright = np.round(pixels * (1 - cover) + INK * cover).astype(np.uint8)
     turned = np.ascontiguousarray(from_upright_pixels(upright, orientation))
     return DrawnPage(Page(PageId(f"{seed:064d}", orientation), turned, None, "drawn.png"), mv)
+
+
+def bar_mm(name: str) -> float:
+    """Return the length of the bar that stands for a scale text."""
+    return BAR_MM + BAR_STEP_MM * SCALE_TEXTS.index(name)
 
 
 def _lines(length: int, pitch_mm: int) -> F64:

@@ -19,7 +19,7 @@ from ecgstudio.core.ecg import DigitizedEcg, EcgRecord
 from ecgstudio.core.geometry import from_upright_pixels, from_upright_xy, to_upright_pixels, to_upright_xy
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import LAYOUTS, LEADS
+from ecgstudio.core.leads import LAYOUTS, LEADS, SCALE_TEXTS
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.assemble import assemble
 from ecgstudio.stages.contract import (
@@ -32,7 +32,7 @@ from ecgstudio.stages.contract import (
     KeypointMaps,
     TraceMaps,
 )
-from ecgstudio.stages.names import NAME_PX_PER_MM, NAME_SHAPE
+from ecgstudio.stages.names import NAME_PX_PER_MM, NAME_SHAPE, TEXT_PX_PER_MM, TEXT_SHAPE
 from ecgstudio.stages.quality import QualityReport, assess
 from ecgstudio.stages.settings import PipelineSettings
 from ecgstudio.stages.stage0_keypoints import detect_keypoints
@@ -53,7 +53,7 @@ BAND_MM, FRAME_MM = 6.0, 1.0
 CELL_PX = 4
 ENOUGH_PX = 30_000  # of a view, to find where it was taken
 CONTRAST = 0.25  # of a normalised strip
-NAME_EDGE_PX, NAME_REACH_MM, ALIKE = 8, 2.0, 0.75  # of crops around names: edge left out, slip allowed, least likeness
+EDGE_PX, NAME_REACH_MM, TEXT_REACH_MM, ALIKE = 8, 2.0, 3.2, 0.75  # of crops: edge left out, slips, least likeness
 NEAR_MM = 9.0  # a strip further than this from every axis is of no lead
 LEFT_MM = 16.0
 ROW_SPACING_MM = {1: 32.0, 4: 32.0, 7: 25.0, 12: 16.0}
@@ -242,16 +242,12 @@ class TruthRuntime(NoClassifier):
 
     def names(self, crops: FloatMap) -> FloatMap:
         """Compare the middle of each crop with the print around every lead name."""
-        answers = np.full((len(crops), 1 + len(LEADS)), 0.03 / len(LEADS), np.float32)
-        for crop, answer in zip(crops[:, 0], answers, strict=True):
-            middle = np.ascontiguousarray(crop[NAME_EDGE_PX:-NAME_EDGE_PX, 3 * NAME_EDGE_PX : -3 * NAME_EDGE_PX])
-            likeness = [
-                (float(cv2.matchTemplate(patch, middle, cv2.TM_CCOEFF_NORMED).max()), lead)
-                for lead, patch in _name_patches(self.synth)
-            ]
-            best, lead = max(likeness, default=(0.0, ""))
-            answer[1 + LEADS.index(lead) if best > ALIKE else 0] = 0.97
-        return answers
+        return _most_alike(crops, _patches(self.synth, LEADS, NAME_SHAPE, NAME_PX_PER_MM, NAME_REACH_MM), LEADS)
+
+    def texts(self, crops: FloatMap) -> FloatMap:
+        """Compare the middle of each crop with the print around every scale text."""
+        patches = _patches(self.synth, SCALE_TEXTS, TEXT_SHAPE, TEXT_PX_PER_MM, TEXT_REACH_MM)
+        return _most_alike(crops, patches, SCALE_TEXTS)
 
     def grid(self, image: Image) -> GridMaps:
         """Mark nodes, lines, strip axes, ink and the ends of leads."""
@@ -363,6 +359,12 @@ class BlindRuntime(NoClassifier):
         answers[:, 0] = 1
         return answers
 
+    def texts(self, crops: FloatMap) -> FloatMap:
+        """Read no scale text."""
+        answers = np.zeros((len(crops), 1 + len(SCALE_TEXTS)), np.float32)
+        answers[:, 0] = 1
+        return answers
+
     def grid(self, image: Image) -> GridMaps:
         """See no grid and no strip."""
         shape = image.shape[0] // 4, image.shape[1] // 4
@@ -384,19 +386,34 @@ def _cells_mm(place: NDArray[np.float64], rows: int, columns: int) -> tuple[F64,
     return mm[..., 0], mm[..., 1]
 
 
+def _most_alike(crops: FloatMap, patches: list[tuple[str, FloatMap]], names: tuple[str, ...]) -> FloatMap:
+    """Answer for crops [B, 1, H, W] by the print that their middles are like: "none" first, then `names`."""
+    answers = np.full((len(crops), 1 + len(names)), 0.03 / len(names), np.float32)
+    for crop, answer in zip(crops[:, 0], answers, strict=True):
+        middle = np.ascontiguousarray(crop[EDGE_PX:-EDGE_PX, 3 * EDGE_PX : -3 * EDGE_PX])
+        likeness = [
+            (float(cv2.matchTemplate(patch, middle, cv2.TM_CCOEFF_NORMED).max()), name) for name, patch in patches
+        ]
+        best, name = max(likeness, default=(0.0, ""))
+        answer[1 + names.index(name) if best > ALIKE else 0] = 0.97
+    return answers
+
+
 @functools.cache
-def _name_patches(synth: SynthPage) -> list[tuple[str, FloatMap]]:
-    """Return the print around every lead name, at the resolution of crops and a little larger than their middle."""
+def _patches(
+    synth: SynthPage, names: tuple[str, ...], shape: tuple[int, int], px_per_mm: float, reach_mm: float
+) -> list[tuple[str, FloatMap]]:
+    """Return the print around every label of these names, at the resolution of crops and a little larger."""
     upright = to_upright_pixels(synth.page.pixels, synth.orientation)[..., 2]
-    zoom = NAME_PX_PER_MM / PX_PER_MM
+    zoom = px_per_mm / PX_PER_MM
     print_ = cv2.resize(upright, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    half = np.array(NAME_SHAPE[::-1]) / 2 - [3 * NAME_EDGE_PX, NAME_EDGE_PX] + NAME_REACH_MM * NAME_PX_PER_MM
+    half = np.array(shape[::-1]) / 2 - [3 * EDGE_PX, EDGE_PX] + reach_mm * px_per_mm
     margin = int(half.max()) + 1
     print_ = cv2.copyMakeBorder(print_, *[margin] * 4, cv2.BORDER_REPLICATE)
     patches = []
     for label in synth.sheet.labels:
-        if label.name in LEADS:
-            low = np.round(np.array(label.centre_mm) * NAME_PX_PER_MM - half + margin).astype(int)
-            high = np.round(np.array(label.centre_mm) * NAME_PX_PER_MM + half + margin).astype(int)
+        if label.name in names:
+            low = np.round(np.array(label.centre_mm) * px_per_mm - half + margin).astype(int)
+            high = np.round(np.array(label.centre_mm) * px_per_mm + half + margin).astype(int)
             patches.append((label.name, np.ascontiguousarray(print_[low[1] : high[1], low[0] : high[0]])))
     return patches

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 INPUTS = {
     "keypoint": "RGB/255-0.5, sides multiples of 32: the page with its long side at 448 px, or upright at 5 px/mm",
     "name": "darkest of RGB around a printed name, 48 x 96 at 7 px/mm, zero mean, unit spread",
+    "text": "darkest of RGB around a printed text, 32 x 160 at 6 px/mm, zero mean, unit spread",
     "fusion": "mV at 100 Hz less each lead's median, 12 x 1000, beside it a mask; age, sex as fusion_input codes them",
     "grid": "RGB/255-0.5, sides multiples of 32, upright at 5 px/mm",
     "reconstruct": "windows of strips as for trace, 384 x 512; beside them height as read, read or not, confidence",

@@ -29,7 +29,7 @@ class TrainConfig:
     """The settings every stage shares."""
 
     network: str = ""
-    """"keypoint", "grid" or "trace"."""
+    """"keypoint", "name", "text", "grid" or "trace"."""
     encoder: str = "compact"
     """"compact", "resnet18d", "resnet34" or "resnet34d"."""
     channels: tuple[int, ...] = ()
@@ -147,9 +147,20 @@ class NameTraining(TrainConfig):
     smoothing: float = 0.03
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextTraining(TrainConfig):
+    """Stage 0's text reader: which paper speed or gain is printed in a crop."""
+
+    network: str = "text"
+    crops: tuple[CropPlan, ...] = (CropPlan(32, 160, 192),)
+    validate_every: int = 250
+    smoothing: float = 0.02
+
+
 STAGES: Mapping[str, type[TrainConfig]] = {
     "stage0": KeypointTraining,
     "names": NameTraining,
+    "texts": TextTraining,
     "stage1": GridTraining,
     "stage2": TraceTraining,
 }

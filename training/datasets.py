@@ -23,6 +23,7 @@ from training.sampling import (
     sample_names,
     sample_strip,
 )
+from training.scale_texts import sample_texts
 from training.synth.truth import load_truth, upright
 
 Rng = np.random.Generator
@@ -51,7 +52,8 @@ class PageCrops(IterableDataset[Batch]):
         self.folder, self.split, self.seed, self.config = folder, split, seed, config
         self._start = 0
         self._source: Callable[[Rng], Iterator[Batch]] = {
-            "stage0": self._stage0, "names": self._names, "stage1": self._stage1, "stage2": self._stage2,
+            "stage0": self._stage0, "names": self._names, "texts": self._texts, "stage1": self._stage1,
+            "stage2": self._stage2,
         }[stage]  # fmt: skip
 
     def __iter__(self) -> Iterator[Batch]:
@@ -141,6 +143,15 @@ class PageCrops(IterableDataset[Batch]):
         for page in self._pages(rng):
             for crop, name in sample_names(page, rng):
                 yield {"crops": _tone(crop, rng), "name": np.array(name)}
+
+    def _texts(self, rng: Rng) -> Iterator[Batch]:
+        for batch in self._mixed(rng, self._text_crops):
+            yield {"crops": torch.from_numpy(normalised_names(batch["crops"].numpy())), "text": batch["text"].long()}
+
+    def _text_crops(self, rng: Rng, plan: CropPlan) -> Iterator[Arrays]:
+        for page in self._pages(rng):
+            for crop, text in sample_texts(page, rng):
+                yield {"crops": _tone(crop, rng), "text": np.array(text)}
 
     def _stage0(self, rng: Rng) -> Iterator[Batch]:
         for batch in self._mixed(rng, self._keypoints):

@@ -16,8 +16,9 @@ from torch.nn import functional
 from ecgstudio.nets.grid_net import GridLogits
 from ecgstudio.nets.keypoint_net import KeypointLogits
 from ecgstudio.nets.name_net import NameLogits
+from ecgstudio.nets.text_net import TextLogits
 from ecgstudio.nets.trace_net import TraceLogits
-from training.configs import GridTraining, KeypointTraining, NameTraining, TraceTraining
+from training.configs import GridTraining, KeypointTraining, NameTraining, TextTraining, TraceTraining
 from training.reconstruct.loss import reconstruct_loss, reconstruct_metrics
 
 Batch = Mapping[str, Tensor]
@@ -27,6 +28,7 @@ IGNORED_CLASS = 255
 IGNORED_ORIENTATION = -1
 GROSS_HEIGHT_ERROR_PX = 4.0
 METRIC_WINDOW_PX = 20.0
+SURE_TEXT = 0.9
 
 
 def keypoint_loss(outputs: KeypointLogits, batch: Batch, config: KeypointTraining, *, progress: float) -> Terms:
@@ -106,6 +108,25 @@ def name_metrics(outputs: NameLogits, batch: Batch) -> dict[str, float]:
     return {
         "name_accuracy": _ratio(((found == truth) & named).sum(), named.sum()),
         "blank_accuracy": _ratio(((found == truth) & ~named).sum(), (~named).sum()),
+    }
+
+
+def text_loss(outputs: TextLogits, batch: Batch, config: TextTraining, *, progress: float) -> Terms:
+    """Cross-entropy of the scale texts."""
+    del progress
+    loss = functional.cross_entropy(outputs.texts.float(), batch["text"], label_smoothing=config.smoothing)
+    return {"loss": loss}
+
+
+def text_metrics(outputs: TextLogits, batch: Batch) -> dict[str, float]:
+    """Report how many scale texts are read right, and how many of those that were read surely are wrong."""
+    chance, found = outputs.texts.float().softmax(1).max(1)
+    truth = batch["text"]
+    printed, read = truth > 0, (found > 0) & (chance >= SURE_TEXT)
+    return {
+        "text_accuracy": _ratio(((found == truth) & printed).sum(), printed.sum()),
+        "text_recall": _ratio(((found == truth) & read).sum(), printed.sum()),
+        "text_misread": _ratio(((found != truth) & read).sum(), read.sum()),
     }
 
 
@@ -236,13 +257,16 @@ def _ratio(part: Tensor, whole: Tensor) -> float:
 
 LOSSES: Mapping[str, Callable[..., Terms]] = {
     "keypoint": keypoint_loss,
-    "name": name_loss, "grid": grid_loss,
+    "name": name_loss,
+    "text": text_loss,
+    "grid": grid_loss,
     "trace": trace_loss,
     "reconstruct": reconstruct_loss,
 }
 METRICS: Mapping[str, Callable[[Any, Batch], dict[str, float]]] = {
     "keypoint": keypoint_metrics,
     "name": name_metrics,
+    "text": text_metrics,
     "grid": grid_metrics,
     "trace": trace_metrics,
     "reconstruct": reconstruct_metrics,

@@ -13,6 +13,9 @@ LEAD_INDEX: dict[str, int] = {lead: index for index, lead in enumerate(LEADS)}
 MARKERS: tuple[str, ...] = ("pulse", "speed25", "speed50", "gain5", "gain10", "gain20")
 """Names of keypoints that are not lead names: the calibration pulse and the printed speed and gain texts."""
 
+SCALE_TEXTS: tuple[str, ...] = MARKERS[1:]
+"""The markers that are printed texts: paper speed in mm/s, gain in mm/mV."""
+
 KEYPOINT_NAMES: tuple[str, ...] = LEADS + MARKERS
 
 _CANONICAL = {lead.lower(): lead for lead in LEADS} | {

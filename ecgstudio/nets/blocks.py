@@ -7,7 +7,7 @@ the "d" variants, "Bag of Tricks" (He et al. 2018): three 3x3 convolutions as st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -55,6 +55,16 @@ def conv_norm_relu(
     """Build a same-padded 3x3 convolution with batch normalisation and ReLU."""
     conv = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=dilation, dilation=dilation, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True))
+
+
+def reader_features(widths: Sequence[int]) -> nn.Sequential:
+    """Build the compact encoder of a reader of crops [B,1,H,W]: halved four times, but for the last level."""
+    layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+    before = 4
+    for width in widths:
+        layers += [conv_norm_relu(before, width), conv_norm_relu(width, width), nn.MaxPool2d(2)]
+        before = width
+    return nn.Sequential(*layers[:-1])
 
 
 def space_to_depth(x: Tensor, stride: Stride) -> Tensor:

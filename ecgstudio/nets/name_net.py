@@ -36,15 +36,9 @@ class NameNet(nn.Module):
         if config.encoder != "compact":
             raise ValueError(f"the name reader has only the compact encoder, not {config.encoder!r}")
         self.config = config
-        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
-        before = 4
-        for channels in config.channels:
-            layers += [blocks.conv_norm_relu(before, channels), blocks.conv_norm_relu(channels, channels)]
-            layers.append(nn.MaxPool2d(2))
-            before = channels
-        self.features = nn.Sequential(*layers[:-1])
+        self.features = blocks.reader_features(config.channels)
         # what stands where matters ("aVR" is not "RVa"): the columns are kept until the last layer
-        answer = nn.Linear(12 * before, NAME_CLASSES)
+        answer = nn.Linear(12 * config.channels[-1], NAME_CLASSES)
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d((2, 6)), nn.Flatten(), nn.Dropout(0.2), answer)
         blocks.initialise(self)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ecgstudio.nets.grid_net import GridLogits
     from ecgstudio.nets.keypoint_net import KeypointLogits
     from ecgstudio.nets.name_net import NameLogits
+    from ecgstudio.nets.text_net import TextLogits
     from ecgstudio.nets.trace_net import TraceLogits
 
 T = TypeVar("T")
@@ -97,9 +98,11 @@ class TorchRuntime:
 
     def names(self, crops: FloatMap) -> FloatMap:
         """Answer for normalised crops f32[B,1,48,96]: f32[B,13]; raises UserError if the weights are damaged."""
-        if crops.ndim != 4 or crops.shape[1] != 1 or not crops.shape[0]:
-            raise ValueError(f"crops have shape [B,1,H,W], not {crops.shape}")
-        return self._run("name", torch.from_numpy(np.array(crops, dtype=np.float32)))[0]
+        return self._read("name", crops)
+
+    def texts(self, crops: FloatMap) -> FloatMap:
+        """Answer for normalised crops f32[B,1,32,160]: f32[B,6]; raises UserError if the weights are damaged."""
+        return self._read("text", crops)
 
     def grid(self, image: Image) -> GridMaps:
         """Answer for u8[H,W,3], sides multiples of 32; raises UserError if the weights are damaged.
@@ -206,6 +209,12 @@ class TorchRuntime:
             )
         return entry
 
+    def _read(self, name: str, crops: FloatMap) -> FloatMap:
+        """Run a reader of crops."""
+        if crops.ndim != 4 or crops.shape[1] != 1 or not crops.shape[0]:
+            raise ValueError(f"crops have shape [B,1,H,W], not {crops.shape}")
+        return self._run(name, torch.from_numpy(np.array(crops, dtype=np.float32)))[0]
+
     def _run(self, name: str, pixels: Tensor) -> list[FloatMap]:
         """Run a network that looks at pixels."""
         return self._with_room(name, lambda device: self._run_on(device, name, pixels))
@@ -299,8 +308,8 @@ def _keypoint_probabilities(logits: KeypointLogits) -> tuple[Tensor, ...]:
     return logits.labels.softmax(1), logits.orientation.softmax(1), geometry
 
 
-def _name_probabilities(logits: NameLogits) -> tuple[Tensor, ...]:
-    return (logits.names.softmax(1),)
+def _reader_probabilities(logits: NameLogits | TextLogits) -> tuple[Tensor, ...]:
+    return (logits[0].softmax(1),)
 
 
 def _grid_probabilities(logits: GridLogits) -> tuple[Tensor, ...]:
@@ -325,7 +334,8 @@ def _trace_probabilities(logits: TraceLogits) -> tuple[Tensor, ...]:
 
 _PROBABILITIES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "keypoint": _keypoint_probabilities,
-    "name": _name_probabilities,
+    "name": _reader_probabilities,
+    "text": _reader_probabilities,
     "grid": _grid_probabilities,
     "trace": _trace_probabilities,
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 MANIFEST_NAME = "manifest.json"
-READING_NETWORKS = ("keypoint", "name", "grid", "trace")
+READING_NETWORKS = ("keypoint", "name", "text", "grid", "trace")
 """Those without which no page is read."""
 FUSION = "fusion"
 """The classifier's name; weights without it read pages and classify nothing."""
@@ -162,6 +162,7 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     from ecgstudio.nets.keypoint_net import KeypointConfig, KeypointNet
     from ecgstudio.nets.name_net import NameConfig, NameNet
     from ecgstudio.nets.reconstruct_net import ReconstructConfig, ReconstructNet
+    from ecgstudio.nets.text_net import TextConfig, TextNet
     from ecgstudio.nets.trace_net import TraceConfig, TraceNet
 
     if config.get("encoder", "compact") not in blocks.ENCODERS:
@@ -170,6 +171,8 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
         return KeypointNet(blocks.config_from_mapping(KeypointConfig, config))
     if name == "name":
         return NameNet(blocks.config_from_mapping(NameConfig, config))
+    if name == "text":
+        return TextNet(blocks.config_from_mapping(TextConfig, config))
     if name == "grid":
         return GridNet(blocks.config_from_mapping(GridConfig, config))
     if name == "trace":

@@ -56,12 +56,14 @@ def decide_scale(
     page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime, settings: GridSettings
 ) -> PaperScale:
     """Weigh all evidence of speed and gain; the user's word comes first, then the pulse, the texts, the standard."""
-    printed_speed, printed_gain = _printed(keypoints, SPEEDS), _printed(keypoints, GAINS)
+    printed_speed, printed_gain = _surest(_printed(keypoints, SPEEDS)), _surest(_printed(keypoints, GAINS))
+    if STANDARD_MM_PER_MV in printed_gains(keypoints):
+        printed_gain = STANDARD_MM_PER_MV  # of several; carts print chest leads at another where they are tall
     pulse = measure_pulse(page, keypoints, grid, runtime=runtime)
     by_pulse = _snapped(pulse.height_mm / PULSE_MV, tuple(GAINS.values())) if pulse is not None else None
     width_speed = _snapped(pulse.width_mm / PULSE_S, tuple(SPEEDS.values())) if pulse is not None else None
-    if STANDARD_MM_PER_MV == printed_gain != by_pulse and not _outweighs_print(pulse):
-        by_pulse = None  # an unusual pulse against a printed standard is more often a misread pulse
+    if printed_gain not in (None, by_pulse) and not _outweighs_print(pulse):
+        by_pulse = None  # print is hardly ever misread, and what looks like a pulse may be a lead
     # pulses twice as long as usual are those of fast paper; short ones there are on paper of any speed
     long_speed = width_speed if width_speed != STANDARD_MM_PER_S and _outweighs_print(pulse) else None
     speed, speed_from = _first(
@@ -89,13 +91,22 @@ def _first(*options: tuple[float | None, str]) -> tuple[float, str]:
     return next((value, source) for value, source in options if value is not None)
 
 
-def _printed(keypoints: Keypoints, table: dict[str, float]) -> float | None:
-    found = [
+def printed_gains(keypoints: Keypoints) -> tuple[float, ...]:
+    """Return the different gains that the page prints in mm/mV, the least first: limb and chest leads may have two."""
+    return tuple(sorted({gain for _, gain in _printed(keypoints, GAINS)}))
+
+
+def _surest(printed: list[tuple[float, float]]) -> float | None:
+    return max(printed)[1] if printed else None
+
+
+def _printed(keypoints: Keypoints, table: dict[str, float]) -> list[tuple[float, float]]:
+    """Return how sure each printed value is, and the value."""
+    return [
         (float(confidence), table[name])
         for name, confidence in zip(keypoints.names, keypoints.confidence, strict=True)
         if name in table and confidence >= MIN_MARKER_CONFIDENCE
     ]
-    return max(found)[1] if found else None
 
 
 def _snapped(value: float, standards: tuple[float, ...]) -> float | None:
@@ -163,7 +174,7 @@ def pulse_zoom(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runt
 
     A pulse has two sides, so that it tells the scale and which pulse it is at once. Right to some percent only.
     """
-    printed = _printed(keypoints, SPEEDS), _printed(keypoints, GAINS)
+    printed = _surest(_printed(keypoints, SPEEDS)), _surest(_printed(keypoints, GAINS))
     at = functools.partial(_zoom_at, page, keypoints, grid, printed=printed, runtime=runtime)
     for guess in GUESSED_ZOOMS:
         zoom, witnesses = at(guess)

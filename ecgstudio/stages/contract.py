@@ -348,6 +348,10 @@ class Runtime(Classifier, Reconstructor, Protocol):
         """Read lead names in normalised crops f32[B, 1, 48, 96]: softmax f32[B, 13], "no name" first, then LEADS."""
         ...
 
+    def texts(self, crops: FloatMap) -> FloatMap:
+        """Read scale texts in normalised crops f32[B, 1, 32, 160]: softmax f32[B, 6], none first, then SCALE_TEXTS."""
+        ...
+
     def grid(self, image: Image) -> GridMaps:
         """Look for the grid and the leads' strips in u8[H, W, 3], H and W multiples of 32."""
         ...

@@ -14,6 +14,7 @@ from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LAYOUTS, LEADS, einthoven_residual, goldberger_residual, limb_leads
 from ecgstudio.stages.beats import coincidence, find_beats
+from ecgstudio.stages.calibration import printed_gains
 from ecgstudio.stages.settings import QualitySettings
 
 Verdict = Literal["ok", "review", "failed"]
@@ -153,6 +154,10 @@ def assess(
     if grid.scale.source.count("assumed") > 1 or grid.scale.source == "assumed":
         assumed = f"{grid.scale.mm_per_s:g} mm/s and {grid.scale.mm_per_mV:g} mm/mV"
         reasons.append(f"no pulse and no printed scale: {assumed} are assumed")
+    gains = printed_gains(keypoints)
+    if len(gains) > 1 and "gain set" not in grid.scale.source:
+        several = " and ".join(f"{gain:g}" for gain in gains)
+        reasons.append(f"{several} mm/mV are printed: check the gain of limb and of chest leads")
     reasons.extend(ecg.notes)
     missing = [lead for lead in _printed_leads(ecg.layout) if not np.isfinite(record.lead_mv(lead)).any()]
     if missing:

@@ -11,11 +11,12 @@ from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import LEADS, MARKERS
+from ecgstudio.core.leads import LEADS, SCALE_TEXTS
 from ecgstudio.core.page import Page
-from ecgstudio.stages.contract import FloatMap, KeypointMaps, Runtime, StageError, Status
+from ecgstudio.stages.contract import LABEL_CLASSES, FloatMap, KeypointMaps, Runtime, StageError, Status
 from ecgstudio.stages.grid_search import seen_px_per_mm
 from ecgstudio.stages.names import STROKES, NameCutter, normalised_names
+from ecgstudio.stages.scale_texts import read_scale_texts
 from ecgstudio.stages.settings import KeypointSettings
 from ecgstudio.stages.view import View, upright_view
 
@@ -38,11 +39,12 @@ PAPER_MARGIN_CELLS = 0.75
 FILLING = 0.9  # of the picture's longer side: a sheet that takes so much is not looked at again
 MIN_LABEL_CELLS = 2
 MIN_LABEL_CONFIDENCE = 0.5
-MIN_TEXT_CONFIDENCE = 0.85  # the network takes other small print for a scale text, though never with much conviction
 PLACE_MASS = 0.3
 SECOND_OPINION = 0.03  # how little the keypoint network's classes count where they are flat
 NAME_SHIFTS_MM = (np.array([0.0, 0.0]), np.array([0.5, 0.2]), np.array([-0.5, -0.2]))
 LEAD_CLASSES = slice(1, 1 + len(LEADS))
+PULSE_CLASS = LABEL_CLASSES.index("pulse")
+TEXT_CLASSES = [LABEL_CLASSES.index(name) for name in SCALE_TEXTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,23 @@ def _read_labels(pixels: Image, pose: Pose, runtime: Runtime) -> list[_Label]:
         view_px_per_mm=READ_PX_PER_MM, max_side_px=MAX_READ_PX,
     )  # fmt: skip
     maps = runtime.keypoints(view.pixels(pixels))
-    return _names(pixels, view, _places(maps.labels[LEAD_CLASSES], view), runtime) + _markers(maps, view)
+    to_page_mm = view.matrix * READ_PX_PER_MM
+    cutter = NameCutter(pixels, px_per_mm=float(np.sqrt(abs(np.linalg.det(to_page_mm)))))
+    cells = View(
+        view.to_page(np.full((1, 2), READ_CELL_PX / 2 - 0.5))[0], view.matrix * READ_CELL_PX, maps.labels.shape[1:]
+    )
+    texts = read_scale_texts(
+        maps.labels[TEXT_CLASSES].sum(axis=0),
+        cells,
+        cell_mm=READ_CELL_PX / READ_PX_PER_MM,
+        cutter=cutter,
+        runtime=runtime,
+    )
+    return [
+        *_names(cutter, to_page_mm, _places(maps.labels[LEAD_CLASSES], view), runtime),
+        *_pulses(maps.labels[PULSE_CLASS], view),
+        *(_Label(text.name, (float(text.xy[0]), float(text.xy[1])), text.confidence) for text in texts),
+    ]
 
 
 def _places(leads: FloatMap, view: View) -> tuple[F64, F64]:
@@ -248,7 +266,7 @@ def _places(leads: FloatMap, view: View) -> tuple[F64, F64]:
     return view.to_page(np.array(middles) * READ_CELL_PX - 0.5), np.array(shares, np.float64)
 
 
-def _names(pixels: Image, view: View, found: tuple[F64, F64], runtime: Runtime) -> list[_Label]:
+def _names(cutter: NameCutter, to_page_mm: F64, found: tuple[F64, F64], runtime: Runtime) -> list[_Label]:
     """Read the lead names at these places, each from a few crops around it; drop what is no name.
 
     The reader decides; the keypoint network's own opinion breaks near-ties.
@@ -256,8 +274,6 @@ def _names(pixels: Image, view: View, found: tuple[F64, F64], runtime: Runtime) 
     places, shares = found
     if not len(places):
         return []
-    to_page_mm = view.matrix * READ_PX_PER_MM
-    cutter = NameCutter(pixels, px_per_mm=float(np.sqrt(abs(np.linalg.det(to_page_mm)))))
     crops = np.stack([cutter.cut(xy + to_page_mm @ shift, to_page_mm) for xy in places for shift in NAME_SHIFTS_MM])
     answers = runtime.names(normalised_names(crops)).reshape(len(places), len(NAME_SHIFTS_MM), -1).mean(axis=1)
     voted = answers[:, 1:] * (shares + SECOND_OPINION)
@@ -270,22 +286,20 @@ def _names(pixels: Image, view: View, found: tuple[F64, F64], runtime: Runtime) 
     ]
 
 
-def _markers(maps: KeypointMaps, view: View) -> list[_Label]:
-    """Return pulses and printed scale texts: per class the regions where it is likelier than all else."""
+def _pulses(mass: FloatMap, view: View) -> list[_Label]:
+    """Return the calibration pulses: the regions where one is likelier than all else."""
     found = []
-    for k, name in enumerate(MARKERS, 1 + len(LEADS)):
-        mass = maps.labels[k]
-        regions, _ = ndimage.label(mass > 0.5, structure=np.ones((3, 3)))
-        for index, where in enumerate(ndimage.find_objects(regions), 1):
-            mask = regions[where] == index
-            if mask.sum() < MIN_LABEL_CELLS:
-                continue
-            weight = mass[where] * mask
-            confidence = float(weight.sum() / mask.sum())
-            if confidence < (MIN_LABEL_CONFIDENCE if name == "pulse" else MIN_TEXT_CONFIDENCE):
-                continue
-            rows, columns = np.mgrid[where]
-            centre = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
-            xy = view.to_page(((centre + 0.5) * READ_CELL_PX - 0.5)[None])[0]
-            found.append(_Label(name, (float(xy[0]), float(xy[1])), confidence))
+    regions, _ = ndimage.label(mass > 0.5, structure=np.ones((3, 3)))
+    for index, where in enumerate(ndimage.find_objects(regions), 1):
+        mask = regions[where] == index
+        if mask.sum() < MIN_LABEL_CELLS:
+            continue
+        weight = mass[where] * mask
+        confidence = float(weight.sum() / mask.sum())
+        if confidence < MIN_LABEL_CONFIDENCE:
+            continue
+        rows, columns = np.mgrid[where]
+        centre = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+        xy = view.to_page(((centre + 0.5) * READ_CELL_PX - 0.5)[None])[0]
+        found.append(_Label("pulse", (float(xy[0]), float(xy[1])), confidence))
     return found

@@ -14,11 +14,11 @@ from ecgstudio.commands.doctor import record_snr_db
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.corrections import TraceRedraw
 from ecgstudio.core.ecg import EcgRecord
-from ecgstudio.core.leads import LEADS
+from ecgstudio.core.leads import LEADS, SCALE_TEXTS
 from ecgstudio.gui.facts import value_of
 from ecgstudio.gui.overlays import Tool
 from ecgstudio.gui.states import Step
-from ecgstudio.stages.contract import LABEL_CLASSES, Image, KeypointMaps
+from ecgstudio.stages.contract import FloatMap
 from tests.fake_runtime import DrawnPage, FakeRuntime, draw_page
 from tests.gui.workstation import Bench
 
@@ -34,12 +34,11 @@ class MisreadsGain(FakeRuntime):
 
     weights_hash: str = "misreads the gain"
 
-    def keypoints(self, image: Image) -> KeypointMaps:
-        maps = super().keypoints(image)
-        labels = maps.labels.copy()
-        right, wrong = LABEL_CLASSES.index("gain10"), LABEL_CLASSES.index("gain5")
-        labels[[right, wrong]] = labels[[wrong, right]]
-        return KeypointMaps(labels, maps.orientation, maps.geometry)
+    def texts(self, crops: FloatMap) -> FloatMap:
+        answers = super().texts(crops)
+        right, wrong = 1 + SCALE_TEXTS.index("gain10"), 1 + SCALE_TEXTS.index("gain5")
+        answers[:, [right, wrong]] = answers[:, [wrong, right]]
+        return answers
 
 
 @pytest.fixture(scope="module")

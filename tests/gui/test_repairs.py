@@ -21,7 +21,7 @@ from ecgstudio import api, cli
 from ecgstudio.commands.doctor import record_snr_db
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import EcgRecord
-from ecgstudio.core.leads import LEADS
+from ecgstudio.core.leads import LEADS, SCALE_TEXTS
 from ecgstudio.gui.facts import value_of
 from ecgstudio.gui.keypoint_gestures import sheet_corners
 from ecgstudio.gui.overlays import Tool
@@ -41,9 +41,12 @@ class MisreadsGain(TruthRuntime):
 
     weights_hash: str = "misreads the gain"
 
-    def keypoints(self, image: Image) -> KeypointMaps:
+    def texts(self, crops: FloatMap) -> FloatMap:
         """Let two words change places."""
-        return _exchanged(TruthRuntime.keypoints(self, image), "gain5", "gain10")
+        answers = TruthRuntime.texts(self, crops)
+        five, ten = 1 + SCALE_TEXTS.index("gain5"), 1 + SCALE_TEXTS.index("gain10")
+        answers[:, [five, ten]] = answers[:, [ten, five]]
+        return answers
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.grid import PaperScale
 from ecgstudio.core.keypoints import Keypoints
+from ecgstudio.stages import calibration
 from ecgstudio.stages.calibration import Pulse, _agreed, _is_plain, _pulse_of, decide_scale, measure_pulse, pulse_zoom
 from ecgstudio.stages.paper_map import rescaled
 from ecgstudio.stages.settings import GridSettings
@@ -186,6 +187,16 @@ def test_pulses_seen_well_outweigh_a_printed_standard(pulses: str, gain: float) 
     scale = scale_of(synth, keypoints=with_marker(true_keypoints(synth), "gain10"))
     assert scale.mm_per_mV == gain
     assert scale.printed_mm_per_mV == 10.0
+
+
+@pytest.mark.parametrize(("clean", "gain"), [(True, 10.0), (False, 20.0)])
+def test_print_outweighs_what_only_looks_like_a_pulse(
+    clean: bool, gain: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "measure_pulse", lambda *_, **__: Pulse(9.6, 7.5, clean=clean))
+    synth = small_page(gain=20.0, pulse="none")
+    scale = scale_of(synth, keypoints=with_marker(true_keypoints(synth), "gain20"))
+    assert (scale.mm_per_mV, scale.printed_mm_per_mV) == (gain, 20.0)
 
 
 @pytest.mark.parametrize(("mm_per_s", "printed", "used_mm_per_s"), [(50.0, "speed25", 50.0), (25.0, "speed50", 50.0)])

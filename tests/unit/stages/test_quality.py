@@ -189,6 +189,18 @@ def test_the_gain_may_be_known_without_the_speed() -> None:
     assert report.status == "ok"
 
 
+@pytest.mark.parametrize(("names", "source", "told"), [
+    (("gain10", "gain5"), "speed printed, gain printed", True),
+    (("gain10", "gain10"), "speed printed, gain printed", False),
+    (("gain10", "gain5"), "speed printed, gain set", False),
+])  # fmt: skip
+def test_two_printed_gains_are_told(names: tuple[str, ...], source: str, told: bool) -> None:
+    printed = replace(SURE, names=names, xy=np.zeros((len(names), 2)), confidence=np.ones(len(names)))
+    report = report_on(page_of(heart_mv()), scale=PaperScale(25.0, 10.0, source), keypoints=printed)
+    assert any("5 and 10 mm/mV are printed" in reason for reason in report.reasons) == told
+    assert (report.status == "review") == told
+
+
 def test_an_uncertain_grid_is_told() -> None:
     report = report_on(page_of(heart_mv()), grid_confidence=0.1)
     assert report.status == "review"

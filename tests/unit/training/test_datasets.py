@@ -29,7 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small(stage: str) -> TrainConfig:
-    crops = {"stage0": "[[128,128,2,0.5],[160,160,2,0.5]]", "stage1": "[[128,128,2]]", "stage2": "[[96,128,3]]"}
+    crops = {"stage0": "[[128,128,2,0.5],[160,160,2,0.5]]", "stage1": "[[128,128,2]]", "stage2": "[[96,128,3]]"} | {
+        "texts": "[[32,160,8]]"
+    }
     return config_for(stage, overrides=[f"crops={crops[stage]}"])
 
 
@@ -86,6 +88,12 @@ def test_stage_2_gives_normalised_strips_with_their_heights(folder: Path) -> Non
     assert batch["strips"][:, 0].mean(dim=(1, 2)).abs().max() < 1e-4
     known = batch["height"][batch["height"].isfinite()]
     assert ((known >= 0) & (known <= 95)).all()
+
+
+def test_texts_gives_normalised_crops_with_their_classes(folder: Path) -> None:
+    batch = batches("texts", folder, 1)[0]
+    assert shapes(batch) == {"crops": ((8, 1, 32, 160), torch.float32), "text": ((8,), torch.int64)}
+    assert batch["crops"].mean(dim=(1, 2, 3)).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("stage", ["stage0", "stage1", "stage2"])

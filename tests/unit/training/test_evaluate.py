@@ -269,7 +269,7 @@ def test_an_evaluation_with_oracle_names_the_stages(
 
 
 def test_checkpoints_become_a_folder_of_weights(tmp_path: Path) -> None:
-    networks = {"stage0": "keypoint", "names": "name", "stage1": "grid", "stage2": "trace"}
+    networks = {"stage0": "keypoint", "names": "name", "texts": "text", "stage1": "grid", "stage2": "trace"}
     for stage, name in networks.items():
         path = tmp_path / stage / "best.safetensors"
         path.parent.mkdir()
