@@ -14,6 +14,7 @@ from ecgstudio.stages.strip_reading import StripReading
 
 TWIN_LIKENESS = 0.7
 TWIN_TIMES, EXPECTED_TIMES, MISREAD_TIMES = 1.3, 2.0, 4.0  # by how much the rival's misfit must be larger
+HARDLY_READ, SURELY_READ = 0.5, 0.9  # names between are believed as far as they are sure
 LIMB_LEADS = LEADS[:6]
 MIN_SPAN_PX = 120
 
@@ -47,10 +48,16 @@ def name_rhythm_strips(slots: list[Slot], readings: list[StripReading], *, toget
             out[i] = replace(slot, confidence=max(sure, slot.confidence))
             continue
         rival = slot.lead if slot.lead in likeness else next(iter(others), "")
-        times = MISREAD_TIMES if slot.read else EXPECTED_TIMES if slot.lead else TWIN_TIMES
-        if 1 - likeness.get(rival, 0.0) > times * (1 - likeness[best]):
+        if 1 - likeness.get(rival, 0.0) > _times_of(slot) * (1 - likeness[best]):
             out[i] = replace(slot, lead=best, confidence=sure, read=False)
     return out
+
+
+def _times_of(slot: Slot) -> float:
+    """Return how many times less a strip must be like the lead that it was named than like another to be renamed."""
+    if not slot.read:
+        return EXPECTED_TIMES if slot.lead else TWIN_TIMES
+    return float(np.interp(slot.confidence, (HARDLY_READ, SURELY_READ), (EXPECTED_TIMES, MISREAD_TIMES)))
 
 
 def name_limb_leads(slots: list[Slot], readings: list[StripReading]) -> list[Slot]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,15 @@ def test_a_misread_rhythm_strip_gives_way_only_to_what_it_clearly_is() -> None:
     assert name_rhythm_strips([*short, slot("I", 3)], [*strips, strip(mv[1])])[-1].lead == "II"
     between = strip(0.45 * mv[0] + 0.55 * mv[1])
     assert name_rhythm_strips([*short, slot("I", 3)], [*strips, between])[-1].lead == "I"
+
+
+@pytest.mark.parametrize(("confidence", "name"), [(0.55, "II"), (0.9, "I")])
+def test_a_name_that_is_hardly_legible_gives_way_sooner(confidence: float, name: str) -> None:
+    mv = limbs_mv()
+    slots = [*(slot(lead, i, columns=4) for i, lead in enumerate(LEADS[:3])), slot("I", 3)]
+    slots[-1] = replace(slots[-1], confidence=confidence)
+    strips = [strip(row) for row in (mv[0], mv[1], mv[2], 0.4 * mv[0] + 0.6 * mv[1])]
+    assert name_rhythm_strips(slots, strips)[-1].lead == name
 
 
 @pytest.mark.parametrize("together", [True, False])
