@@ -67,7 +67,8 @@ def box_of(outline: F64) -> tuple[int, int, int, int]:
 class Page:
     """One page: RGB pixels [H, W, 3], dots per inch if the file tells, and its source for messages.
 
-    `part` says where it was cut out of a picture that shows several ECGs.
+    `part` says where it was cut out of a picture that shows several ECGs; `lines` are those [N, 2] that a program drew
+    on it, in its pixels, if the file is a drawing.
     """
 
     id: PageId
@@ -75,6 +76,7 @@ class Page:
     dpi: float | None
     source: str
     part: Part | None = None
+    lines: tuple[F64, ...] = ()
 
     def __post_init__(self) -> None:
         pixels = frozen_array(self.pixels, dtype=np.uint8, shape=(None, None, 3), name="pixels")
@@ -82,7 +84,9 @@ class Page:
             raise ValueError("a page needs at least one pixel")
         if self.dpi is not None and not (0 < self.dpi < np.inf):
             raise ValueError(f"dpi must be positive or None, not {self.dpi}")
+        lines = tuple(frozen_array(line, dtype=np.float64, shape=(None, 2), name="lines") for line in self.lines)
         object.__setattr__(self, "pixels", pixels)
+        object.__setattr__(self, "lines", lines)
 
     @property
     def height(self) -> int:

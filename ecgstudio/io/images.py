@@ -106,7 +106,10 @@ def _page(reader: PageReader, page_id: PageId, name: str) -> Page:
     if pixels.base is None:
         pixels.flags.writeable = False  # ours alone: Page need not copy it
     source = name if reader.count == 1 else f"{name}, page {page_id.index + 1} of {reader.count}"
-    return Page(page_id, pixels, dpi, source)
+    lines = (
+        reader.lines(page_id.index, size=(pixels.shape[1], pixels.shape[0])) if isinstance(reader, PdfReader) else ()
+    )
+    return Page(page_id, pixels, dpi, source, lines=lines)
 
 
 def _walk(folder: Path, *, records: bool) -> list[Path]:

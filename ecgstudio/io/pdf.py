@@ -7,8 +7,9 @@ import numpy as np
 import pypdfium2 as pdfium
 from pypdfium2 import raw as pdfium_c
 
-from ecgstudio.core.arrays import U8
+from ecgstudio.core.arrays import F64, U8
 from ecgstudio.errors import InputError
+from ecgstudio.io.pdf_lines import drawn_lines
 from ecgstudio.io.pixels import MAX_PIXELS, check_size, damaged, true_dpi
 
 DRAWN_DPI = 254.0
@@ -62,6 +63,18 @@ class PdfReader:
                 page = self._document[index]
                 try:
                     return self._render(page)
+                finally:
+                    page.close()
+            except pdfium.PdfiumError as error:
+                raise damaged(self._name) from error
+
+    def lines(self, index: int, *, size: tuple[int, int]) -> tuple[F64, ...]:
+        """Return the lines [N, 2] that are drawn on a page, in pixels of its picture of size (width, height)."""
+        with _PDFIUM:
+            try:
+                page = self._document[index]
+                try:
+                    return drawn_lines(page, size=size)
                 finally:
                     page.close()
             except pdfium.PdfiumError as error:

@@ -85,7 +85,8 @@ def cut_out(page: Page, outline: F64, *, source: str = "") -> Page:
     shift = box_of(before.outline)[:2] if before is not None else (0, 0)
     picture, named = (page.id, page.source) if before is None else (before.picture, before.source)
     part = Part(picture, named, outline + shift)
-    return Page(identity_of(pixels), pixels, page.dpi, source or page.source, part)
+    lines = tuple(line - (left, top) for line in page.lines if contains(outline, line).any())
+    return Page(identity_of(pixels), pixels, page.dpi, source or page.source, part, lines)
 
 
 def emptiest(page: Page, outline: F64, gap: Gap, *, px_per_mm: float) -> float:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
@@ -16,6 +17,7 @@ from ecgstudio.core.leads import LEAD_INDEX, LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
 from ecgstudio.stages.decode import resample_heights, sharpened
+from ecgstudio.stages.drawn_lines import ending_with_lines, lines_along, lines_on_paper
 from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
 from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
 from ecgstudio.stages.lead_ends import LACK_MM, column_borders, standard_start_mm
@@ -89,8 +91,8 @@ def read_traces(
         except StageError:  # perhaps a human moved the nodes because of that
             again = None
         if again is not None:
-            return _traces_of(found, replace(uncorrected, scale=grid.scale), again=again)
-    return _traces_of(reading_on(grid), grid)
+            return _traces_of(found, replace(uncorrected, scale=grid.scale), again=again, lines=page.lines)
+    return _traces_of(reading_on(grid), grid, lines=page.lines)
 
 
 def read_page(
@@ -134,9 +136,21 @@ def read_page(
     return PageReading(layout, tuple(readings), tuple(slots), doubts, names)
 
 
-def _traces_of(found: PageReading, grid: GridFit, *, again: Mapping[int, RowAgain] | None = None) -> DigitizedEcg:
-    """Turn what was read on a grid into traces; leads that were read again follow their new grid, the others stay."""
+def _traces_of(
+    found: PageReading,
+    grid: GridFit,
+    *,
+    again: Mapping[int, RowAgain] | None = None,
+    lines: Sequence[F64] = (),
+) -> DigitizedEcg:
+    """Turn what was read on a grid into traces; leads that were read again follow their new grid, the others stay.
+
+    Where a lead was read along one of the page's own `lines`, that is its trace.
+    """
     named = within_standard([slot for slot in found.slots if slot.lead], mm_per_s=grid.scale.mm_per_s)
+    on_paper = lines_on_paper(lines, grid)
+    along = [lines_along(on_paper, slot, found.readings[slot.row]) for slot in named]
+    named = ending_with_lines(named, along)
     origin_mm = min(slot.start_mm for slot in named)
     odds = simultaneity(named, list(found.readings), mm_per_s=grid.scale.mm_per_s)
     together, doubts = odds > 0, found.doubts if abs(odds) >= CLEAR else (*found.doubts, _seconds_doubt(odds))
@@ -157,12 +171,17 @@ def _traces_of(found: PageReading, grid: GridFit, *, again: Mapping[int, RowAgai
     automatic_mm = min(slot.start_mm for slot in named)
     skew = _skew(named, found.readings, grid, [_begin_mm(slot, automatic_mm, together=together) for slot in named])
     middle_mm = float(np.mean([reading.centre_mm for reading in found.readings]))
+    if again:
+        along = [
+            lines_along(lines_on_paper(lines, lattice), slot, reading) if i in moved else along[i]
+            for i, (slot, reading, lattice) in enumerate(drawn)
+        ]
     traces = []
-    for slot, reading, lattice in drawn:
+    for (slot, reading, lattice), own in zip(drawn, along, strict=True):
         right_mm = skew * (reading.centre_mm - middle_mm)
         moved_slot = replace(slot, start_mm=slot.start_mm + right_mm, end_mm=slot.end_mm + right_mm)
         start_mm = _begin_mm(slot, origin_mm, together=together) + right_mm
-        traces.append(lead_trace(moved_slot, reading, lattice, start_mm))
+        traces.append(lead_trace(moved_slot, reading, lattice, start_mm, lines_mm=own))
     read = tuple(t for t in traces if t is not None and np.isfinite(t.mv).any())
     gains = gains_by_pulse(named, found.readings, grid.scale)
     if gains is not None:
@@ -325,10 +344,13 @@ def within_standard(slots: list[Slot], *, mm_per_s: float) -> list[Slot]:
     return slots
 
 
-def lead_trace(slot: Slot, reading: StripReading, grid: GridFit, origin_mm: float) -> LeadTrace | None:
+def lead_trace(
+    slot: Slot, reading: StripReading, grid: GridFit, origin_mm: float, *, lines_mm: Sequence[F64] = ()
+) -> LeadTrace | None:
     """Sample one lead evenly in time and express it in mV and in page pixels.
 
-    A lead reaches as far as its ends may lie, at the value that was last seen.
+    A lead reaches as far as its ends may lie, at the value that was last seen. Lines that are its trace (paper mm)
+    replace what was read.
     """
     scale = grid.scale
     start_mm, end_mm = max(slot.start_mm - END_DOUBT_MM, origin_mm), slot.end_mm + END_DOUBT_MM
@@ -349,6 +371,9 @@ def lead_trace(slot: Slot, reading: StripReading, grid: GridFit, origin_mm: floa
     fine_px[inside] = sharpened(fine_px[inside])  # by the lead's own heights alone
     height, sure = resample_heights(columns, fine_px, confidence, reading.x_px(x_mm), max_gap_px=max_gap_px)
     y_mm = reading.centre_mm + (height - reading.half_px + 0.5) / STRIP_PX_PER_MM
+    for line in lines_mm:
+        under = (x_mm >= line[0, 0] - END_DOUBT_MM) & (x_mm <= line[-1, 0] + END_DOUBT_MM)
+        y_mm[under], sure[under] = np.interp(x_mm[under], line[:, 0], line[:, 1]), SUREST
     mv = (reading.centre_mm - y_mm) / scale.mm_per_mV
     mm = np.stack([x_mm, np.where(np.isfinite(y_mm), y_mm, reading.centre_mm)], axis=1)
     return LeadTrace(
