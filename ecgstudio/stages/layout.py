@@ -32,6 +32,7 @@ ELSEWHERE_COST, BORDER_WORTH = 0.3, 0.6
 SHAPE_WORTH, USUAL_WORTH = 0.8, 1.6
 KNOWN_SHAPES = frozenset(layout.shape for layout in LAYOUTS.values()) | {"12x1+2", "12x1+3"}
 USUAL_SHAPES = frozenset({"3x4", "3x4+1", "3x4+2", "3x4+3", "6x2", "6x2+1", "12x1", "12x1+1"})
+NAME_ABOVE_MM, PANEL_MM = 32.0, 120.0  # names stand near their traces, or on the upper edge of a lead's own panel
 PITCH_CONFIDENCE, NAMES_FOR_PITCH = 0.5, 4
 LONE_SPACING_MM, MIN_SPACING, IN_LINE_MM, NAMES_FOR_ROW = 30.0, 0.45, 4.0, 2
 HEIGHTS_APART, HEIGHTS_WORSE, HEIGHTS_BETTER = 0.6, 1.5, 0.5  # of the spacing of rows; in names read for sure
@@ -270,7 +271,8 @@ def _name_heights(rows: list[Row], labels: list[Label]) -> list[tuple[float, flo
     y = np.array([label.y_mm for label in labels])
     sure = np.array([label.confidence for label in labels])
     tolerance = min(2.5, 0.22 * spacing)
-    offsets = np.arange(-0.75 * min(spacing, 32), 0.8 * min(spacing, 25), 0.5)
+    highest_mm = -max(0.75 * min(spacing, NAME_ABOVE_MM), 0.55 * min(spacing, PANEL_MM))
+    offsets = np.arange(highest_mm, 0.8 * min(spacing, 25), 0.5)
     miss = np.abs(y[:, None, None] - y_rows[None, :, None] - offsets)
     near = np.exp(-0.5 * (miss / tolerance) ** 2)
     score = (near.max(axis=1) * sure[:, None]).sum(axis=0) + 0.5 * near.max(axis=0).sum(axis=0) - 0.01 * np.abs(offsets)

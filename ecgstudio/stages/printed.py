@@ -38,6 +38,7 @@ class Slot:
     confidence: float
     read: bool
     meets: bool = False  # the lead before it was seen to meet it where it begins
+    blank_mm: float = 0.0  # of blank paper in its row before it, which is no time
 
 
 @dataclass(frozen=True, slots=True)

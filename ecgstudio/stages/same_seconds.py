@@ -8,6 +8,9 @@ another. And limb leads of other columns are made of those in the first, by Eint
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from scipy import ndimage
 from scipy.signal import find_peaks
@@ -50,11 +53,28 @@ def simultaneity(slots: list[Slot], readings: list[StripReading], *, mm_per_s: f
         n = min(len(activity[0]), len(each))  # a column may be cut off
         own = _beats(each[:n], px_per_s)
         says = _same_beats(_beats(activity[0][:n], px_per_s), own, n, px_per_s)
-        meanwhile = [_beats(_activities([r], part[0], px_per_s)[:n], px_per_s) for r in rhythm]
-        going_on = [_same_beats(beats, own, n, px_per_s) for beats in meanwhile]
+        going_on = _going_on(rhythm, part[0], own, n, late_mm=part[0].blank_mm, px_per_s=px_per_s)
         odds += float(np.clip(says, -MOST_BY_BEATS, MOST_BY_BEATS))
-        odds -= float(np.clip(max(going_on, default=0.0), -MOST_BY_BEATS, MOST_BY_BEATS))
+        odds -= float(np.clip(going_on, -MOST_BY_BEATS, MOST_BY_BEATS))
     return odds + float(np.interp(_made_of_first_column(parts, readings), MADE_SHARE, MADE_SAYS).sum())
+
+
+def go_on_in(
+    rhythm: list[StripReading], part: list[Slot], readings: Sequence[StripReading], *, late_mm: float, mm_per_s: float
+) -> float:
+    """Return the log odds that a rhythm strip shows the beats of a column's leads, `late_mm` further left than they."""
+    px_per_s = STRIP_PX_PER_MM * mm_per_s
+    activity = _activities([readings[s.row] for s in part], part[0], px_per_s)
+    own = _beats(activity, px_per_s)
+    return _going_on(rhythm, part[0], own, len(activity), late_mm=late_mm, px_per_s=px_per_s)
+
+
+def _going_on(
+    rhythm: list[StripReading], slot: Slot, own: F64, n: int, *, late_mm: float, px_per_s: float
+) -> float:
+    there = replace(slot, start_mm=slot.start_mm - late_mm, end_mm=slot.end_mm - late_mm)
+    meanwhile = [_beats(_activities([reading], there, px_per_s)[:n], px_per_s) for reading in rhythm]
+    return max((_same_beats(beats, own, n, px_per_s) for beats in meanwhile), default=0.0)
 
 
 def _made_of_first_column(parts: list[list[Slot]], readings: list[StripReading]) -> list[float]:

@@ -24,6 +24,7 @@ from ecgstudio.stages.lead_ends import LACK_MM, column_borders, standard_start_m
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.limb_order import order_by_limb_leads
 from ecgstudio.stages.names import NameCutter, normalised_names
+from ecgstudio.stages.panels import on_panels
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.print_skew import print_skew, supposed_skew
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
@@ -193,7 +194,7 @@ def _traces_of(
 
 def _begin_mm(slot: Slot, origin_mm: float, *, together: bool) -> float:
     """Return where the time of a lead begins: where its column does if all columns show the same seconds."""
-    return slot.start_mm if together and slot.columns > 1 else origin_mm
+    return slot.start_mm if together and slot.columns > 1 else origin_mm + slot.blank_mm
 
 
 def _skew(slots: Sequence[Slot], readings: Sequence[StripReading], grid: GridFit, begins_mm: Sequence[float]) -> float:
@@ -326,14 +327,14 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
             first, last = s.start_mm, s.end_mm
         meets = (s.columns, s.column) in met
         out.append(replace(s, start_mm=float(first), end_mm=float(last), meets=meets))
-    return out
+    return on_panels(out, readings)
 
 
 def within_standard(slots: list[Slot], *, mm_per_s: float) -> list[Slot]:
     """Let leads that together last about as long as a standard record begin so that they last as long."""
     if not slots:
         return slots
-    first_mm, last_mm = min(slot.start_mm for slot in slots), max(slot.end_mm for slot in slots)
+    first_mm, last_mm = min(slot.start_mm for slot in slots), max(slot.end_mm - slot.blank_mm for slot in slots)
     for seconds in STANDARD_SECONDS:
         length_mm = seconds * mm_per_s
         if -LACK_MM < last_mm - first_mm - length_mm < EXCESS_MM:

@@ -37,7 +37,9 @@ def name_rhythm_strips(slots: list[Slot], readings: list[StripReading], *, toget
         if slot.columns > 1 or not short:
             continue
         likeness = {
-            s.lead: _print_likeness(readings[slot.row], readings[s.row], s, from_mm=slot.start_mm if together else None)
+            s.lead: _print_likeness(
+                readings[slot.row], readings[s.row], s, from_mm=slot.start_mm if together else s.start_mm - s.blank_mm
+            )
             for s in short
         }
         best, *others = sorted(likeness, key=lambda lead: -likeness[lead])
@@ -106,9 +108,9 @@ def _likeness(a: StripReading, height_px: F64, slot: Slot) -> float:
     return common_share(a.height_px[both], height_px[both])
 
 
-def _print_likeness(long: StripReading, short: StripReading, slot: Slot, *, from_mm: float | None) -> float:
+def _print_likeness(long: StripReading, short: StripReading, slot: Slot, *, from_mm: float) -> float:
     """Return the share that a short print has in common with a long one beside it, or with that from `from_mm` on."""
-    if from_mm is None or slot.column == 0:
+    if from_mm == slot.start_mm or slot.column == 0:
         return _likeness(long, short.height_px, slot)
     low, high = span_px(short, slot.start_mm, slot.end_mm)
     first, _ = span_px(long, from_mm, from_mm + slot.end_mm - slot.start_mm)
