@@ -86,7 +86,10 @@ def _gaps(group: Sequence[Slot], readings: Sequence[StripReading], *, columns: i
 def _blanks(reading: StripReading) -> list[tuple[float, float]]:
     """Return the stretches (mm) between those along which a trace is seen."""
     half_mm = 0.5 / STRIP_PX_PER_MM
-    inked = [(reading.x0_mm + a * half_mm, reading.x0_mm + (b + 1) * half_mm) for a, b in falling_edges(reading.presence_half)]
+    inked = [
+        (reading.x0_mm + a * half_mm, reading.x0_mm + (b + 1) * half_mm)
+        for a, b in falling_edges(reading.presence_half)
+    ]
     inked = [ink for ink in inked if ink[1] - ink[0] >= LEAST_INK_MM]
     return [(a[1], b[0]) for a, b in pairwise(inked) if b[0] - a[1] >= LEAST_BLANK_MM]
 
@@ -109,8 +112,10 @@ def _no_time(
     apart: Sequence[Slot], rhythm: Sequence[Slot], readings: Sequence[StripReading], *, mm_per_s: float
 ) -> float:
     """Return the log odds that the blank between columns counts as no time."""
-    first_mm, last_mm = (float(np.median([f(s) for s in apart if s.column == k])) for k, f in (
-        (0, lambda s: s.start_mm), (max(s.column for s in apart), lambda s: s.end_mm)))
+    first_mm, last_mm = (
+        float(np.median([f(s) for s in apart if s.column == k]))
+        for k, f in ((0, lambda s: s.start_mm), (max(s.column for s in apart), lambda s: s.end_mm))
+    )
     blank_mm = max(s.blank_mm for s in apart)
     span_mm, ink_mm = last_mm - first_mm, last_mm - first_mm - blank_mm
     odds = PRIOR

@@ -69,9 +69,7 @@ def go_on_in(
     return _going_on(rhythm, part[0], own, len(activity), late_mm=late_mm, px_per_s=px_per_s)
 
 
-def _going_on(
-    rhythm: list[StripReading], slot: Slot, own: F64, n: int, *, late_mm: float, px_per_s: float
-) -> float:
+def _going_on(rhythm: list[StripReading], slot: Slot, own: F64, n: int, *, late_mm: float, px_per_s: float) -> float:
     there = replace(slot, start_mm=slot.start_mm - late_mm, end_mm=slot.end_mm - late_mm)
     meanwhile = [_beats(_activities([reading], there, px_per_s)[:n], px_per_s) for reading in rhythm]
     return max((_same_beats(beats, own, n, px_per_s) for beats in meanwhile), default=0.0)

@@ -15,6 +15,7 @@ from ecgstudio.core.leads import LEADS, SCALE_TEXTS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import LABEL_CLASSES, FloatMap, KeypointMaps, Runtime, StageError, Status
 from ecgstudio.stages.grid_search import seen_px_per_mm
+from ecgstudio.stages.line_scale import px_per_mm_by_lines
 from ecgstudio.stages.names import STROKES, NameCutter, normalised_names
 from ecgstudio.stages.scale_texts import read_scale_texts
 from ecgstudio.stages.settings import KeypointSettings
@@ -70,6 +71,12 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
         pose = poses[tried]
         labels = _read_labels(page.pixels, pose, runtime)
         legible = _legible(labels)
+        if tried == 0:
+            by_lines = _by_its_lines(page.pixels, pose, legible=legible, runtime=runtime)
+            if by_lines is not None:
+                labels, px_per_mm = by_lines
+                poses = [replace(each, px_per_mm=px_per_mm) for each in poses]
+                pose, legible = poses[0], _legible(labels)
         if tried == 0 and legible < MANY_NAMES:
             again = _by_its_grid(page.pixels, pose, legible=legible, runtime=runtime)
             if again is not None:
@@ -86,6 +93,15 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
     _, pose, labels = best
     status.checkpoint(1.0, "lead names")
     return _keypoints(pose, labels)
+
+
+def _by_its_lines(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime) -> tuple[list[_Label], float] | None:
+    """Read a page at the scale of its bold lines, if that is grossly another; None unless that reads as much."""
+    px_per_mm = px_per_mm_by_lines(pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored)
+    if px_per_mm is None:
+        return None
+    labels = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime)
+    return (labels, px_per_mm) if _legible(labels) >= legible else None
 
 
 def _by_its_grid(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime) -> tuple[list[_Label], float] | None:

@@ -1,0 +1,81 @@
+"""How large a millimetre is by the bold lines of the paper, where the first look at a page misjudged it grossly.
+
+The first look takes in a whole page at once and knows scales from how sheets of usual sizes look. A page of unusual
+size or with unusually small names misleads it by a factor of 1.5 or 4, far beyond what the search for the grid mends.
+Every fifth line of the paper is bold: that alone tells the scale, if it is seen at once along and across the page.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.grid import GRID_PITCH_MM
+from ecgstudio.stages.view import brightest_and_darkest, upright_view
+
+Image = NDArray[np.uint8]
+
+VIEW_PX_PER_MM, MAX_SIDE_PX = 10.0, 3000
+BAND_PX, CHUNK_PX = 48, 512
+SHORTEST, LONGEST = 0.2, 2.0  # of the supposed period
+LEAST_PERIOD_PX, MOST_PERIOD_PX = 6.0, 128.0
+STEPS = 400
+NEAR = 0.19  # log ratio of scales: so far off the search for the grid finds it itself
+LEAST_SEEN, CLEARLY = -1.0, 1.5  # log power: of bold lines, and how much more than at the supposed scale
+HARMONICS = (1.0, 2.0, 3.0)
+# where harmonics of a period lie that is 2, 3 or 5 times as long
+BETWEEN = (0.2, 1 / 3, 0.4, 0.5, 0.6, 2 / 3, 0.8, 4 / 3, 1.5, 5 / 3, 2.5, 3.5)
+
+
+def px_per_mm_by_lines(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrored: bool) -> float | None:
+    """Return the scale that the bold lines show, if it is another than the one supposed, grossly; else None."""
+    view = upright_view(
+        (pixels.shape[1], pixels.shape[0]), px_per_mm=px_per_mm, angle_rad=angle_rad, mirrored=mirrored,
+        view_px_per_mm=VIEW_PX_PER_MM, max_side_px=MAX_SIDE_PX,
+    )  # fmt: skip
+    zoom = 1 / float(np.sqrt(abs(np.linalg.det(view.matrix))))
+    supposed_px = GRID_PITCH_MM * px_per_mm * zoom
+    shortest, longest = max(SHORTEST * supposed_px, LEAST_PERIOD_PX), min(LONGEST * supposed_px, MOST_PERIOD_PX)
+    if shortest >= longest:
+        return None
+    periods = np.geomspace(shortest, longest, STEPS)
+    seen = comb(view.pixels(pixels), periods).min(axis=0)
+    off = np.log(periods / supposed_px)
+    best = int(np.argmax(seen))
+    own = seen[np.abs(off) < NEAR].max(initial=-np.inf)
+    fine = abs(off[best] + np.log(GRID_PITCH_MM)) < NEAR  # the lines between the bold ones, 1 mm apart
+    if seen[best] < LEAST_SEEN or seen[best] < own + CLEARLY or abs(off[best]) < NEAR or fine:
+        return None
+    return float(periods[best] / GRID_PITCH_MM / zoom)
+
+
+def comb(image: Image, periods_px: F64) -> F64:
+    """Return how much what repeats with each period stands out [2, P], along and across: log power of its harmonics.
+
+    The power is that at the harmonics, the weakest counts, against that between them.
+    """
+    grey = brightest_and_darkest(image)[1].astype(np.float32)
+    grey -= cv2.blur(grey, (41, 41))
+    limit = 3.0 * float(np.median(np.abs(grey))) + 2.0
+    np.clip(grey, -limit, limit, out=grey)
+    return np.stack([_comb(part, periods_px) for part in (grey, np.ascontiguousarray(grey.T))])
+
+
+def _comb(grey: NDArray[np.float32], periods_px: F64) -> F64:
+    bands = grey.shape[0] // BAND_PX
+    chunk = min(CHUNK_PX, grey.shape[1])
+    chunks = grey.shape[1] // chunk
+    profile = grey[: bands * BAND_PX, : chunks * chunk].reshape(bands, BAND_PX, chunks, chunk).mean(axis=1)
+    profile = (profile - profile.mean(axis=-1, keepdims=True)) * np.hanning(chunk)
+    size = 8 * chunk
+    power = np.median(np.abs(np.fft.rfft(profile.reshape(-1, chunk), size)) ** 2, axis=0)
+    level = np.log(power + 1e-3 * power.mean())
+
+    def at(turns: F64) -> F64:
+        return np.asarray(np.interp(turns * size / periods_px, np.arange(len(level)), level))
+
+    on = np.stack([at(np.full(len(periods_px), k)) for k in HARMONICS])
+    off = np.stack([at(np.full(len(periods_px), k)) for k in BETWEEN])
+    return np.asarray(on.min(axis=0) - off.max(axis=0))
