@@ -96,16 +96,24 @@ def _blanks(reading: StripReading) -> list[tuple[float, float]]:
 
 def _on_panel(slot: Slot, gaps: F64, group: Sequence[Slot]) -> Slot:
     """Return a slot that reaches from the gap before it to the one behind it."""
-    k, widths = slot.column, [after[0] - before[1] for before, after in pairwise(gaps)]
-    first, last = slot.start_mm, slot.end_mm
+    k, first, last = slot.column, slot.start_mm, slot.end_mm
+    width_mm = _width_mm(gaps, group)
     if k > 0:
         first = float(gaps[k - 1, 1])
-    elif widths and abs(gaps[0, 0] - np.median(widths) - first) > START_OFF_MM:
-        first = float(gaps[0, 0] - np.median(widths))
+    elif width_mm is not None and abs(gaps[0, 0] - width_mm - first) > START_OFF_MM:
+        first = float(gaps[0, 0] - width_mm)
     if k < slot.columns - 1:
         last = float(gaps[k, 0])
     blank_mm = float((gaps[:k, 1] - gaps[:k, 0]).sum())
     return replace(slot, start_mm=first, end_mm=last, meets=False, blank_mm=blank_mm)
+
+
+def _width_mm(gaps: F64, group: Sequence[Slot]) -> float | None:
+    """Return how wide the panels are behind the first; of a single one that is believed if it is a usual width."""
+    if len(gaps) > 1:
+        return float(np.median(gaps[1:, 0] - gaps[:-1, 1]))
+    width_mm = float(np.median([slot.end_mm for slot in group if slot.column == len(gaps)]) - gaps[-1, 1])
+    return width_mm if _is_usual(width_mm) else None
 
 
 def _no_time(

@@ -22,8 +22,10 @@ from ecgstudio.stages.strips import STRIP_PX_PER_MM
 from ecgstudio.stages.twins import LIMB_LEADS, MIN_SPAN_PX, common_share, limb_leads_from, span_px
 
 PRIOR = -1.7  # log odds: most pages follow on
+WHOLE_S, WHOLE_PRIOR = 9.0, 1.7  # where each column alone shows a whole record
 CLEAR = 2.5  # log odds that leave no doubt worth mentioning
 REFRACTORY_S, APART_S, SHIFT_S = 0.25, 0.04, 0.03  # between beats, at most within a pair, between leads
+MEAN_SHIFTS = 4
 BEAT_HALF_S, BEAT_HEIGHT = 0.06, 0.35
 SPREADS_S = (0.0015, 0.003, 0.006, 0.01)  # how well the instant of a beat is read, from plain to poor pages
 ALONE_SAME, ALONE_OTHER = 0.03, 0.5  # chances of a beat without a counterpart
@@ -48,7 +50,7 @@ def simultaneity(slots: list[Slot], readings: list[StripReading], *, mm_per_s: f
     px_per_s = STRIP_PX_PER_MM * mm_per_s
     activity = [_activities([readings[s.row] for s in part], part[0], px_per_s) for part in parts]
     rhythm = [readings[s.row] for s in slots if s.columns == 1]
-    odds = PRIOR
+    odds = PRIOR if min(map(len, activity)) < WHOLE_S * px_per_s else WHOLE_PRIOR
     for part, each in zip(parts[1:], activity[1:], strict=True):
         n = min(len(activity[0]), len(each))  # a column may be cut off
         own = _beats(each[:n], px_per_s)
@@ -118,9 +120,12 @@ def _beats(activity: F64, px_per_s: float) -> F64:
     half = round(BEAT_HALF_S * px_per_s)
     found = []
     for peak in peaks:
-        low = max(0, peak - half)
-        weight = np.maximum(activity[low : peak + half + 1] - 0.25 * activity[peak], 0)
-        found.append(float((weight * np.arange(low, low + len(weight))).sum() / weight.sum()))
+        middle = float(peak)
+        for _ in range(MEAN_SHIFTS):  # the flanks of a wide beat take turns in being the steepest
+            low = max(0, round(middle) - half)
+            weight = np.maximum(activity[low : round(middle) + half + 1] - 0.25 * activity[peak], 0)
+            middle = float((weight * np.arange(low, low + len(weight))).sum() / weight.sum())
+        found.append(middle)
     return np.array(found)
 
 
