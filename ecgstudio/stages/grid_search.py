@@ -14,6 +14,7 @@ from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import GridMaps, Image, Runtime, Status
+from ecgstudio.stages.panel_map import across_panels
 from ecgstudio.stages.paper_map import (
     BOLD,
     UNKNOWN_SCALE,
@@ -94,7 +95,9 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
         rows = row_lines(maps.axis, cell_mm=CELL_PX / view_px_per_mm, border_mm=_border_mm(page, view, view_px_per_mm))
     if best is None:
         return Found(view, view_px_per_mm, rows, None)
-    grid = replace(steadied(best.grid), confidence=_confidence(best))
+    panels = across_panels(page.pixels, best) if best.lines > 0 else None
+    grid = panels.grid if panels is not None else steadied(best.grid)
+    grid = replace(grid, confidence=_confidence(panels or best))
     level = rows is None or _is_level(grid, rows, view, view_px_per_mm)
     return Found(view, view_px_per_mm, rows, grid, level)
 

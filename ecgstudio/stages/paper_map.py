@@ -267,7 +267,7 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
         shift, seen = _towards_lines(darkest, grid, step)
         if seen.mean() < 0.01:
             continue
-        grid = _shifted(grid, shift, block_mm=step.block_mm)
+        grid = shifted(grid, shift, block_mm=step.block_mm)
         if step.grows:
             continue
         moved = float(np.sqrt((shift[seen] ** 2).mean()))
@@ -282,7 +282,7 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
         grid = _on_bold_lines(darkest, grid)
     bare = without_ink(pixels, px_per_mm=grid.px_per_mm) if lines > 0 else None
     if bare is not None:
-        grid = _shifted(grid, _towards_lines(bare, grid, POLISH)[0], block_mm=POLISH.block_mm)
+        grid = shifted(grid, _towards_lines(bare, grid, POLISH)[0], block_mm=POLISH.block_mm)
     return Refined(grid, lines, seen_px, moved, _roughness_mm(grid), _boldness(darkest, grid))
 
 
@@ -298,7 +298,7 @@ def rescaled(grid: GridFit, zoom: float) -> GridFit:
 
 def _towards_lines(grey: Image, grid: GridFit, step: Step) -> tuple[F64, NDArray[np.bool_]]:
     """Return how far in mm each block of the map has to move to lie on the lines, and where these are clearly seen."""
-    delta, weight = _line_offsets(grey, grid, step)
+    delta, weight = line_offsets(grey, grid, step)
     sigmas = (step.sigma, 4.0, 10.0)
     shift = np.stack([smoothed(delta[..., k], weight[..., k], sigmas=sigmas) for k in (0, 1)], axis=-1)
     return shift, weight.min(axis=-1) > 0.5
@@ -322,6 +322,11 @@ def steadied(grid: GridFit) -> GridFit:
     return GridFit(smooth + detail * (power / (power + noise))[..., None], grid.scale, grid.confidence)
 
 
+def smooth_map(grid: GridFit, *, order: int) -> GridFit:
+    """Return the map without what no bend of this order explains."""
+    return GridFit(_smooth_surface(grid, order=order), grid.scale, grid.confidence)
+
+
 def _smooth_surface(grid: GridFit, *, order: int) -> F64:
     """Return the nodes of the homography, bent by a polynomial, that lies nearest to the map's nodes."""
     rows, columns = grid.nodes.shape[:2]
@@ -343,7 +348,7 @@ def _is_harmonic(darkest: Image, grid: GridFit) -> bool:
     """Tell whether what the map takes for 1-mm lines are harmonics of 5-mm lines: bold lines 4 or 6 of its mm apart."""
 
     def share(period_mm: float) -> float:
-        _, weight = _line_offsets(darkest, grid, Step(period_mm, period_mm, 1.5, 1.6, grows=False))
+        _, weight = line_offsets(darkest, grid, Step(period_mm, period_mm, 1.5, 1.6, grows=False))
         return float((weight.min(axis=-1) > 0.5).mean())
 
     other = max(share(4.0), share(6.0))
@@ -379,7 +384,7 @@ def _boldness(darkest: Image, grid: GridFit) -> float:
 
 def _on_bold_lines(darkest: Image, grid: GridFit) -> GridFit:
     """Renumber the millimetres so that nodes lie on the emphasised 5-mm lines, if the paper has them."""
-    delta, weight = _line_offsets(darkest, grid, FIVE_MM)
+    delta, weight = line_offsets(darkest, grid, FIVE_MM)
     whole = []
     for k in (0, 1):
         mean = (weight[..., k] * np.exp(2j * np.pi * delta[..., k] / 5.0)).sum() / max(weight[..., k].sum(), 1e-9)
@@ -393,7 +398,7 @@ def _on_bold_lines(darkest: Image, grid: GridFit) -> GridFit:
     return GridFit(nodes, grid.scale, grid.confidence)
 
 
-def _line_offsets(grey: Image, grid: GridFit, step: Step) -> tuple[F64, F64]:
+def line_offsets(grey: Image, grid: GridFit, step: Step) -> tuple[F64, F64]:
     """Measure by demodulation how far each block's printed lines lie from the map: mm [R, C, 2] and weights.
 
     The weight compares the line's own frequency with neighbouring ones that carry no lines.
@@ -467,7 +472,7 @@ def _cropped(grid: GridFit, seen: NDArray[np.bool_], *, block_mm: float) -> tupl
     return GridFit(grid.nodes[low[0] : high[0] + 1, low[1] : high[1] + 1], grid.scale, grid.confidence), share
 
 
-def _shifted(grid: GridFit, shift_mm: F64, block_mm: float) -> GridFit:
+def shifted(grid: GridFit, shift_mm: F64, block_mm: float) -> GridFit:
     """Return the grid in which a point now called m is called m + shift(m)."""
     rows, columns = grid.nodes.shape[:2]
     x, y = np.meshgrid(np.arange(columns) * GRID_PITCH_MM, np.arange(rows) * GRID_PITCH_MM)

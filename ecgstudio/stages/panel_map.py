@@ -1,0 +1,134 @@
+"""The paper map of a page whose leads stand on ruled panels of their own, with blank paper between them.
+
+The lines of one panel do not go on in the next: its raster begins where it begins. A map that takes all lines for one
+raster squeezes or stretches the paper around each gap by up to half a millimetre. Here each panel's raster may lie
+where it likes; what all panels tell together is how the millimetres of the page run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.stages.paper_map import (
+    FIVE_MM,
+    ONE_MM,
+    Image,
+    Refined,
+    Step,
+    line_offsets,
+    rectified,
+    shifted,
+    smooth_map,
+)
+from ecgstudio.stages.view import brightest_and_darkest
+
+MASK_PX_PER_MM = 4.0
+THICKEST_PX, WINDOW_MM = 5, 2.0
+RULED, RULED_PERCENTILE = 0.4, 70  # of the usual strength of lines
+CLOSE_MM, OPEN_MM = 2.0, 8.0  # lines 1 mm apart are one area; text and pulses are none
+LEAST_PANEL_MM2, FILLING, LEAST_PANELS = 600.0, 0.8, 3
+ALL_ON_PANELS = 0.8  # of what is ruled
+INSIDE_MM = 5.0  # nearer to a panel's edge the lines of two panels, or of none, are measured
+ORDER, PASSES = 3, 2
+LEAST_BLOCKS, LEAST_LINES = 6, 0.5
+HUBER = 1.5  # medians of what is left
+STEADY_MM = 0.08  # rms of what is left: more, and the panels are no explanation
+
+
+def across_panels(pixels: Image, found: Refined) -> Refined | None:
+    """Return the map that all panels agree on, each with a raster of its own; None if the page has no panels."""
+    darkest = brightest_and_darkest(pixels)[1]
+    grid = smooth_map(found.grid, order=1)
+    panels = ruled_panels(darkest, replace(found, grid=grid))
+    if panels is None:
+        return None
+    rough_mm = np.inf
+    for step in (FIVE_MM, *[ONE_MM[-1]] * PASSES):
+        blocks = _of_blocks(panels, step)
+        shift, rough_mm = _common_shift(*line_offsets(darkest, grid, step), blocks, step)
+        if shift is None:
+            return None
+        grid = shifted(grid, shift, block_mm=step.block_mm)
+    if rough_mm > STEADY_MM:
+        return None
+    return replace(found, grid=grid, rough_mm=rough_mm, moved_mm=min(found.moved_mm, rough_mm))
+
+
+def ruled_panels(darkest: Image, found: Refined) -> NDArray[np.int32] | None:
+    """Return the number of the panel at each place of the map, MASK_PX_PER_MM a mm, 0 between; None if there is none.
+
+    Panels are ruled, rectangular, and hold nearly all that is ruled.
+    """
+    width_mm, height_mm = found.grid.size_mm
+    shape = (int(height_mm * MASK_PX_PER_MM), int(width_mm * MASK_PX_PER_MM))
+    image = rectified(darkest, found.grid, px_per_mm=MASK_PX_PER_MM, origin_mm=(0.0, 0.0), shape=shape)
+    thick = np.ones((THICKEST_PX, THICKEST_PX), np.uint8)  # no blur: a trace must cast no shade on the blank beside it
+    lines = (cv2.morphologyEx(image, cv2.MORPH_CLOSE, thick) - image).astype(np.float32)
+    np.minimum(lines, 3.0 * float(np.median(lines)) + 2.0, out=lines)
+    window = round(WINDOW_MM * MASK_PX_PER_MM)
+    strength = cv2.blur(lines, (window, window))
+    ruled = (strength > RULED * float(np.percentile(strength, RULED_PERCENTILE))).astype(np.uint8)
+    close, opened = (np.ones((round(mm * MASK_PX_PER_MM),) * 2, np.uint8) for mm in (CLOSE_MM, OPEN_MM))
+    ruled = cv2.morphologyEx(cv2.morphologyEx(ruled, cv2.MORPH_CLOSE, close), cv2.MORPH_OPEN, opened)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(ruled)
+    area, box = stats[:, cv2.CC_STAT_AREA], stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT]
+    kept = [k for k in range(1, count) if area[k] >= LEAST_PANEL_MM2 * MASK_PX_PER_MM**2 and area[k] > FILLING * box[k]]
+    if len(kept) < LEAST_PANELS or area[kept].sum() < ALL_ON_PANELS * area[1:].sum():
+        return None
+    numbers = np.zeros(count, np.int32)
+    numbers[kept] = np.arange(1, len(kept) + 1)
+    return np.asarray(numbers[labels])
+
+
+def _of_blocks(panels: NDArray[np.int32], step: Step) -> NDArray[np.int32]:
+    """Return the panel in which each block of a step lies well inside, else 0."""
+    reach = round((INSIDE_MM + step.block_mm / 2) * MASK_PX_PER_MM)
+    size = (2 * reach + 1, 2 * reach + 1)
+    low, high = ndimage.minimum_filter(panels, size), ndimage.maximum_filter(panels, size)
+    inside = np.where(low == high, panels, 0)
+    at = [
+        np.minimum(
+            ((np.arange(int(n / MASK_PX_PER_MM / step.block_mm) + 2) + 0.5) * step.block_mm * MASK_PX_PER_MM), n - 1
+        )
+        for n in panels.shape
+    ]
+    return np.asarray(inside[np.ix_(at[0].astype(int), at[1].astype(int))])
+
+
+def _common_shift(delta: F64, weight: F64, blocks: NDArray[np.int32], step: Step) -> tuple[F64 | None, float]:
+    """Return the shift [R, C, 2] (mm) that all panels agree on but for one offset each, and what that leaves (rms)."""
+    rows, columns = delta.shape[:2]
+    panel = blocks[:rows, :columns]
+    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    order = ORDER if step.period_mm == 1.0 else 1
+    terms = np.stack([x**i * y**j for i in range(order + 1) for j in range(order + 1 - i) if i + j], axis=-1)
+    shift, left = np.zeros(delta.shape), []
+    for k in (0, 1):
+        sure = (panel > 0) & (weight[..., k] > LEAST_LINES)
+        values, which = delta[..., k][sure], panel[sure]
+        numbers = [n for n in np.unique(which) if (which == n).sum() >= LEAST_BLOCKS]
+        if len(numbers) < LEAST_PANELS:
+            return None, np.inf
+        offsets = np.stack([which == n for n in numbers], axis=1).astype(np.float64)
+        used = offsets.any(axis=1)
+        values, which, offsets, own = values[used], which[used], offsets[used], terms[sure][used]
+        for number in numbers:  # nearest to each other within a panel, whole periods do not matter
+            mine = which == number
+            turns = values[mine] / step.period_mm
+            mean = np.angle(np.exp(2j * np.pi * turns).mean()) / (2 * np.pi)
+            values[mine] = (mean + (turns - mean + 0.5) % 1.0 - 0.5) * step.period_mm
+        trust = np.ones(len(values))
+        for _ in range(5):
+            root = np.sqrt(trust)[:, None]
+            solved, *_ = np.linalg.lstsq(root * np.hstack([own, offsets]), root[:, 0] * values, rcond=None)
+            miss = np.abs(values - np.hstack([own, offsets]) @ solved)
+            trust = np.minimum(1.0, HUBER * (np.median(miss) + 1e-6) / (miss + 1e-9))
+        shift[..., k] = terms @ solved[: terms.shape[-1]]
+        left.append(float(np.sqrt((trust * miss**2).sum() / trust.sum())))
+    return shift, max(left)
