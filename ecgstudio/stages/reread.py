@@ -25,6 +25,7 @@ from ecgstudio.stages.settings import TraceSettings
 from ecgstudio.stages.strip_reading import (
     STRIP_MARGIN_MM,
     StripReading,
+    beginning_at,
     printed_strips,
     read_beside_names,
     read_strips,
@@ -122,6 +123,7 @@ def read_moved_rows(
                 near.nodes,
                 row,
                 reading.x0_mm,
+                reading.begins_mm,
                 len(reading.height_px),
                 names,
             ]
@@ -198,5 +200,6 @@ def _read_again(
     whole = replace(row, start_mm=before.x0_mm + STRIP_MARGIN_MM, end_mm=end_mm - STRIP_MARGIN_MM)
     fresh = read_strips(page, grid, (whole,), runtime=runtime, flip=settings.flip, names=known)
     printed = printed_strips([replace(each, row=row, x0_mm=before.x0_mm) for each in fresh])
+    printed = [beginning_at(each, before.begins_mm) for each in printed]
     (reading,) = read_beside_names(page, grid, printed, found, before=known, runtime=runtime, flip=settings.flip)
     return reading

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import LEAD_INDEX, LEADS
+from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
 from ecgstudio.stages.decode import resample_heights, sharpened
@@ -28,6 +28,7 @@ from ecgstudio.stages.panels import on_panels
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.print_skew import print_skew, supposed_skew
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
+from ecgstudio.stages.pulse_feet import begins_after_foot
 from ecgstudio.stages.reread import PageReading, ReadingMemo, RowAgain, read_moved_rows
 from ecgstudio.stages.same_seconds import CLEAR, columns_are_simultaneous, simultaneity
 from ecgstudio.stages.seams import Seams
@@ -35,6 +36,7 @@ from ecgstudio.stages.settings import TraceSettings
 from ecgstudio.stages.strip_reading import (
     STRIP_MARGIN_MM,
     StripReading,
+    beginning_at,
     printed_strips,
     read_beside_names,
     read_strips,
@@ -121,6 +123,11 @@ def read_page(
     names = sketch.names
     if _reaches_beyond(layout, readings, grid):
         readings, names = printed_strips(read(layout.rows, names=layout.names)), layout.names
+        layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings))
+    pulses = [(label.x_mm, label.y_mm) for label in _labels(keypoints, grid, wanted=("pulse",))]
+    begins = begins_after_foot(readings, refine_slots(layout, readings), markers_mm=pulses)
+    if begins is not None:
+        readings = [beginning_at(reading, at_mm) for reading, at_mm in zip(readings, begins, strict=True)]
         layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings))
     overlooked = second_look(page, grid, layout, runtime=runtime)
     if overlooked:
@@ -244,9 +251,9 @@ def find_strips(page: Page, grid: GridFit, *, runtime: Runtime) -> tuple[tuple[R
     return tuple(rows), maps.edge
 
 
-def _labels(keypoints: Keypoints, grid: GridFit) -> list[Label]:
-    """Return the lead names at their paper positions."""
-    chosen = [i for i, name in enumerate(keypoints.names) if name in LEAD_INDEX]
+def _labels(keypoints: Keypoints, grid: GridFit, *, wanted: Collection[str] = LEADS) -> list[Label]:
+    """Return the lead names at their paper positions, or whatever else is wanted of what was seen."""
+    chosen = [i for i, name in enumerate(keypoints.names) if name in wanted]
     mm = grid.to_mm(keypoints.xy[chosen]) if chosen else np.zeros((0, 2))
     return [
         Label(keypoints.names[i], float(p[0]), float(p[1]), float(keypoints.confidence[i]))

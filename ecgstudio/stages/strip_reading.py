@@ -32,7 +32,7 @@ AXIS_BESIDE_MM = 3.0  # the baseline wanders that far
 class StripReading:
     """One row as read: heights in strip pixels, with probabilities, per half-column as the network answers.
 
-    Whole column i lies at x0 + (i + 0.5) / 8 mm.
+    Whole column i lies at x0 + (i + 0.5) / 8 mm. What stands before `begins_mm` was found to be no lead.
     """
 
     row: Row
@@ -43,6 +43,7 @@ class StripReading:
     mass_half: F64
     presence_half: F64
     boundary: F64
+    begins_mm: float = -np.inf
 
     @property
     def height_px(self) -> F64:
@@ -212,8 +213,15 @@ def read_beside_names(
             (again,) = _read(
                 page, grid, (reading.row,), span_mm=span_mm, half_mm=half_mm, runtime=runtime, flip=flip, names=names
             )
-            out[i] = _ending_where_seen(again)
+            out[i] = _ending_where_seen(beginning_at(again, reading.begins_mm))
     return out
+
+
+def beginning_at(reading: StripReading, begins_mm: float) -> StripReading:
+    """Return a row of which nothing before a place (mm) is a lead, whatever was seen there."""
+    after = reading.x0_mm + (np.arange(len(reading.presence_half)) + 0.5) / (2 * STRIP_PX_PER_MM) >= begins_mm
+    row = replace(reading.row, start_mm=max(reading.row.start_mm, begins_mm))
+    return replace(reading, row=row, presence_half=np.where(after, reading.presence_half, 0.0), begins_mm=begins_mm)
 
 
 def _half_width_mm(name: Label) -> float:

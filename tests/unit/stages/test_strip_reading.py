@@ -10,8 +10,8 @@ import pytest
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import FloatMap, TraceMaps
-from ecgstudio.stages.printed import Row
-from ecgstudio.stages.strip_reading import StripReading, read_strips
+from ecgstudio.stages.printed import Label, Row
+from ecgstudio.stages.strip_reading import StripReading, beginning_at, read_beside_names, read_strips, row_ends
 from tests.fake_classifier import NoClassifier
 
 PX_PER_MM = 4.0
@@ -68,3 +68,15 @@ def test_a_strip_that_falls_out_of_the_picture_ends_where_its_axis_does(below_mm
 
 def test_a_path_below_the_picture_is_none() -> None:
     assert not (reading_of(75.0, below_mm=8.0).presence_half > 0.5).any()
+
+
+def test_what_was_found_to_be_no_lead_stays_out_when_a_strip_is_read_again_beside_names() -> None:
+    page = Page(PageId("7" * 64, 0), np.full((HEIGHT_PX, WIDTH_PX, 3), 250, np.uint8), None, "blank.png")
+    readings = [beginning_at(reading_of(40.0), 30.0)]
+    assert present_mm(readings[0])[0] == pytest.approx(30.0, abs=0.1)
+    name = Label("V1", 60.0, 40.0, 0.9)  # the trace runs through it
+    runtime = TraceEverywhere()
+    (again,) = read_beside_names(page, slanted_grid(0.0), readings, [name], before=(), runtime=runtime, flip=False)
+    assert again is not readings[0]
+    assert present_mm(again)[0] == pytest.approx(30.0, abs=0.1)
+    assert row_ends(again)[0] == pytest.approx(30.0, abs=0.1)
