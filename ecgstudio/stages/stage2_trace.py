@@ -18,6 +18,7 @@ from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
 from ecgstudio.stages.decode import resample_heights, sharpened
 from ecgstudio.stages.drawn_lines import ending_with_lines, lines_along, lines_on_paper
+from ecgstudio.stages.faint_rows import clearly_followed, hardly_seen, with_rows
 from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
 from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
 from ecgstudio.stages.lead_ends import LACK_MM, column_borders, standard_start_mm
@@ -41,6 +42,7 @@ from ecgstudio.stages.strip_reading import (
     read_beside_names,
     read_strips,
     row_ends,
+    span_going_on,
 )
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 from ecgstudio.stages.twins import name_limb_leads, name_rhythm_strips
@@ -105,19 +107,28 @@ def read_page(
 
     Raises StageError as read_traces does.
     """
-    rows, edges = find_strips(page, grid, runtime=runtime)
+    axis, edges = strip_maps(page, grid, runtime=runtime)
+    rows = strips_in(axis)
     status.checkpoint(0.3, "strips found")
     labels = _labels(keypoints, grid)
     solve = functools.partial(
         solve_layout, edges=edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0), wanted=settings.layout
     )
     # only what stands where names are printed is one: noise that was taken for a name must not repel the trace
-    sketch = solve(list(rows), labels)
+    sketch = solve(rows, labels)
     beside = rows_beside_names(sketch, labels)
     if beside:
-        sketch = solve(sorted([*rows, *beside], key=lambda row: row.y_mm), labels)
+        rows = with_rows(rows, beside)
+        sketch = solve(rows, labels)
     read = functools.partial(read_strips, page, grid, runtime=runtime, flip=settings.flip)
+    faint = hardly_seen(axis, rows, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0))
+    if faint and (clear := clearly_followed(read(tuple(faint), names=sketch.names))):
+        rows = with_rows(rows, clear)
+        sketch = solve(rows, labels)
     readings = printed_strips(read(sketch.rows, names=sketch.names))
+    span_mm = span_going_on(readings, grid.size_mm[0])
+    if span_mm is not None:
+        readings = printed_strips(read(tuple(r.row for r in readings), names=sketch.names, span_mm=span_mm))
     status.checkpoint(0.8, "traces read")
     layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings))
     names = sketch.names
@@ -234,21 +245,28 @@ def seams_of(readings: Sequence[StripReading]) -> Seams:
     return Seams(readings[0].x0_mm, 0.5 / STRIP_PX_PER_MM, evidence)
 
 
-def find_strips(page: Page, grid: GridFit, *, runtime: Runtime) -> tuple[tuple[Row, ...], NDArray[np.float32]]:
-    """Find the rows on the rectified page; returns them and the map of lead edges.
+def find_strips(page: Page, grid: GridFit, *, runtime: Runtime) -> list[Row]:
+    """Find the rows on the rectified page; raises StageError if there is none."""
+    return strips_in(strip_maps(page, grid, runtime=runtime)[0])
 
-    Raises StageError if there is none.
-    """
+
+def strip_maps(page: Page, grid: GridFit, *, runtime: Runtime) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the maps of strip axes and of lead edges on the rectified page."""
     width_mm, height_mm = grid.size_mm
     shape = tuple(int(-(-v * LAYOUT_PX_PER_MM // 32) * 32) for v in (height_mm, width_mm))
     image = rectified(page.pixels, grid, px_per_mm=LAYOUT_PX_PER_MM, origin_mm=(0.0, 0.0), shape=(shape[0], shape[1]))
     maps = runtime.grid(image)
     axis = np.where(_inside_page(page, grid, maps.axis.shape), maps.axis, 0.0).astype(np.float32)
+    return axis, maps.edge
+
+
+def strips_in(axis: NDArray[np.float32]) -> list[Row]:
+    """Find the rows in a map of strip axes; raises StageError if there is none."""
     rows = find_rows(axis, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0))
     if not rows:
         hint = "check the grid, or mark the lead names by hand"
         raise StageError("traces", "no ECG strip was found on the page", hint)
-    return tuple(rows), maps.edge
+    return rows
 
 
 def _labels(keypoints: Keypoints, grid: GridFit, *, wanted: Collection[str] = LEADS) -> list[Label]:

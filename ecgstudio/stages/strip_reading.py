@@ -25,6 +25,7 @@ FLIP_AGREE_PX = 10.0
 NAME_PENALTY = np.float32(2.5)  # nats: more, and strokes that cross a name are bent around it
 NAME_HALF_MM, NAME_HALF_MM_PER_LETTER, NAME_HALF_HEIGHT_MM = 0.8, 0.95, 2.2
 SAME_TRACE_MM = 1.2
+GOES_ON_MM, GOES_ON, MOST_ROWS = 4.0, 0.7, 0.5
 AXIS_BESIDE_MM = 3.0  # the baseline wanders that far
 
 
@@ -73,10 +74,15 @@ def read_strips(
     runtime: Runtime,
     flip: bool = False,
     names: Sequence[Label] = (),
+    span_mm: tuple[float, float] | None = None,
 ) -> list[StripReading]:
-    """Read all rows; a row whose trace comes near the strip's edge is read again with a taller strip."""
+    """Read all rows; a row whose trace comes near the strip's edge is read again with a taller strip.
+
+    `span_mm` is what is read of the sheet's width, a little more than the rows take if nothing is said.
+    """
     # one span for all, read again or not: strips are compared column by column
-    span_mm = min(r.start_mm for r in rows) - STRIP_MARGIN_MM, max(r.end_mm for r in rows) + STRIP_MARGIN_MM
+    if span_mm is None:
+        span_mm = min(r.start_mm for r in rows) - STRIP_MARGIN_MM, max(r.end_mm for r in rows) + STRIP_MARGIN_MM
     lowest_mm = STRIP_HALVES_MM[0]
     readings = _read(page, grid, rows, span_mm=span_mm, half_mm=lowest_mm, runtime=runtime, flip=flip, names=names)
     for before, half_mm in pairwise(STRIP_HALVES_MM):
@@ -191,6 +197,24 @@ def printed_strips(readings: list[StripReading]) -> list[StripReading]:
     if not kept:
         raise StageError("traces", "no ECG strip could be followed", "check the grid, or draw the traces by hand")
     return [_ending_where_seen(reading) for reading in kept]
+
+
+def span_going_on(readings: Sequence[StripReading], width_mm: float) -> tuple[float, float] | None:
+    """Return the span (mm) to read of a sheet where most traces go on beyond what was read; None if they do not.
+
+    Stage 1 may see only the middle of long, thin traces.
+    """
+    start_mm = readings[0].x0_mm
+    end_mm = start_mm + min(len(reading.presence) for reading in readings) / STRIP_PX_PER_MM
+    n = round(GOES_ON_MM * STRIP_PX_PER_MM)
+    before, after = (
+        float(np.mean([reading.presence[part].mean() > GOES_ON for reading in readings])) > MOST_ROWS
+        for part in (slice(None, n), slice(-n, None))
+    )
+    before, after = before and start_mm > STRIP_MARGIN_MM / 2, after and end_mm < width_mm - STRIP_MARGIN_MM / 2
+    if not (before or after):
+        return None
+    return min(start_mm, 0.0) if before else start_mm, max(end_mm, width_mm) if after else end_mm
 
 
 def read_beside_names(

@@ -94,8 +94,8 @@ def scaled_by_rows(page: Page, grid: GridFit, *, sure: bool, runtime: Runtime) -
 def row_length_mm(page: Page, grid: GridFit, *, runtime: Runtime) -> float | None:
     """Return how long the traces of most rows are; None if too few are whole, or they are of many lengths."""
     try:
-        rows, _ = find_strips(page, grid, runtime=runtime)
-        readings = printed_strips(read_strips(page, grid, rows, runtime=runtime))
+        rows = find_strips(page, grid, runtime=runtime)
+        readings = printed_strips(read_strips(page, grid, tuple(rows), runtime=runtime))
     except StageError:
         return None
     ends = np.array([[[r.row.start_mm, r.row.y_mm], [r.row.end_mm, r.row.y_mm]] for r in readings])

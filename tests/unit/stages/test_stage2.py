@@ -367,6 +367,40 @@ def test_an_axis_without_a_trace_of_its_own_is_no_strip(below_mm: float) -> None
 
 
 @dataclass(frozen=True, slots=True)
+class DimAxes(TruthRuntime):
+    """Hardly sees the axis of the first row, or loses sight of all rows on their way to the right."""
+
+    first_row: float = 1.0
+    seen_mm: float = 1000.0
+
+    def grid(self, image: Image) -> GridMaps:
+        """Dim the axes."""
+        maps = TruthRuntime.grid(self, image)
+        axis = np.array(maps.axis)
+        row = int(np.flatnonzero(axis.max(axis=1) > 0.5)[0])
+        axis[row - 2 : row + 6] *= self.first_row
+        axis[:, int(self.seen_mm / 0.8) :] = 0.0
+        return replace(maps, axis=axis)
+
+
+def test_a_row_that_is_hardly_seen_is_read() -> None:
+    synth = synth_page("12x1")
+    ecg = read(synth, runtime=DimAxes(synth, first_row=0.17))
+    assert ecg.layout == "12x1"
+    assert len(pairs(synth, ecg)) == len(synth.sheet.leads)
+    assert max(off_the_ink_mm(synth, ecg)) < 0.1
+
+
+@pytest.mark.parametrize("layout", ["6x2", "12x1"])
+def test_rows_are_read_as_far_as_their_traces_go(layout: str) -> None:
+    synth = synth_page(layout)
+    ecg = read(synth, runtime=DimAxes(synth, seen_mm=90.0))
+    assert ecg.layout == layout
+    for lead, trace in pairs(synth, ecg):
+        assert trace.duration_s == pytest.approx((lead.end_mm - lead.start_mm) / 25.0, abs=0.1)
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted(TruthRuntime):
     """Sees no trace in some columns of every strip."""
 

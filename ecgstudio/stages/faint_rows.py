@@ -1,0 +1,83 @@
+"""Rows that stage 1 hardly sees, as beside a grid's frame: looked for where one may be, kept if an ECG runs there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.signal import find_peaks
+
+from ecgstudio.stages.contract import FloatMap
+from ecgstudio.stages.printed import Row
+from ecgstudio.stages.strip_reading import StripReading
+from ecgstudio.stages.strips import STRIP_PX_PER_MM
+
+FAINT_SHARE = 0.1  # of what stage 1 says of the other rows
+SPREAD_PARTS, SPREAD_SHARE, SPREAD_LEVEL = 16, 0.7, 0.04  # a row is seen all along, a heading here and there
+SPACE = (0.7, 1.6)  # from the next row, of the usual spacing
+ROWS_TO_KNOW_SPACING = 3
+FOLLOWED_SHARE, FOLLOWED_MASS, OFF_AXIS_MM = 0.9, 0.9, 2.5
+SMOOTH_MM, BEATS_SHARE, LEAST_BEAT_MM = 6.0, 0.01, 0.8  # the edge of a sheet bends, but nothing stands out of it
+
+
+def hardly_seen(axis: FloatMap, rows: Sequence[Row], *, cell_mm: float, origin_mm: tuple[float, float]) -> list[Row]:
+    """Return where the map of strip axes hints at rows where there is room for them, as long as those that it shows."""
+    if len(rows) < ROWS_TO_KNOW_SPACING:
+        return []
+    y_rows = np.array([row.y_mm for row in rows])
+    spacing = float(np.median(np.diff(np.sort(y_rows))))
+    start_mm, end_mm = (float(np.median([getattr(row, side) for row in rows])) for side in ("start_mm", "end_mm"))
+    first, last = (max(int((x - origin_mm[0]) / cell_mm), 0) for x in (start_mm, end_mm))
+    smooth = ndimage.gaussian_filter(axis.astype(np.float64), (1.2, 2.0))[:, first:last]
+    if smooth.shape[1] < SPREAD_PARTS:
+        return []
+    profile = ndimage.gaussian_filter1d(smooth.sum(axis=1), 0.8)
+    at_rows = np.clip(((y_rows - origin_mm[1]) / cell_mm).astype(int), 0, len(profile) - 1)
+    usual = float(np.median(profile[at_rows]))
+    peaks, _ = find_peaks(profile, height=FAINT_SHARE * usual)
+    waiting = [int(peak) for peak in sorted(peaks, key=lambda p: -profile[p]) if _is_spread(smooth, int(peak))]
+    places, found = y_rows.tolist(), list[Row]()
+    while waiting:  # a row may be next to one that was hardly seen itself
+        at_mm = [origin_mm[1] + (peak + 0.5) * cell_mm for peak in waiting]
+        away = [min(abs(y_mm - y) for y in places) / spacing for y_mm in at_mm]
+        chosen = next((i for i, share in enumerate(away) if SPACE[0] <= share <= SPACE[1]), None)
+        if chosen is None:
+            break
+        strength = float(profile[waiting.pop(chosen)] / max(1, last - first))
+        found.append(Row(y_mm=at_mm[chosen], start_mm=start_mm, end_mm=end_mm, strength=strength))
+        places.append(at_mm[chosen])
+    return sorted(found, key=lambda row: row.y_mm)
+
+
+def _is_spread(smooth: NDArray[np.float64], peak: int) -> bool:
+    band = smooth[max(0, peak - 1) : peak + 2].max(axis=0)
+    seen = [part.max() > SPREAD_LEVEL for part in np.array_split(band, SPREAD_PARTS)]
+    return float(np.mean(seen)) >= SPREAD_SHARE
+
+
+def clearly_followed(readings: Sequence[StripReading]) -> list[Row]:
+    """Return the rows along which an ECG runs: no text, no ruled line, no edge of the sheet."""
+    return [reading.row for reading in readings if _is_ecg(reading)]
+
+
+def _is_ecg(reading: StripReading) -> bool:
+    ends = reading.x_px(np.array([reading.row.start_mm, reading.row.end_mm]))
+    low, high = np.clip(ends, 0, len(reading.presence)).astype(int)
+    if high - low < SMOOTH_MM * STRIP_PX_PER_MM:
+        return False
+    present, away_mm = reading.presence[low:high] > 0.5, _away_mm(reading)[low:high]
+    followed = present.mean() >= FOLLOWED_SHARE and reading.mass[low:high].mean() >= FOLLOWED_MASS
+    smooth_mm = ndimage.median_filter(away_mm, round(SMOOTH_MM * STRIP_PX_PER_MM), mode="nearest")
+    beat_mm = float(np.quantile(np.abs(away_mm - smooth_mm), 1 - BEATS_SHARE))
+    return bool(followed and abs(np.median(away_mm)) <= OFF_AXIS_MM and beat_mm >= LEAST_BEAT_MM)
+
+
+def _away_mm(reading: StripReading) -> NDArray[np.float64]:
+    return np.asarray((reading.height_px - reading.half_px + 0.5) / STRIP_PX_PER_MM)
+
+
+def with_rows(rows: Sequence[Row], more: Sequence[Row]) -> list[Row]:
+    """Put rows that were found later among the others, from the top down."""
+    return sorted([*rows, *more], key=lambda row: row.y_mm)

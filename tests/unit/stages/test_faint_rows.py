@@ -1,0 +1,91 @@
+"""A row that stage 1 hardly sees is looked for where there is room for one, and kept only if an ECG runs there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ecgstudio.stages.faint_rows import clearly_followed, hardly_seen, with_rows
+from ecgstudio.stages.printed import Row
+from ecgstudio.stages.strip_reading import StripReading
+
+CELL_MM = 0.8
+SPACING_MM = 16.0
+ROWS = [Row(60.0 + i * SPACING_MM, 20.0, 260.0, 1.0) for i in range(4)]
+HALF_PX, WIDTH_MM = 240, 250.0
+
+
+def axis_map(*drawn: tuple[float, float, float, float]) -> NDArray[np.float32]:
+    """Draw axes (y, first and last mm, strength) beside those of the rows."""
+    axis = np.zeros((220, 360), np.float32)
+    for y_mm, first_mm, last_mm, strength in [*((r.y_mm, r.start_mm, r.end_mm, 0.9) for r in ROWS), *drawn]:
+        y, low, high = (int(v / CELL_MM) for v in (y_mm, first_mm, last_mm))
+        axis[y : y + 2, low:high] = strength
+    return axis
+
+
+def looked_for(*drawn: tuple[float, float, float, float], rows: list[Row] = ROWS) -> list[float]:
+    origin_mm = (7.0, -3.0)
+    moved = [Row(r.y_mm - 3.0, r.start_mm + 7.0, r.end_mm + 7.0, r.strength) for r in rows]
+    found = hardly_seen(axis_map(*drawn), moved, cell_mm=CELL_MM, origin_mm=origin_mm)
+    assert all(row.start_mm == moved[0].start_mm and row.end_mm == moved[0].end_mm for row in found)
+    return [row.y_mm + 3.0 for row in found]
+
+
+def test_faint_axes_are_looked_for_where_the_next_row_would_be() -> None:
+    above, below, gap = 44.0, 124.0, 140.0  # the last is beside one that is faint itself
+    drawn = [(y_mm, 20.0, 260.0, 0.2) for y_mm in (above, below, gap)]
+    assert looked_for(*drawn) == pytest.approx([above, below, gap], abs=1.0)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        (44.0, 20.0, 120.0, 0.2),  # a heading does not go on to the end
+        (68.0, 20.0, 260.0, 0.2),  # no room between two rows
+        (20.0, 20.0, 260.0, 0.2),  # as far off as no row is
+        (44.0, 20.0, 260.0, 0.03),  # next to nothing
+    ],
+)
+def test_what_is_no_row_is_not_looked_at(drawn: tuple[float, float, float, float]) -> None:
+    assert looked_for(drawn) == []
+
+
+def test_two_rows_do_not_tell_how_far_rows_are_apart() -> None:
+    assert looked_for((44.0, 20.0, 260.0, 0.2), rows=ROWS[:2]) == []
+
+
+def reading(away_mm: NDArray[np.float64], *, presence: float = 1.0, mass: float = 1.0) -> StripReading:
+    half = np.repeat(HALF_PX - 0.5 + away_mm * 8, 2)
+    full = np.ones(len(half))
+    return StripReading(Row(60.0, 5.0, 245.0, 0.1), 0.0, 60.0, HALF_PX, half, mass * full, presence * full, 0 * full)
+
+
+def beating() -> NDArray[np.float64]:
+    away_mm = np.zeros(round(WIDTH_MM * 8))
+    for beat in range(100, len(away_mm) - 20, 160):
+        away_mm[beat : beat + 8] = -4.0
+    return away_mm
+
+
+def test_an_ecg_is_kept() -> None:
+    found = reading(beating())
+    assert clearly_followed([found]) == [found.row]
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        reading(np.linspace(-0.5, 0.5, 2000) + 0.2 * np.sin(np.linspace(0, 20, 2000))),  # the bent edge of a sheet
+        reading(beating() + 6.0),  # another row's trace
+        reading(beating(), mass=0.7),  # text
+        reading(beating(), presence=0.3),
+    ],
+)
+def test_what_is_not_clearly_an_ecg_is_not_kept(doubtful: StripReading) -> None:
+    assert clearly_followed([doubtful]) == []
+
+
+def test_rows_stay_in_order() -> None:
+    assert with_rows(ROWS[1:], ROWS[:1]) == ROWS
