@@ -12,6 +12,7 @@ from ecgstudio.errors import UserError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "synth": ("training.synth.write", "render pages with their truth into a folder"),
+    "others": ("training.others", "let other programs print pages, to measure on"),
     "train": ("training.train", "train stage0, names, texts, stage1, stage2 or all"),
     "evaluate": ("training.evaluate", "score the stages against the truth"),
     "doubt": ("training.doubt", "fit the chance of a bad reading that a page tells to the scores of rendered pages"),
