@@ -272,7 +272,8 @@ def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
     """Return the pulse that most places confirm.
 
     An unusual height needs two witnesses (where there are two) or a clean one, more than the standard one has, and no
-    other unusual one beside it: misread pulses are far more common than unusual gains.
+    other unusual one beside it: misread pulses are far more common than unusual gains. Of whatever height, a lone one
+    must be clean or stand on both its feet.
     """
     standard = STANDARD_MM_PER_MV * PULSE_MV
     witnesses = {wanted: len(pulses) for wanted, pulses in found.items()}
@@ -285,6 +286,8 @@ def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
     if chosen not in found:
         return None
     pulses = found[chosen]
+    if len(pulses) == 1 and not (pulses[0].clean or pulses[0].stands_on_both):
+        return None  # a beat with a broad top looks like that too
     both = [p for p in pulses if p.stands_on_both] or pulses
     return Pulse(
         float(np.median([p.height_mm for p in both])),

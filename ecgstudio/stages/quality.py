@@ -154,6 +154,8 @@ def assess(
     if grid.scale.source.count("assumed") > 1 or grid.scale.source == "assumed":
         assumed = f"{grid.scale.mm_per_s:g} mm/s and {grid.scale.mm_per_mV:g} mm/mV"
         reasons.append(f"no pulse and no printed scale: {assumed} are assumed")
+    elif "gain assumed" in grid.scale.source:
+        reasons.append(f"no pulse and no printed gain: {grid.scale.mm_per_mV:g} mm/mV is assumed")
     gains = printed_gains(keypoints)
     if len(gains) > 1 and "gain set" not in grid.scale.source:
         several = " and ".join(f"{gain:g}" for gain in gains)

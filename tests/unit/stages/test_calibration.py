@@ -181,6 +181,19 @@ def test_a_single_clean_pulse_tells_an_unusual_gain(height_mm: float) -> None:
     assert standard.height_mm == 10.0
 
 
+@pytest.mark.parametrize(
+    ("pulses", "told"),
+    [
+        ([Pulse(9.6, 7.5, stands_on_both=False)], False),  # a T wave with a broad top
+        ([Pulse(9.6, 3.2, stands_on_both=True)], True),
+        ([Pulse(9.6, 4.9, stands_on_both=False, clean=True)], True),
+        ([Pulse(9.6, 7.5, stands_on_both=False), Pulse(9.8, 6.0, stands_on_both=False)], True),
+    ],
+)
+def test_a_lone_top_that_looks_like_no_machine_s_tells_no_gain(pulses: list[Pulse], told: bool) -> None:
+    assert (_agreed({10.0: pulses}, places=4) is not None) == told
+
+
 @pytest.mark.parametrize(("pulses", "gain"), [("left", 5.0), ("none", 10.0)])
 def test_pulses_seen_well_outweigh_a_printed_standard(pulses: str, gain: float) -> None:
     synth = small_page(gain=5.0, pulse=pulses)

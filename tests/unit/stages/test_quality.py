@@ -184,6 +184,19 @@ def test_a_scale_that_nothing_on_the_page_tells_is_told() -> None:
     assert any("25 mm/s and 10 mm/mV are assumed" in reason for reason in report.reasons)
 
 
+@pytest.mark.parametrize("speed_from", ["printed", "set", "pulse"])
+def test_a_gain_that_nothing_tells_is_said_to_be_assumed(speed_from: str) -> None:
+    report = report_on(page_of(heart_mv()), scale=PaperScale(50.0, 10.0, f"speed {speed_from}, gain assumed"))
+    assert report.status == "review"
+    assert "no pulse and no printed gain: 10 mm/mV is assumed" in report.reasons
+
+
+@pytest.mark.parametrize("gain_from", ["printed", "set", "pulse"])
+def test_a_gain_that_is_told_is_not_said_to_be_assumed(gain_from: str) -> None:
+    report = report_on(page_of(heart_mv()), scale=PaperScale(25.0, 10.0, f"speed printed, gain {gain_from}"))
+    assert not any("assumed" in reason for reason in report.reasons)
+
+
 def test_the_gain_may_be_known_without_the_speed() -> None:
     report = report_on(page_of(heart_mv()), scale=PaperScale(25.0, 10.0, "speed assumed, gain pulse"))
     assert report.status == "ok"
