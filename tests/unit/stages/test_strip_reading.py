@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,14 @@ from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import FloatMap, TraceMaps
 from ecgstudio.stages.printed import Label, Row
-from ecgstudio.stages.strip_reading import StripReading, beginning_at, read_beside_names, read_strips, row_ends
+from ecgstudio.stages.strip_reading import (
+    StripReading,
+    beginning_at,
+    read_beside_names,
+    read_strips,
+    row_ends,
+    span_going_on,
+)
 from tests.fake_classifier import NoClassifier
 
 PX_PER_MM = 4.0
@@ -80,3 +87,23 @@ def test_what_was_found_to_be_no_lead_stays_out_when_a_strip_is_read_again_besid
     assert again is not readings[0]
     assert present_mm(again)[0] == pytest.approx(30.0, abs=0.1)
     assert row_ends(again)[0] == pytest.approx(30.0, abs=0.1)
+
+
+# --- rows that go on ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("going_on", [0, 1, 3, 4])
+def test_rows_are_read_on_where_most_of_them_go_on(going_on: int) -> None:
+    page = Page(PageId("7" * 64, 0), np.full((HEIGHT_PX, WIDTH_PX, 3), 250, np.uint8), None, "blank.png")
+    rows = tuple(Row(15.0 + 12.0 * i, 30.0, 80.0, 1.0) for i in range(4))
+    readings = read_strips(page, slanted_grid(0.0), rows, runtime=TraceEverywhere())
+    readings = [
+        reading if i < going_on else replace(reading, presence_half=np.where(reading.presence_half > 0, 0.1, 0.0))
+        for i, reading in enumerate(readings)
+    ]
+    span_mm = span_going_on(readings, WIDTH_PX / PX_PER_MM)
+    assert span_mm == ((0.0, WIDTH_PX / PX_PER_MM) if going_on > 2 else None)
+
+
+def test_rows_that_were_read_to_the_borders_are_not_read_on() -> None:
+    assert span_going_on([reading_of(40.0)] * 3, WIDTH_PX / PX_PER_MM) is None
