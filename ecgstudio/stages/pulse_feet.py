@@ -42,13 +42,17 @@ class _Foot:
 
 
 def begins_after_foot(
-    readings: Sequence[StripReading], slots: Sequence[Slot], *, markers_mm: Sequence[tuple[float, float]]
+    readings: Sequence[StripReading],
+    slots: Sequence[Slot],
+    *,
+    markers_mm: Sequence[tuple[float, float]],
+    scaled: bool = True,
 ) -> list[float] | None:
     """Return where each row begins (mm) if rows begin after the level foot of a pulse; None unless that is evident.
 
     A lead may well begin flat: so the foot has to end in all rows at once, and either be more level than any part of
     the leads, or make the record too long. `slots` are the leads as they were divided with the foot; `markers_mm` the
-    places where pulses are seen.
+    places where pulses are seen. Unless the page is `scaled`, what seems a millimetre may be some percent more or less.
     """
     feet = [_foot(reading, markers_mm) for reading in readings]
     known = [(reading, foot) for reading, foot in zip(readings, feet, strict=True) if foot is not None]
@@ -62,7 +66,7 @@ def begins_after_foot(
         return None  # the leads are seen to begin behind it anyway
     lasts_mm = float(np.median([end - foot.edge_mm for (_, foot), (_, end) in zip(known, ends, strict=True)]))
     evidence = (
-        _by_flatness(known, length_mm) + _by_length(lasts_mm, length_mm) + _by_borders(slots, known, length_mm)
+        _by_flatness(known, length_mm) + scaled * _by_length(lasts_mm, length_mm) + _by_borders(slots, known, length_mm)
         + _by_pitch(slots, lasts_mm, length_mm)
     )  # fmt: skip
     if evidence > 0:
@@ -115,11 +119,9 @@ def _end_of_pulse(reading: StripReading, level_mm: F64, markers_mm: Sequence[tup
         below = level_mm[at - fall :: -1] < middle_mm
         width = fall + (int(np.argmax(below)) if below.any() else len(below))
         top = level_mm[max(at - width + fall, 0) : at - 1]
-        if _is_level_top(top, foot_mm) and (
-            PULSE_WIDTH_MM[0] < width / HALF_COLUMNS_PER_MM < PULSE_WIDTH_MM[1]
-            if below.any()
-            else _is_marked(reading, at, markers_mm)
-        ):
+        low_mm, high_mm = PULSE_WIDTH_MM
+        wide = low_mm < width / HALF_COLUMNS_PER_MM < high_mm
+        if _is_level_top(top, foot_mm) and (wide or (not below.any() and _is_marked(reading, at, markers_mm))):
             return at
     return None
 

@@ -38,11 +38,12 @@ from ecgstudio.stages.strip_reading import (
     STRIP_MARGIN_MM,
     StripReading,
     beginning_at,
+    is_ruled,
     printed_strips,
     read_beside_names,
     read_strips,
+    read_to_the_ends,
     row_ends,
-    span_going_on,
 )
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 from ecgstudio.stages.twins import name_limb_leads, name_rhythm_strips
@@ -125,16 +126,18 @@ def read_page(
     if faint and (clear := clearly_followed(read(tuple(faint), names=sketch.names))):
         rows = with_rows(rows, clear)
         sketch = solve(rows, labels)
-    readings = printed_strips(read(sketch.rows, names=sketch.names))
-    span_mm = span_going_on(readings, grid.size_mm[0])
-    if span_mm is not None:
-        readings = printed_strips(read(tuple(r.row for r in readings), names=sketch.names, span_mm=span_mm))
+    readings = read_to_the_ends(functools.partial(read, names=sketch.names), sketch.rows, width_mm=grid.size_mm[0])
     status.checkpoint(0.8, "traces read")
     layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings))
     names = sketch.names
     if _reaches_beyond(layout, readings, grid):
         readings, names = printed_strips(read(layout.rows, names=layout.names)), layout.names
         layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings))
+    plain = [reading for reading in readings if not is_ruled(reading)]
+    if plain and len(plain) < len(readings):
+        without = solve([reading.row for reading in plain], labels, seams=seams_of(plain))
+        if _names_read(without) >= _names_read(layout):  # a line beside which no name stands is no lead that was off
+            readings, layout = plain, without
     pulses = [(label.x_mm, label.y_mm) for label in _labels(keypoints, grid, wanted=("pulse",))]
     begins = begins_after_foot(readings, refine_slots(layout, readings), markers_mm=pulses)
     if begins is not None:
@@ -278,6 +281,10 @@ def _labels(keypoints: Keypoints, grid: GridFit, *, wanted: Collection[str] = LE
         for i, p in zip(chosen, mm, strict=True)
         if np.isfinite(p).all()
     ]
+
+
+def _names_read(layout: PageLayout) -> int:
+    return len({slot.lead for slot in layout.slots if slot.read})
 
 
 def second_look(page: Page, grid: GridFit, layout: PageLayout, *, runtime: Runtime) -> list[Label]:

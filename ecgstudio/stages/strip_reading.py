@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -26,6 +26,8 @@ NAME_PENALTY = np.float32(2.5)  # nats: more, and strokes that cross a name are 
 NAME_HALF_MM, NAME_HALF_MM_PER_LETTER, NAME_HALF_HEIGHT_MM = 0.8, 0.95, 2.2
 SAME_TRACE_MM = 1.2
 GOES_ON_MM, GOES_ON, MOST_ROWS = 4.0, 0.7, 0.5
+# a ruled line is as straight as this nearly everywhere, where the row's very ends are left out
+RULED_MM, RULED_SHARE, RULED_MARGIN_MM, RULED_PARTS = 0.1, 0.97, 0.5, 8
 AXIS_BESIDE_MM = 3.0  # the baseline wanders that far
 
 
@@ -199,6 +201,18 @@ def printed_strips(readings: list[StripReading]) -> list[StripReading]:
     return [_ending_where_seen(reading) for reading in kept]
 
 
+def read_to_the_ends(
+    read: Callable[..., list[StripReading]], rows: Sequence[Row], *, width_mm: float
+) -> list[StripReading]:
+    """Read the printed ones of these rows of a sheet `width_mm` wide as far as their traces go.
+
+    `read` is read_strips but for the rows and their span. Raises StageError as printed_strips does.
+    """
+    readings = printed_strips(read(tuple(rows)))
+    span_mm = span_going_on(readings, width_mm)
+    return readings if span_mm is None else printed_strips(read(tuple(r.row for r in readings), span_mm=span_mm))
+
+
 def span_going_on(readings: Sequence[StripReading], width_mm: float) -> tuple[float, float] | None:
     """Return the span (mm) to read of a sheet where most traces go on beyond what was read; None if they do not.
 
@@ -276,6 +290,20 @@ def one_per_trace(readings: list[StripReading]) -> list[StripReading]:
             continue
         kept.append(reading)
     return kept
+
+
+def is_ruled(reading: StripReading) -> bool:
+    """Tell whether what was followed is one straight line: an axis with its ticks, a frame, a lead that was off."""
+    first, last = reading.x_px(np.array(row_ends(reading)) + np.array([RULED_MARGIN_MM, -RULED_MARGIN_MM]))
+    y_mm = _y_mm(reading)[max(round(float(first)), 0) : max(round(float(last)), 0)]
+    if len(y_mm) < 2 * RULED_PARTS:
+        return False
+    at = np.arange(len(y_mm), dtype=np.float64)
+    parts = np.array_split(at, RULED_PARTS)
+    middles = [float(np.median(part)) for part in np.array_split(y_mm, RULED_PARTS)]
+    slope, first_mm = np.polyfit([float(part.mean()) for part in parts], middles, 1)
+    away_mm = np.abs(y_mm - (first_mm + slope * at))
+    return bool(np.mean(away_mm < RULED_MM) >= RULED_SHARE)
 
 
 def _y_mm(reading: StripReading) -> F64:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,10 @@ from ecgstudio.stages.contract import Runtime, StageError, Status
 from ecgstudio.stages.flat_sheet import FlatSheet, flattened
 from ecgstudio.stages.grid_search import SURE_ERRORS, Found, plain_map, search
 from ecgstudio.stages.paper_map import rescaled
+from ecgstudio.stages.pulse_feet import begins_after_foot
 from ecgstudio.stages.settings import GridSettings
 from ecgstudio.stages.stage2_trace import find_strips
-from ecgstudio.stages.strip_reading import printed_strips, read_strips
+from ecgstudio.stages.strip_reading import beginning_at, read_strips, read_to_the_ends
 
 OTHER_SCALE, LEVEL = 0.04, 0.005  # log of a zoom, and a slope, with which to look again
 # nearly all machines print ten seconds across, most others five
@@ -95,9 +97,13 @@ def row_length_mm(page: Page, grid: GridFit, *, runtime: Runtime) -> float | Non
     """Return how long the traces of most rows are; None if too few are whole, or they are of many lengths."""
     try:
         rows = find_strips(page, grid, runtime=runtime)
-        readings = printed_strips(read_strips(page, grid, tuple(rows), runtime=runtime))
+        read = functools.partial(read_strips, page, grid, runtime=runtime)
+        readings = read_to_the_ends(read, rows, width_mm=grid.size_mm[0])
     except StageError:
         return None
+    begins_mm = begins_after_foot(readings, (), markers_mm=(), scaled=False)
+    if begins_mm is not None:
+        readings = [beginning_at(reading, at_mm) for reading, at_mm in zip(readings, begins_mm, strict=True)]
     ends = np.array([[[r.row.start_mm, r.row.y_mm], [r.row.end_mm, r.row.y_mm]] for r in readings])
     xy, margin_px = grid.to_page(ends), BORDER_MM * grid.px_per_mm
     whole = ((xy > margin_px) & (xy < np.array([page.width, page.height]) - margin_px)).all(axis=(1, 2))

@@ -18,6 +18,7 @@ from ecgstudio.stages.settings import TraceSettings
 from ecgstudio.stages.stage2_trace import END_DOUBT_MM, read_traces, refine_slots
 from ecgstudio.stages.strip_reading import StripReading, read_strips
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
+from tests.pulses_before import PulsesBefore
 from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
 from training.synth.truth import LeadTruth
 
@@ -364,6 +365,39 @@ def test_an_axis_without_a_trace_of_its_own_is_no_strip(below_mm: float) -> None
     assert ecg.layout == "3x4"
     assert max(off_the_ink_mm(synth, ecg)) < 0.1
     assert max(abs(float(np.nanmedian(trace.mv))) for trace in ecg.traces) < 0.4  # about the trace's own axis
+
+
+@pytest.mark.parametrize("layout", ["3x4+1", "12x1"])
+def test_leads_begin_where_the_foot_of_their_pulse_ends(layout: str) -> None:
+    synth = synth_page(layout)
+    ecg = read(synth, runtime=PulsesBefore(synth))
+    lasts_s = synth.sheet.leads[0].end_mm / 25.0 - synth.sheet.leads[0].start_mm / 25.0
+    assert ecg.of("I")[0].duration_s == pytest.approx(lasts_s, abs=0.03)
+    assert max(off_the_ink_mm(synth, ecg)) < 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class RuledBelow(OneMoreAxis):
+    """Sees a straight line along the axis that is one too many."""
+
+    def trace(self, strips: FloatMap) -> TraceMaps:
+        """Draw it in strips that show no lead."""
+        maps = OneMoreAxis.trace(self, strips)
+        columns, presence = np.array(maps.columns), np.array(maps.presence)
+        height = columns.shape[1]
+        for column, printed in zip(columns, presence, strict=True):
+            if printed.max() < 0.5:
+                column[:] = -12.0
+                column[height // 2 + 3] = 0.0
+                printed[:] = 0.97
+        return replace(maps, columns=columns, presence=presence)
+
+
+def test_a_ruled_line_without_a_name_is_no_strip() -> None:
+    synth = synth_page("3x4")
+    ecg = read(synth, runtime=RuledBelow(synth, below_mm=16.0))
+    assert ecg.layout == "3x4"
+    assert len(ecg.traces) == 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import FloatMap, TraceMaps
@@ -14,6 +15,7 @@ from ecgstudio.stages.printed import Label, Row
 from ecgstudio.stages.strip_reading import (
     StripReading,
     beginning_at,
+    is_ruled,
     read_beside_names,
     read_strips,
     row_ends,
@@ -107,3 +109,21 @@ def test_rows_are_read_on_where_most_of_them_go_on(going_on: int) -> None:
 
 def test_rows_that_were_read_to_the_borders_are_not_read_on() -> None:
     assert span_going_on([reading_of(40.0)] * 3, WIDTH_PX / PX_PER_MM) is None
+
+
+def drawn(level_mm: F64) -> StripReading:
+    at = np.ones(len(level_mm))
+    return StripReading(
+        row=Row(40.0, 0.0, len(level_mm) / 16, 1.0), x0_mm=0.0, centre_mm=40.0, half_px=240,
+        height_half=240 - 8 * level_mm, mass_half=at, presence_half=at, boundary=0 * at,
+    )  # fmt: skip
+
+
+def test_a_straight_line_with_ticks_is_ruled_and_a_lead_is_not() -> None:
+    x_mm = np.arange(200 * 16) / 16
+    noise = np.random.default_rng(0).normal(0, 0.02, len(x_mm))
+    line = 0.01 * x_mm + noise + 1.0 * (x_mm % 25 < 0.3)
+    beats = 0.6 * np.exp(-((((x_mm % 20) - 10) / 0.7) ** 2))  # as low as they come, on a baseline without a wave
+    assert is_ruled(drawn(line))
+    assert not is_ruled(drawn(line + beats))
+    assert not is_ruled(drawn(noise + 0.4 * np.sin(x_mm / 20)))

@@ -17,6 +17,7 @@ from ecgstudio.stages.paper_map import rescaled
 from ecgstudio.stages.settings import GridSettings
 from ecgstudio.stages.stage1_grid import fit_grid
 from ecgstudio.stages.unruled import grid_by_print, row_length_mm, scaled_by_rows
+from tests.pulses_before import PulsesBefore
 from tests.synth_page import PX_PER_MM, BlindRuntime, SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
 
 
@@ -74,6 +75,11 @@ def test_rows_of_another_length_change_nothing() -> None:
     grid, runtime = true_grid(short), TruthRuntime(short)
     assert row_length_mm(short.page, grid, runtime=runtime) == pytest.approx(200.0, abs=1.0)
     assert scaled_by_rows(short.page, grid, sure=False, runtime=runtime) is grid
+
+
+def test_a_pulses_foot_is_no_part_of_a_rows_length(ten_seconds: SynthPage) -> None:
+    runtime = PulsesBefore(ten_seconds, foot_mm=6.0)
+    assert row_length_mm(ten_seconds.page, true_grid(ten_seconds), runtime=runtime) == pytest.approx(250.0, abs=0.4)
 
 
 def test_rows_that_the_picture_cuts_off_tell_no_length(ten_seconds: SynthPage) -> None:
