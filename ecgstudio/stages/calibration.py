@@ -35,6 +35,7 @@ CLEAN_WIDTH, CLEAN_MASS = 0.1, 0.8
 GUESSED_ZOOMS = (1.0, 1.45, 0.7)  # small sheets are taken for larger ones
 GUESSED_MM = (5.0, 9.0, 13.0, 18.0)  # heights to look for a foot at, where the scale is only guessed
 SIDES_AGREE, ZOOMS_AGREE = 0.2, 0.06
+LEAST_ALIKE = 2  # pulses of one size that no standard has
 STRANGE_ZOOM, STRANGE_SCALE = 0.3, 2.0  # log zoom that is rather unlikely; what an unusual speed or gain costs
 
 
@@ -186,6 +187,35 @@ def pulse_zoom(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runt
         if witnesses > 1:
             return zoom
     return None
+
+
+def other_zooms(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime) -> list[float]:
+    """Return by how much a map's millimetres may be too small if pulses on it are of no standard size.
+
+    Two sides do not tell a pulse of fast paper from one of low gain: there may be several answers, for the grid to
+    decide. Empty where pulses are as they should be, or too few are seen to say.
+    """
+    hypotheses = [(centre, height) for centre in _places(keypoints, grid) for height in GUESSED_MM]
+    sizes: list[tuple[float, float]] = []
+    pulses = _pulses_at(page, grid, hypotheses, runtime=runtime) if hypotheses else []
+    for k in range(0, len(pulses), len(GUESSED_MM)):
+        standing = [p for p in pulses[k : k + len(GUESSED_MM)] if p is not None and p.stands_on_both]
+        if standing:
+            sizes.append((
+                float(np.median([p.height_mm for p in standing])), float(np.median([p.width_mm for p in standing]))
+            ))  # fmt: skip
+    if len(sizes) < LEAST_ALIKE:
+        return []
+    height_mm, width_mm = (float(value) for value in np.median(sizes, axis=0))
+    alike = [max(abs(h / height_mm - 1), abs(w / width_mm - 1)) <= SNAP for h, w in sizes]
+    found = [
+        float(by_height ** (2 / 3) * by_width ** (1 / 3))
+        for speed in SPEEDS.values() for gain in GAINS.values()
+        for by_height, by_width in [(height_mm / (gain * PULSE_MV), width_mm / (speed * PULSE_S))]
+        if abs(np.log(by_height / by_width)) <= SIDES_AGREE
+    ]  # fmt: skip
+    usual = any(abs(zoom - 1) <= SNAP for zoom in found)
+    return [] if usual or sum(alike) < max(LEAST_ALIKE, len(sizes) / 2) else found
 
 
 def _zoom_at(

@@ -12,7 +12,7 @@ from ecgstudio.core.geometry import apply_homography
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
-from ecgstudio.stages.calibration import STANDARD_MM_PER_S, decide_scale, pulse_zoom
+from ecgstudio.stages.calibration import STANDARD_MM_PER_S, decide_scale, other_zooms, pulse_zoom
 from ecgstudio.stages.contract import Runtime, StageError, Status
 from ecgstudio.stages.flat_sheet import FlatSheet, flattened
 from ecgstudio.stages.grid_search import SURE_ERRORS, Found, plain_map, search
@@ -22,6 +22,7 @@ from ecgstudio.stages.settings import GridSettings
 from ecgstudio.stages.stage2_trace import find_strips
 from ecgstudio.stages.strip_reading import beginning_at, read_strips, read_to_the_ends
 
+UNSURE, CLEARER = 0.5, 0.1  # confidence of a map that pulses may refute, and how much more another must have
 OTHER_SCALE, LEVEL = 0.04, 0.005  # log of a zoom, and a slope, with which to look again
 # nearly all machines print ten seconds across, most others five
 ROWS_MM = tuple(seconds * STANDARD_MM_PER_S for seconds in (10.0, 5.0))
@@ -53,6 +54,19 @@ def grid_by_print(
         grid = scaled_by_rows(flat.page, rescaled(plain, zoom), sure=sure, runtime=runtime)
     scale = decide_scale(flat.page, upright, grid, runtime=runtime, settings=settings)
     return GridFit(_on_page(page, apply_homography(flat.to_page, grid.nodes)), scale, grid.confidence)
+
+
+def found_by_pulses(page: Page, keypoints: Keypoints, found: Found, *, runtime: Runtime, status: Status) -> Found:
+    """Look again where pulses say that a map that is hardly confirmed has the wrong scale; the clearer map is right."""
+    if found.grid is None or found.grid.confidence >= UNSURE:
+        return found
+    best = found
+    for zoom in other_zooms(page, keypoints, found.grid, runtime=runtime):
+        there = replace(keypoints, px_per_mm=found.grid.px_per_mm * zoom)
+        again = search(page, there, runtime=runtime, sure=True, status=status)
+        if again.grid is not None and again.level and best.grid is not None:
+            best = again if again.grid.confidence > best.grid.confidence + CLEARER else best
+    return best
 
 
 def laid_flat(page: Page, keypoints: Keypoints, found: Found) -> FlatSheet:

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from ecgstudio.core.grid import PaperScale
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.stages import calibration
-from ecgstudio.stages.calibration import Pulse, _agreed, _is_plain, _pulse_of, decide_scale, measure_pulse, pulse_zoom
+from ecgstudio.stages.calibration import (
+    Pulse,
+    _agreed,
+    _is_plain,
+    _pulse_of,
+    decide_scale,
+    measure_pulse,
+    other_zooms,
+    pulse_zoom,
+)
 from ecgstudio.stages.paper_map import rescaled
 from ecgstudio.stages.settings import GridSettings
 from tests.synth_page import SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
@@ -285,3 +294,20 @@ def test_the_pulses_of_a_small_sheet_tell_that_it_was_taken_for_a_large_one() ->
 def test_without_a_pulse_no_zoom_is_told() -> None:
     synth = small_page(pulse="none")
     assert pulse_zoom(synth.page, true_keypoints(synth), true_grid(synth), runtime=TruthRuntime(synth)) is None
+
+
+@pytest.mark.parametrize("zoom", [0.6, 1.0, 1.03, 5 / 3])
+def test_pulses_of_no_standard_size_tell_at_which_scales_they_would_be_of_one(zoom: float) -> None:
+    synth = small_page(pulse="left")
+    taken_for = rescaled(true_grid(synth), zoom)
+    found = other_zooms(synth.page, true_keypoints(synth), taken_for, runtime=TruthRuntime(synth))
+    if abs(zoom - 1) < 0.05:
+        assert found == []
+    else:
+        assert min(abs(each * zoom - 1) for each in found) < 0.04
+
+
+def test_a_single_pulse_refutes_no_scale() -> None:
+    synth = small_page(pulse="first")
+    wrong = rescaled(true_grid(synth), 0.6)
+    assert other_zooms(synth.page, true_keypoints(synth), wrong, runtime=TruthRuntime(synth)) == []

@@ -16,7 +16,7 @@ from ecgstudio.stages.grid_search import search
 from ecgstudio.stages.paper_map import rescaled
 from ecgstudio.stages.settings import GridSettings
 from ecgstudio.stages.stage1_grid import fit_grid
-from ecgstudio.stages.unruled import grid_by_print, row_length_mm, scaled_by_rows
+from ecgstudio.stages.unruled import found_by_pulses, grid_by_print, row_length_mm, scaled_by_rows
 from tests.pulses_before import PulsesBefore
 from tests.synth_page import PX_PER_MM, BlindRuntime, SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
 
@@ -175,3 +175,16 @@ def test_a_doubtful_map_gives_way_only_to_a_grid_that_is_seen(ruled: bool) -> No
     doubtful = replace(found, grid=rescaled(true_grid(sheet), 1.2), level=False)
     grid = grid_by_print(sheet.page, keypoints, doubtful, runtime=runtime, settings=GridSettings(), status=NULL_STATUS)
     assert grid.px_per_mm == pytest.approx(PX_PER_MM if ruled else 1.2 * PX_PER_MM, rel=0.002)
+
+
+@pytest.mark.parametrize(("confidence", "ruled", "right"), [(0.4, True, True), (0.9, True, False), (0.4, False, False)])
+def test_a_hardly_confirmed_map_gives_way_to_a_clear_one_at_which_pulses_are_of_standard_size(
+    confidence: float, ruled: bool, right: bool
+) -> None:
+    sheet = synth_page("3x4", width_mm=125.0, grid="full" if ruled else "none", pulse="left")
+    keypoints, runtime = true_keypoints(sheet), NoGridRuntime(sheet)
+    found = search(sheet.page, keypoints, runtime=runtime, status=NULL_STATUS)
+    wrong = replace(found, grid=replace(rescaled(true_grid(sheet), 5 / 3), confidence=confidence), level=True)
+    best = found_by_pulses(sheet.page, keypoints, wrong, runtime=runtime, status=NULL_STATUS)
+    assert best.grid is not None
+    assert best.grid.px_per_mm == pytest.approx(PX_PER_MM * (1 if right else 5 / 3), rel=0.002)
