@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
+from ecgstudio.core.geometry import apply_homography, fit_homography
+from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.stages.paper_map import (
     FIVE_MM,
     ONE_MM,
@@ -35,6 +37,7 @@ CLOSE_MM, OPEN_MM = 2.0, 8.0  # lines 1 mm apart are one area; text and pulses a
 LEAST_PANEL_MM2, FILLING, LEAST_PANELS = 600.0, 0.8, 3
 ALL_ON_PANELS = 0.8  # of what is ruled
 INSIDE_MM = 5.0  # nearer to a panel's edge the lines of two panels, or of none, are measured
+MOST_GROWTH = 3.0  # of the known part, when the map is carried on over the whole picture
 ORDER, PASSES = 3, 2
 LEAST_BLOCKS, LEAST_LINES = 6, 0.5
 HUBER = 1.5  # medians of what is left
@@ -44,7 +47,7 @@ STEADY_MM = 0.08  # rms of what is left: more, and the panels are no explanation
 def across_panels(pixels: Image, found: Refined) -> Refined | None:
     """Return the map that all panels agree on, each with a raster of its own; None if the page has no panels."""
     darkest = brightest_and_darkest(pixels)[1]
-    grid = smooth_map(found.grid, order=1)
+    grid = _flat_over(found.grid, darkest.shape)
     panels = ruled_panels(darkest, replace(found, grid=grid))
     if panels is None:
         return None
@@ -58,6 +61,23 @@ def across_panels(pixels: Image, found: Refined) -> Refined | None:
     if rough_mm > STEADY_MM:
         return None
     return replace(found, grid=grid, rough_mm=rough_mm, moved_mm=min(found.moved_mm, rough_mm))
+
+
+def _flat_over(grid: GridFit, shape: tuple[int, ...]) -> GridFit:
+    """Return a flat sheet's map of a whole picture (height, width) that lies nearest to a map of a part of it."""
+    rows, columns = grid.nodes.shape[:2]
+    x, y = np.meshgrid(np.arange(columns) * GRID_PITCH_MM, np.arange(rows) * GRID_PITCH_MM)
+    to_page = fit_homography(np.stack([x.ravel(), y.ravel()], axis=1), grid.nodes.reshape(-1, 2))
+    height, width = shape[:2]
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64) - 0.5
+    corners_mm = apply_homography(np.linalg.inv(to_page), corners)
+    if not np.isfinite(corners_mm).all() or (np.ptp(corners_mm, axis=0) > MOST_GROWTH * np.array(grid.size_mm)).any():
+        return smooth_map(grid, order=1)
+    low = np.minimum(np.floor(corners_mm.min(axis=0) / GRID_PITCH_MM), 0).astype(int)
+    high = np.maximum(np.ceil(corners_mm.max(axis=0) / GRID_PITCH_MM).astype(int), [columns - 1, rows - 1])
+    x, y = np.meshgrid(*(np.arange(a, b + 1) * GRID_PITCH_MM for a, b in zip(low, high, strict=True)))
+    nodes = apply_homography(to_page, np.stack([x, y], axis=-1).astype(np.float64))
+    return GridFit(nodes, grid.scale, grid.confidence)
 
 
 def ruled_panels(darkest: Image, found: Refined) -> NDArray[np.int32] | None:

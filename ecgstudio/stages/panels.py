@@ -120,10 +120,8 @@ def _no_time(
     apart: Sequence[Slot], rhythm: Sequence[Slot], readings: Sequence[StripReading], *, mm_per_s: float
 ) -> float:
     """Return the log odds that the blank between columns counts as no time."""
-    first_mm, last_mm = (
-        float(np.median([f(s) for s in apart if s.column == k]))
-        for k, f in ((0, lambda s: s.start_mm), (max(s.column for s in apart), lambda s: s.end_mm))
-    )
+    first_mm = float(np.median([s.start_mm for s in apart if s.column == 0]))
+    last_mm = float(np.median([s.end_mm for s in apart if s.column == s.columns - 1]))
     blank_mm = max(s.blank_mm for s in apart)
     span_mm, ink_mm = last_mm - first_mm, last_mm - first_mm - blank_mm
     odds = PRIOR

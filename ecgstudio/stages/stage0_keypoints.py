@@ -27,6 +27,9 @@ POSE_SIDE_PX = 448
 READ_PX_PER_MM = 5.0
 READ_CELL_PX = 4
 MAX_READ_PX = 2304
+LARGEST_READ_PX = 3 * MAX_READ_PX  # of a sheet whose lines say that it is so large: it is read in tiles
+TILE_MARGIN_PX = 128
+TILE_STEP_PX = MAX_READ_PX - 2 * TILE_MARGIN_PX
 SURE_ORIENTATION = 0.8
 # people hand in pages upright, hardly ever mirrored
 ORIENTATION_PRIOR = (0.80, 0.06, 0.06, 0.06, 0.005, 0.005, 0.005, 0.005)
@@ -100,7 +103,7 @@ def _by_its_lines(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime
     px_per_mm = px_per_mm_by_lines(pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored)
     if px_per_mm is None:
         return None
-    labels = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime)
+    labels = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime, max_side_px=LARGEST_READ_PX)
     return (labels, px_per_mm) if _legible(labels) >= legible else None
 
 
@@ -241,30 +244,50 @@ def _weighted_median(values: NDArray[np.float32], weights: F64) -> float:
     return float(values[order][np.searchsorted(mass, mass[-1] / 2)])
 
 
-def _read_labels(pixels: Image, pose: Pose, runtime: Runtime) -> list[_Label]:
+def _read_labels(pixels: Image, pose: Pose, runtime: Runtime, *, max_side_px: int = MAX_READ_PX) -> list[_Label]:
     """Find texts on the upright page with the keypoint network; the name reader says which lead each one names."""
     view = upright_view(
         (pixels.shape[1], pixels.shape[0]), px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored,
-        view_px_per_mm=READ_PX_PER_MM, max_side_px=MAX_READ_PX,
+        view_px_per_mm=READ_PX_PER_MM, max_side_px=max_side_px,
     )  # fmt: skip
-    maps = runtime.keypoints(view.pixels(pixels))
+    labels = _seen_labels(view.pixels(pixels), runtime)
     to_page_mm = view.matrix * READ_PX_PER_MM
     cutter = NameCutter(pixels, px_per_mm=float(np.sqrt(abs(np.linalg.det(to_page_mm)))))
     cells = View(
-        view.to_page(np.full((1, 2), READ_CELL_PX / 2 - 0.5))[0], view.matrix * READ_CELL_PX, maps.labels.shape[1:]
+        view.to_page(np.full((1, 2), READ_CELL_PX / 2 - 0.5))[0], view.matrix * READ_CELL_PX, labels.shape[1:]
     )
     texts = read_scale_texts(
-        maps.labels[TEXT_CLASSES].sum(axis=0),
+        labels[TEXT_CLASSES].sum(axis=0),
         cells,
         cell_mm=READ_CELL_PX / READ_PX_PER_MM,
         cutter=cutter,
         runtime=runtime,
     )
     return [
-        *_names(cutter, to_page_mm, _places(maps.labels[LEAD_CLASSES], view), runtime),
-        *_pulses(maps.labels[PULSE_CLASS], view),
+        *_names(cutter, to_page_mm, _places(labels[LEAD_CLASSES], view), runtime),
+        *_pulses(labels[PULSE_CLASS], view),
         *(_Label(text.name, (float(text.xy[0]), float(text.xy[1])), text.confidence) for text in texts),
     ]
+
+
+def _seen_labels(image: Image, runtime: Runtime) -> FloatMap:
+    """Return the label map of an upright view; of a very large one it is put together from tiles."""
+    if max(image.shape[:2]) <= MAX_READ_PX:
+        return runtime.keypoints(image).labels
+    tops, lefts = (range(0, max(1, side - 2 * TILE_MARGIN_PX), TILE_STEP_PX) for side in image.shape[:2])
+    labels: FloatMap | None = None
+    for top in tops:
+        for left in lefts:
+            tile = np.ascontiguousarray(image[top : top + MAX_READ_PX, left : left + MAX_READ_PX])
+            seen = runtime.keypoints(tile).labels
+            if labels is None:
+                labels = np.zeros((len(seen), *(side // READ_CELL_PX for side in image.shape[:2])), seen.dtype)
+            skip = [TILE_MARGIN_PX // READ_CELL_PX if first else 0 for first in (top, left)]
+            y, x = (first // READ_CELL_PX + margin for first, margin in zip((top, left), skip, strict=True))
+            inner = seen[:, skip[0] :, skip[1] :]
+            labels[:, y : y + inner.shape[1], x : x + inner.shape[2]] = inner
+    assert labels is not None
+    return labels
 
 
 def _places(leads: FloatMap, view: View) -> tuple[F64, F64]:
