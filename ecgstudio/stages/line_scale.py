@@ -24,6 +24,7 @@ LEAST_PERIOD_PX, MOST_PERIOD_PX = 6.0, 128.0
 STEPS = 400
 NEAR = 0.19  # log ratio of scales: so far off the search for the grid finds it itself
 LEAST_SEEN, CLEARLY = -1.0, 1.5  # log power: of bold lines, and how much more than at the supposed scale
+LEAST_POWER = 1e-3  # of the mean: what is less is no power
 HARMONICS = (1.0, 2.0, 3.0)
 # where harmonics of a period lie that is 2, 3 or 5 times as long
 BETWEEN = (0.2, 1 / 3, 0.4, 0.5, 0.6, 2 / 3, 0.8, 4 / 3, 1.5, 5 / 3, 2.5, 3.5)
@@ -65,13 +66,15 @@ def comb(image: Image, periods_px: F64) -> F64:
 
 def _comb(grey: NDArray[np.float32], periods_px: F64) -> F64:
     bands = grey.shape[0] // BAND_PX
+    if not bands or not grey.any():
+        return np.full(len(periods_px), -np.inf)
     chunk = min(CHUNK_PX, grey.shape[1])
     chunks = grey.shape[1] // chunk
     profile = grey[: bands * BAND_PX, : chunks * chunk].reshape(bands, BAND_PX, chunks, chunk).mean(axis=1)
     profile = (profile - profile.mean(axis=-1, keepdims=True)) * np.hanning(chunk)
     size = 8 * chunk
     power = np.median(np.abs(np.fft.rfft(profile.reshape(-1, chunk), size)) ** 2, axis=0)
-    level = np.log(power + 1e-3 * power.mean())
+    level = np.log(power + LEAST_POWER * power.mean() + 1e-12)
 
     def at(turns: F64) -> F64:
         return np.asarray(np.interp(turns * size / periods_px, np.arange(len(level)), level))

@@ -36,9 +36,10 @@ RULED, RULED_PERCENTILE = 0.4, 70  # of the usual strength of lines
 CLOSE_MM, OPEN_MM = 2.0, 8.0  # lines 1 mm apart are one area; text and pulses are none
 LEAST_PANEL_MM2, FILLING, LEAST_PANELS = 600.0, 0.8, 3
 ALL_ON_PANELS = 0.8  # of what is ruled
-INSIDE_MM = 5.0  # nearer to a panel's edge the lines of two panels, or of none, are measured
+BLURS_INSIDE = 1.5  # nearer to a panel's edge the lines of two panels, or of none, are measured
 MOST_GROWTH = 3.0  # of the known part, when the map is carried on over the whole picture
-ORDER, PASSES = 3, 2
+ORDERS, PASSES = (1, 2, 3), 3
+PLAIN_MM = 0.006  # rms of what a fit of a lower order may leave
 LEAST_BLOCKS, LEAST_LINES = 6, 0.5
 HUBER = 1.5  # medians of what is left
 STEADY_MM = 0.08  # rms of what is left: more, and the panels are no explanation
@@ -55,9 +56,8 @@ def across_panels(pixels: Image, found: Refined) -> Refined | None:
     for step in (FIVE_MM, *[ONE_MM[-1]] * PASSES):
         blocks = _of_blocks(panels, step)
         shift, rough_mm = _common_shift(*line_offsets(darkest, grid, step), blocks, step)
-        if shift is None:
-            return None
-        grid = shifted(grid, shift, block_mm=step.block_mm)
+        if shift is not None:  # panels may be too small for five-millimetre lines to be measured well inside them
+            grid = shifted(grid, shift, block_mm=step.block_mm)
     if rough_mm > STEADY_MM:
         return None
     return replace(found, grid=grid, rough_mm=rough_mm, moved_mm=min(found.moved_mm, rough_mm))
@@ -70,7 +70,7 @@ def _flat_over(grid: GridFit, shape: tuple[int, ...]) -> GridFit:
     to_page = fit_homography(np.stack([x.ravel(), y.ravel()], axis=1), grid.nodes.reshape(-1, 2))
     height, width = shape[:2]
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64) - 0.5
-    corners_mm = apply_homography(np.linalg.inv(to_page), corners)
+    corners_mm = apply_homography(np.asarray(np.linalg.inv(to_page), np.float64), corners)
     if not np.isfinite(corners_mm).all() or (np.ptp(corners_mm, axis=0) > MOST_GROWTH * np.array(grid.size_mm)).any():
         return smooth_map(grid, order=1)
     low = np.minimum(np.floor(corners_mm.min(axis=0) / GRID_PITCH_MM), 0).astype(int)
@@ -108,7 +108,7 @@ def ruled_panels(darkest: Image, found: Refined) -> NDArray[np.int32] | None:
 
 def _of_blocks(panels: NDArray[np.int32], step: Step) -> NDArray[np.int32]:
     """Return the panel in which each block of a step lies well inside, else 0."""
-    reach = round((INSIDE_MM + step.block_mm / 2) * MASK_PX_PER_MM)
+    reach = round((BLURS_INSIDE * step.blur + 0.5) * step.block_mm * MASK_PX_PER_MM)
     size = (2 * reach + 1, 2 * reach + 1)
     low, high = ndimage.minimum_filter(panels, size), ndimage.maximum_filter(panels, size)
     inside = np.where(low == high, panels, 0)
@@ -126,8 +126,21 @@ def _common_shift(delta: F64, weight: F64, blocks: NDArray[np.int32], step: Step
     rows, columns = delta.shape[:2]
     panel = blocks[:rows, :columns]
     y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
-    order = ORDER if step.period_mm == 1.0 else 1
-    terms = np.stack([x**i * y**j for i in range(order + 1) for j in range(order + 1 - i) if i + j], axis=-1)
+    best: tuple[F64 | None, float] = None, np.inf
+    for order in ORDERS if step.period_mm == 1.0 else ORDERS[:1]:
+        terms = np.stack([x**i * y**j for i in range(order + 1) for j in range(order + 1 - i) if i + j], axis=-1)
+        shift, left_mm = _fitted(delta, weight, panel, terms, period_mm=step.period_mm)
+        if left_mm < best[1]:
+            best = shift, left_mm
+        if left_mm < PLAIN_MM:  # beyond the panels a bend that nothing asks for would go astray
+            break
+    return best
+
+
+def _fitted(
+    delta: F64, weight: F64, panel: NDArray[np.int32], terms: F64, *, period_mm: float
+) -> tuple[F64 | None, float]:
+    """Fit terms [R, C, T] and one offset for each panel to the blocks' offsets, robustly."""
     shift, left = np.zeros(delta.shape), []
     for k in (0, 1):
         sure = (panel > 0) & (weight[..., k] > LEAST_LINES)
@@ -140,9 +153,9 @@ def _common_shift(delta: F64, weight: F64, blocks: NDArray[np.int32], step: Step
         values, which, offsets, own = values[used], which[used], offsets[used], terms[sure][used]
         for number in numbers:  # nearest to each other within a panel, whole periods do not matter
             mine = which == number
-            turns = values[mine] / step.period_mm
+            turns = values[mine] / period_mm
             mean = np.angle(np.exp(2j * np.pi * turns).mean()) / (2 * np.pi)
-            values[mine] = (mean + (turns - mean + 0.5) % 1.0 - 0.5) * step.period_mm
+            values[mine] = (mean + (turns - mean + 0.5) % 1.0 - 0.5) * period_mm
         trust = np.ones(len(values))
         for _ in range(5):
             root = np.sqrt(trust)[:, None]

@@ -473,3 +473,17 @@ def test_names_in_the_margin_are_no_reason_to_think_that_something_is_cut_off() 
     template = LAYOUTS["6x1"] if "6x1" in LAYOUTS else LAYOUTS["12x1"]
     layout = solve(template, labels_of(template, place=(-12.0, 0.5)))
     assert [slot.start_mm for slot in layout.slots] == [START_MM] * len(layout.slots)
+
+
+@pytest.mark.parametrize("spacing_mm", [50.0, 70.0, 90.0])
+def test_names_on_the_upper_edge_of_tall_panels_belong_to_the_traces_below(spacing_mm: float) -> None:
+    template = LAYOUTS["3x4+1"]
+    rows = [replace(row, y_mm=45.0 + i * spacing_mm) for i, row in enumerate(rows_of(template))]
+    labels = [
+        Label(lead, START_MM + column * 250.0 / len(leads) + 2.0, 45.0 + (i - 0.46) * spacing_mm, 0.95)
+        for i, leads in enumerate(template.all_rows)
+        for column, lead in enumerate(leads)
+    ]
+    found = solve_layout(rows, labels, np.zeros((500, 500), np.float32), cell_mm=CELL_MM, origin_mm=(0.0, 0.0))
+    assert placed(found) == expected(template)
+    assert all(slot.read for slot in found.slots)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS, Layout, limb_leads
-from ecgstudio.stages.same_seconds import CLEAR, columns_are_simultaneous, simultaneity
+from ecgstudio.stages.same_seconds import CLEAR, _beats, columns_are_simultaneous, simultaneity
 from tests.drawn_strips import printed
 
 patient = settings(deadline=None, max_examples=20)
@@ -76,3 +76,20 @@ def test_a_column_that_is_cut_off_takes_nothing_from_the_others(seed: int, toget
     slots, readings = printed(LAYOUTS["3x4"], record(seed, irregular_s=0.04), together=together)
     cut = [replace(s, end_mm=s.start_mm + 20.0) if s.column == 3 else s for s in slots]
     assert columns_are_simultaneous(cut, readings) is together
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_of_ten_seconds_each_are_a_whole_record_side_by_side(seed: int) -> None:
+    mv = np.concatenate([record(seed, irregular_s=0.0, interval_s=1.0)] * 2, axis=1)  # beats alone cannot tell
+    slots, readings = printed(LAYOUTS["6x2"], mv)
+    assert columns_are_simultaneous(slots, readings)
+
+
+def test_the_flanks_of_wide_beats_are_one_beat() -> None:
+    n, rng = 2000, np.random.default_rng(0)
+    activity = np.zeros(n)
+    middles = np.arange(100, n, 170)
+    for middle in middles:  # of two flanks now the one, now the other is the steeper
+        for side in (-1, 1):
+            activity += rng.uniform(0.8, 1.2) * np.exp(-(((np.arange(n) - middle - 6 * side) / 3.0) ** 2))
+    assert np.abs(_beats(activity, FS) - middles).max() < 2.0

@@ -13,7 +13,15 @@ from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import LABEL_CLASSES, NULL_STATUS, FloatMap, Image, KeypointMaps, Runtime, StageError
 from ecgstudio.stages.grid_search import seen_px_per_mm
 from ecgstudio.stages.settings import KeypointSettings
-from ecgstudio.stages.stage0_keypoints import POSE_SIDE_PX, Pose, detect_keypoints, keypoints_in_pose
+from ecgstudio.stages.stage0_keypoints import (
+    MAX_READ_PX,
+    POSE_SIDE_PX,
+    READ_CELL_PX,
+    Pose,
+    _seen_labels,
+    detect_keypoints,
+    keypoints_in_pose,
+)
 from tests.synth_page import BlindRuntime, SynthPage, TruthRuntime, synth_page, true_keypoints
 
 
@@ -235,3 +243,19 @@ def test_names_of_an_unusual_size_are_read_at_the_scale_of_the_grid(factor: floa
 def test_without_a_grid_the_first_guess_of_the_scale_stays() -> None:
     blank = Page(PageId("3" * 64, 0), np.full((600, 900, 3), 240, np.uint8), None, "blank.png")
     assert seen_px_per_mm(blank.pixels, px_per_mm=4.0, angle_rad=0.0, mirrored=False, runtime=BlindRuntime()) is None
+
+
+@pytest.mark.parametrize("shape", [(640, 960), (2304, 320), (3200, 2336), (5312, 320), (320, 4512)])
+def test_a_very_large_sheet_is_seen_in_tiles_as_if_in_one(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (*shape, 3)).astype(np.uint8)
+
+    class Local(BlindRuntime):
+        def keypoints(self, image: Image) -> KeypointMaps:
+            assert max(image.shape) <= MAX_READ_PX
+            maps = BlindRuntime.keypoints(self, image)
+            labels = np.zeros((len(LABEL_CLASSES), *(side // READ_CELL_PX for side in image.shape[:2])), np.float32)
+            labels[1] = image[::READ_CELL_PX, ::READ_CELL_PX, 0]
+            return KeypointMaps(labels, maps.orientation, maps.geometry)
+
+    seen = _seen_labels(image, Local())
+    assert np.array_equal(seen[1], image[::READ_CELL_PX, ::READ_CELL_PX, 0])

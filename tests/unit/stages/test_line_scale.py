@@ -1,0 +1,47 @@
+"""Bold lines tell the scale that a first look misjudged grossly, and nothing else does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ecgstudio.stages.line_scale import px_per_mm_by_lines
+from tests.ruled_panels import panels_side_by_side, ruled
+
+TRUE_PX_PER_MM = 6.0
+PANELS = panels_side_by_side(2, 2, width_mm=100.0, height_mm=60.0, gap_mm=5.3)
+SIZE_MM = (230.0, 150.0)
+
+
+def by_lines(image: np.ndarray, supposed: float) -> float | None:
+    return px_per_mm_by_lines(image, px_per_mm=supposed, angle_rad=0.0, mirrored=False)
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.35, 1.5, 5 / 3, 2.0])
+def test_bold_lines_tell_the_scale_that_was_grossly_misjudged(factor: float) -> None:
+    paper = ruled(SIZE_MM, PANELS, px_per_mm=TRUE_PX_PER_MM)
+    assert by_lines(paper, TRUE_PX_PER_MM * factor) == pytest.approx(TRUE_PX_PER_MM, rel=0.05)
+
+
+@pytest.mark.parametrize("factor", [0.85, 1.0, 1.15])
+def test_a_scale_that_the_search_finds_itself_stays(factor: float) -> None:
+    paper = ruled(SIZE_MM, PANELS, px_per_mm=TRUE_PX_PER_MM)
+    assert by_lines(paper, TRUE_PX_PER_MM * factor) is None
+
+
+@pytest.mark.parametrize("factor", [1.0, 5 / 3, 2.5])
+def test_lines_of_which_none_is_bold_tell_nothing(factor: float) -> None:
+    paper = ruled(SIZE_MM, PANELS, px_per_mm=TRUE_PX_PER_MM, bold=70.0)
+    found = by_lines(paper, TRUE_PX_PER_MM * factor)
+    assert found is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_paper_without_lines_tells_nothing(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(200, 15, (700, 900))
+    assert by_lines(np.repeat(noise.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), 6.0) is None
+
+
+@pytest.mark.parametrize("side", [8, 40, 600])
+def test_a_blank_picture_of_any_size_tells_nothing(side: int) -> None:
+    assert by_lines(np.full((side, side, 3), 255, np.uint8), 6.0) is None
