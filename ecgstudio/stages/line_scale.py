@@ -24,6 +24,7 @@ LEAST_PERIOD_PX, MOST_PERIOD_PX = 6.0, 128.0
 STEPS = 400
 NEAR = 0.19  # log ratio of scales: so far off the search for the grid finds it itself
 LEAST_SEEN, CLEARLY = -1.0, 1.5  # log power: of bold lines, and how much more than at the supposed scale
+WHOLE, SURELY = 0.05, 0.5  # a half or third of the supposed period repeats too where all lines are alike
 LEAST_POWER = 1e-3  # of the mean: what is less is no power
 HARMONICS = (1.0, 2.0, 3.0)
 # where harmonics of a period lie that is 2, 3 or 5 times as long
@@ -47,7 +48,8 @@ def px_per_mm_by_lines(pixels: Image, *, px_per_mm: float, angle_rad: float, mir
     best = int(np.argmax(seen))
     own = seen[np.abs(off) < NEAR].max(initial=-np.inf)
     fine = abs(off[best] + np.log(GRID_PITCH_MM)) < NEAR  # the lines between the bold ones, 1 mm apart
-    if seen[best] < LEAST_SEEN or seen[best] < own + CLEARLY or abs(off[best]) < NEAR or fine:
+    part = min(abs(off[best] + np.log(k)) for k in (2, 3)) < WHOLE and seen[best] < SURELY
+    if seen[best] < LEAST_SEEN or seen[best] < own + CLEARLY or abs(off[best]) < NEAR or fine or part:
         return None
     return float(periods[best] / GRID_PITCH_MM / zoom)
 

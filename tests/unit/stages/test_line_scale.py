@@ -45,3 +45,15 @@ def test_paper_without_lines_tells_nothing(seed: int) -> None:
 @pytest.mark.parametrize("side", [8, 40, 600])
 def test_a_blank_picture_of_any_size_tells_nothing(side: int) -> None:
     assert by_lines(np.full((side, side, 3), 255, np.uint8), 6.0) is None
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.99, 1.02])
+def test_lines_5_mm_apart_without_any_between_are_no_half_of_them(factor: float) -> None:
+    px_per_mm = 11.811
+    paper = np.full((round(210 * px_per_mm), round(297 * px_per_mm), 3), 255, np.uint8)
+    for across in (True, False):
+        for at_mm in np.arange(25, 271 if across else 196, 5.0):
+            at = round(at_mm * px_per_mm)
+            line = (slice(200, -200), slice(at, at + 1)) if across else (slice(at, at + 1), slice(200, -200))
+            paper[line] = (212, 61, 26)
+    assert by_lines(paper, px_per_mm * factor) is None
