@@ -24,7 +24,7 @@ LEAST_PERIOD_PX, MOST_PERIOD_PX = 6.0, 128.0
 STEPS = 400
 NEAR = 0.19  # log ratio of scales: so far off the search for the grid finds it itself
 LEAST_SEEN, CLEARLY = -1.0, 1.5  # log power: of bold lines, and how much more than at the supposed scale
-WHOLE, SURELY = 0.05, 0.5  # a half or third of the supposed period repeats too where all lines are alike
+WHOLE, SURELY = 0.08, 0.5  # a half or third of the supposed period repeats too where all lines are alike
 LEAST_POWER = 1e-3  # of the mean: what is less is no power
 HARMONICS = (1.0, 2.0, 3.0)
 # where harmonics of a period lie that is 2, 3 or 5 times as long
