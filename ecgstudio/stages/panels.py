@@ -46,11 +46,11 @@ def on_panels(slots: Sequence[Slot], readings: Sequence[StripReading], *, mm_per
         if gaps is None:
             continue
         apart = [_on_panel(slot, gaps, group) for slot in group]
-        rhythm = [replace(s, end_mm=row_ends(readings[s.row])[1]) for s in slots if s.columns == 1]
+        long = [slot for slot in slots if slot.columns == 1]
+        rhythm = [replace(slot, end_mm=row_ends(readings[slot.row])[1]) for slot in long]
         if _no_time(apart, rhythm, readings, mm_per_s=mm_per_s) <= 0:
             continue
-        new = dict(zip(group, apart, strict=True))
-        new |= {old: own for old, own in zip((s for s in slots if s.columns == 1), rhythm, strict=True)}
+        new = dict(zip([*group, *long], [*apart, *rhythm], strict=True))
         out = [new.get(slot, slot) for slot in out]
     return out
 
@@ -132,13 +132,13 @@ def _no_time(
             odds += RHYTHM_SAYS * float(np.clip((as_span - as_ink) / SAME_LENGTH, -1, 1))
     columns = apart[0].columns
     odds += USUAL_SAYS * (_is_usual(ink_mm / columns) - _is_usual(ink_mm / columns + blank_mm / (columns - 1)))
-    for k in range(1, columns):
+    for k in range(1, columns) if rhythm else ():
         part = [s for s in apart if s.column == k]
         by_ink, by_span = (
             go_on_in([readings[s.row] for s in rhythm], part, readings, late_mm=late_mm, mm_per_s=mm_per_s)
             for late_mm in (part[0].blank_mm, 0.0)
         )
-        odds += float(np.clip(by_ink - by_span, -MOST_BY_BEATS, MOST_BY_BEATS)) if part and rhythm else 0.0
+        odds += float(np.clip(by_ink - by_span, -MOST_BY_BEATS, MOST_BY_BEATS))
     return odds
 
 

@@ -425,11 +425,10 @@ def test_a_row_that_is_hardly_seen_is_read() -> None:
     assert max(off_the_ink_mm(synth, ecg)) < 0.1
 
 
-@pytest.mark.parametrize("layout", ["6x2", "12x1"])
-def test_rows_are_read_as_far_as_their_traces_go(layout: str) -> None:
-    synth = synth_page(layout)
+def test_rows_are_read_as_far_as_their_traces_go() -> None:
+    synth = synth_page("12x1")
     ecg = read(synth, runtime=DimAxes(synth, seen_mm=90.0))
-    assert ecg.layout == layout
+    assert ecg.layout == "12x1"
     for lead, trace in pairs(synth, ecg):
         assert trace.duration_s == pytest.approx((lead.end_mm - lead.start_mm) / 25.0, abs=0.1)
 
