@@ -18,7 +18,6 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.stages.paper_map import (
-    FIVE_MM,
     ONE_MM,
     Image,
     Refined,
@@ -38,6 +37,7 @@ LEAST_PANEL_MM2, FILLING, LEAST_PANELS = 600.0, 0.8, 3
 ALL_ON_PANELS = 0.8  # of what is ruled
 BLURS_INSIDE = 1.5  # nearer to a panel's edge the lines of two panels, or of none, are measured
 MOST_GROWTH = 3.0  # of the known part, when the map is carried on over the whole picture
+MOST_SLOPE, FINER = 0.05, 4  # by so much the first guess of the scale may be off; zero-padding of the transform
 ORDERS, PASSES = (1, 2, 3), 3
 PLAIN_MM = 0.006  # rms of what a fit of a lower order may leave
 LEAST_BLOCKS, LEAST_LINES = 6, 0.5
@@ -52,15 +52,34 @@ def across_panels(pixels: Image, found: Refined) -> Refined | None:
     panels = ruled_panels(darkest, replace(found, grid=grid))
     if panels is None:
         return None
-    rough_mm = np.inf
-    for step in (FIVE_MM, *[ONE_MM[-1]] * PASSES):
-        blocks = _of_blocks(panels, step)
-        shift, rough_mm = _common_shift(*line_offsets(darkest, grid, step), blocks, step)
-        if shift is not None:  # panels may be too small for five-millimetre lines to be measured well inside them
-            grid = shifted(grid, shift, block_mm=step.block_mm)
+    grid, rough_mm = _on_panels(darkest, grid, panels)
+    flat, flat_mm = _on_panels(darkest, _flat_where(grid, panels), panels)
+    if flat_mm < rough_mm:  # bends that all lines as one raster had led to are none of the sheet's
+        grid, rough_mm = flat, flat_mm
     if rough_mm > STEADY_MM:
         return None
     return replace(found, grid=grid, rough_mm=rough_mm, moved_mm=min(found.moved_mm, rough_mm))
+
+
+def _on_panels(darkest: Image, grid: GridFit, panels: NDArray[np.int32]) -> tuple[GridFit, float]:
+    """Return the map moved onto the lines of all panels, and what that leaves (rms, mm)."""
+    rough_mm, step = np.inf, ONE_MM[-1]
+    blocks = _of_blocks(panels, step)
+    grid = shifted(grid, _common_slope(*line_offsets(darkest, grid, step), blocks), block_mm=step.block_mm)
+    for _ in range(PASSES):
+        shift, rough_mm = _common_shift(*line_offsets(darkest, grid, step), blocks)
+        if shift is not None:
+            grid = shifted(grid, shift, block_mm=step.block_mm)
+    return grid, rough_mm
+
+
+def _flat_where(grid: GridFit, panels: NDArray[np.int32]) -> GridFit:
+    """Return the map of a flat sheet that lies nearest to a map where it has panels."""
+    rows, columns = grid.nodes.shape[:2]
+    x, y = np.meshgrid(np.arange(columns) * GRID_PITCH_MM, np.arange(rows) * GRID_PITCH_MM)
+    at = [np.minimum((mm * MASK_PX_PER_MM).astype(int), n - 1) for mm, n in zip((y, x), panels.shape, strict=True)]
+    mm, on = np.stack([x, y], axis=-1), panels[at[0], at[1]] > 0
+    return replace(grid, nodes=apply_homography(fit_homography(mm[on], grid.nodes[on]), mm))
 
 
 def _flat_over(grid: GridFit, shape: tuple[int, ...]) -> GridFit:
@@ -121,15 +140,38 @@ def _of_blocks(panels: NDArray[np.int32], step: Step) -> NDArray[np.int32]:
     return np.asarray(inside[np.ix_(at[0].astype(int), at[1].astype(int))])
 
 
-def _common_shift(delta: F64, weight: F64, blocks: NDArray[np.int32], step: Step) -> tuple[F64 | None, float]:
+def _common_slope(delta: F64, weight: F64, blocks: NDArray[np.int32]) -> F64:
+    """Return the shift [R, C, 2] (mm) that grows evenly over the page and makes each panel's lines most coherent.
+
+    Offsets are known but for whole millimetres; where each panel's raster begins does not matter to the modulus of
+    its own transform, so the panels' moduli add up where the slope is right.
+    """
+    rows, columns = delta.shape[:2]
+    panel = blocks[:rows, :columns]
+    size = (cv2.getOptimalDFTSize(FINER * rows), cv2.getOptimalDFTSize(FINER * columns))
+    fy, fx = np.fft.fftfreq(size[0])[:, None], np.fft.fftfreq(size[1])[None, :]
+    y, x = np.arange(rows)[:, None], np.arange(columns)[None, :]
+    near = np.maximum(np.abs(fy), np.abs(fx)) <= MOST_SLOPE * ONE_MM[-1].block_mm
+    shift = np.zeros(delta.shape)
+    for k in (0, 1):
+        phase = weight[..., k] * np.exp(2j * np.pi * delta[..., k])
+        spectrum = np.zeros(size)
+        for number in range(1, int(panel.max(initial=0)) + 1):
+            spectrum += np.abs(np.fft.fft2(np.where(panel == number, phase, 0), size))
+        peak = np.unravel_index(int(np.argmax(np.where(near, spectrum, -1.0))), size)
+        shift[..., k] = fy[peak[0], 0] * (y - rows / 2) + fx[0, peak[1]] * (x - columns / 2)
+    return shift
+
+
+def _common_shift(delta: F64, weight: F64, blocks: NDArray[np.int32]) -> tuple[F64 | None, float]:
     """Return the shift [R, C, 2] (mm) that all panels agree on but for one offset each, and what that leaves (rms)."""
     rows, columns = delta.shape[:2]
     panel = blocks[:rows, :columns]
     y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
     best: tuple[F64 | None, float] = None, np.inf
-    for order in ORDERS if step.period_mm == 1.0 else ORDERS[:1]:
+    for order in ORDERS:
         terms = np.stack([x**i * y**j for i in range(order + 1) for j in range(order + 1 - i) if i + j], axis=-1)
-        shift, left_mm = _fitted(delta, weight, panel, terms, period_mm=step.period_mm)
+        shift, left_mm = _fitted(delta, weight, panel, terms)
         if left_mm < best[1]:
             best = shift, left_mm
         if left_mm < PLAIN_MM:  # beyond the panels a bend that nothing asks for would go astray
@@ -137,9 +179,7 @@ def _common_shift(delta: F64, weight: F64, blocks: NDArray[np.int32], step: Step
     return best
 
 
-def _fitted(
-    delta: F64, weight: F64, panel: NDArray[np.int32], terms: F64, *, period_mm: float
-) -> tuple[F64 | None, float]:
+def _fitted(delta: F64, weight: F64, panel: NDArray[np.int32], terms: F64) -> tuple[F64 | None, float]:
     """Fit terms [R, C, T] and one offset for each panel to the blocks' offsets, robustly."""
     shift, left = np.zeros(delta.shape), []
     for k in (0, 1):
@@ -151,11 +191,10 @@ def _fitted(
         offsets = np.stack([which == n for n in numbers], axis=1).astype(np.float64)
         used = offsets.any(axis=1)
         values, which, offsets, own = values[used], which[used], offsets[used], terms[sure][used]
-        for number in numbers:  # nearest to each other within a panel, whole periods do not matter
+        for number in numbers:  # nearest to each other within a panel, whole millimetres do not matter
             mine = which == number
-            turns = values[mine] / period_mm
-            mean = np.angle(np.exp(2j * np.pi * turns).mean()) / (2 * np.pi)
-            values[mine] = (mean + (turns - mean + 0.5) % 1.0 - 0.5) * period_mm
+            mean = np.angle(np.exp(2j * np.pi * values[mine]).mean()) / (2 * np.pi)
+            values[mine] = mean + (values[mine] - mean + 0.5) % 1.0 - 0.5
         trust = np.ones(len(values))
         for _ in range(5):
             root = np.sqrt(trust)[:, None]

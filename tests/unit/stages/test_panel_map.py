@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.stages.panel_map import across_panels
@@ -30,11 +32,10 @@ def worst_mm(grid: GridFit, panels: list[Box]) -> float:
     return worst
 
 
-@pytest.mark.parametrize(("gap_mm", "scale"), [
-    (5.3, 1.0), (5.6, 0.998), (6.0, 1.004), (6.6, 0.996), (7.4, 1.002),
-    # a known weakness: nearly five millimetres, and the first guess too small; found by hypothesis
-    pytest.param(4.75, 0.99609375, marks=pytest.mark.xfail(strict=True)),
-])  # fmt: skip
+@settings(deadline=None, max_examples=5)
+@given(gap_mm=st.floats(4.3, 7.7), scale=st.floats(0.995, 1.005))
+@example(gap_mm=4.75, scale=0.996)  # all lines taken as one raster lead astray most at about five millimetres
+@example(gap_mm=5.05, scale=1.0)
 def test_gaps_between_panels_bend_no_map(gap_mm: float, scale: float) -> None:
     panels = panels_side_by_side(2, 2, width_mm=62.5, height_mm=52.5, gap_mm=gap_mm)
     paper = ruled(SIZE_MM, panels, px_per_mm=PX_PER_MM)
