@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +25,7 @@ from ecgstudio.stages.lead_ends import LACK_MM, column_borders, standard_start_m
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.limb_order import order_by_limb_leads
 from ecgstudio.stages.names import NameCutter, normalised_names
+from ecgstudio.stages.pacing_spikes import pacing_spikes, with_spikes
 from ecgstudio.stages.panels import on_panels
 from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.print_skew import print_skew, supposed_skew
@@ -198,12 +199,14 @@ def _traces_of(
             lines_along(lines_on_paper(lines, lattice), slot, reading) if i in moved else along[i]
             for i, (slot, reading, lattice) in enumerate(drawn)
         ]
+    spikes = pacing_spikes(found.readings, named, skew=skew)
     traces = []
     for (slot, reading, lattice), own in zip(drawn, along, strict=True):
         right_mm = skew * (reading.centre_mm - middle_mm)
         moved_slot = replace(slot, start_mm=slot.start_mm + right_mm, end_mm=slot.end_mm + right_mm)
         start_mm = _begin_mm(slot, origin_mm, together=together) + right_mm
-        traces.append(lead_trace(moved_slot, reading, lattice, start_mm, lines_mm=own))
+        tips: Iterable[F64] = spikes[slot.row] if reading is found.readings[slot.row] else ()
+        traces.append(lead_trace(moved_slot, reading, lattice, start_mm, lines_mm=own, spikes_mm=tips))
     read = tuple(t for t in traces if t is not None and np.isfinite(t.mv).any())
     gains = gains_by_pulse(named, found.readings, grid.scale)
     if gains is not None:
@@ -378,12 +381,18 @@ def within_standard(slots: list[Slot], *, mm_per_s: float) -> list[Slot]:
 
 
 def lead_trace(
-    slot: Slot, reading: StripReading, grid: GridFit, origin_mm: float, *, lines_mm: Sequence[F64] = ()
+    slot: Slot,
+    reading: StripReading,
+    grid: GridFit,
+    origin_mm: float,
+    *,
+    lines_mm: Sequence[F64] = (),
+    spikes_mm: Iterable[F64] = (),
 ) -> LeadTrace | None:
     """Sample one lead evenly in time and express it in mV and in page pixels.
 
     A lead reaches as far as its ends may lie, at the value that was last seen. Lines that are its trace (paper mm)
-    replace what was read.
+    replace what was read; tips of pacing spikes (paper mm) are added to it.
     """
     scale = grid.scale
     start_mm, end_mm = max(slot.start_mm - END_DOUBT_MM, origin_mm), slot.end_mm + END_DOUBT_MM
@@ -404,6 +413,7 @@ def lead_trace(
     fine_px[inside] = sharpened(fine_px[inside])  # by the lead's own heights alone
     height, sure = resample_heights(columns, fine_px, confidence, reading.x_px(x_mm), max_gap_px=max_gap_px)
     y_mm = reading.centre_mm + (height - reading.half_px + 0.5) / STRIP_PX_PER_MM
+    y_mm = with_spikes(x_mm, y_mm, spikes_mm, mm_per_s=scale.mm_per_s)
     for line in lines_mm:
         under = (x_mm >= line[0, 0] - END_DOUBT_MM) & (x_mm <= line[-1, 0] + END_DOUBT_MM)
         y_mm[under], sure[under] = np.interp(x_mm[under], line[:, 0], line[:, 1]), SUREST

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +14,7 @@ from ecgstudio.core.grid import GridFit
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import FloatMap, Runtime, StageError
 from ecgstudio.stages.decode import falling_edges, pair_average, trace_path
+from ecgstudio.stages.needles import needles
 from ecgstudio.stages.printed import Label, Row
 from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
 
@@ -35,7 +36,8 @@ AXIS_BESIDE_MM = 3.0  # the baseline wanders that far
 class StripReading:
     """One row as read: heights in strip pixels, with probabilities, per half-column as the network answers.
 
-    Whole column i lies at x0 + (i + 0.5) / 8 mm. What stands before `begins_mm` was found to be no lead.
+    Whole column i lies at x0 + (i + 0.5) / 8 mm. What stands before `begins_mm` was found to be no lead. `needles`
+    [N, 3] are thin strokes that the heights pass by (half-column and row of the tip, rows beyond the heights).
     """
 
     row: Row
@@ -47,6 +49,7 @@ class StripReading:
     presence_half: F64
     boundary: F64
     begins_mm: float = -np.inf
+    needles: F64 = field(default_factory=lambda: np.zeros((0, 3)))
 
     @property
     def height_px(self) -> F64:
@@ -149,6 +152,7 @@ def _read(
                 _in_picture(page, grid, row, height[i], x0_mm=start, half_px=half_px), presence[i], 0.0
             ),
             boundary=boundary[i],
+            needles=needles(columns[i], maps.segmentation[i, 1:], height[i]),
         )
         for i, row in enumerate(rows)
     ]
