@@ -31,8 +31,9 @@ from ecgstudio.stages.view import brightest_and_darkest
 
 MASK_PX_PER_MM = 4.0
 THICKEST_PX, WINDOW_MM = 5, 2.0
-RULED, RULED_PERCENTILE = 0.4, 70  # of the usual strength of lines
-CLOSE_MM, OPEN_MM = 2.0, 8.0  # lines 1 mm apart are one area; text and pulses are none
+ALONG_MM = 4.25  # so far each line is looked at along itself: noise has no direction
+RULED, RULED_PERCENTILE, BLANK_PERCENTILE = 0.35, 90, 2  # between the strength on blank paper and that of lines
+CLOSE_MM, OPEN_MM = 5.75, 8.0  # lines 5 mm apart are one area; text and pulses are none
 LEAST_PANEL_MM2, FILLING, LEAST_PANELS = 600.0, 0.8, 3
 ALL_ON_PANELS = 0.8  # of what is ruled
 BLURS_INSIDE = 1.5  # nearer to a panel's edge the lines of two panels, or of none, are measured
@@ -107,14 +108,14 @@ def ruled_panels(darkest: Image, found: Refined) -> NDArray[np.int32] | None:
     width_mm, height_mm = found.grid.size_mm
     shape = (int(height_mm * MASK_PX_PER_MM), int(width_mm * MASK_PX_PER_MM))
     image = rectified(darkest, found.grid, px_per_mm=MASK_PX_PER_MM, origin_mm=(0.0, 0.0), shape=shape)
-    thick = np.ones((THICKEST_PX, THICKEST_PX), np.uint8)  # no blur: a trace must cast no shade on the blank beside it
-    lines = (cv2.morphologyEx(image, cv2.MORPH_CLOSE, thick) - image).astype(np.float32)
-    np.minimum(lines, 3.0 * float(np.median(lines)) + 2.0, out=lines)
-    window = round(WINDOW_MM * MASK_PX_PER_MM)
-    strength = cv2.blur(lines, (window, window))
-    ruled = (strength > RULED * float(np.percentile(strength, RULED_PERCENTILE))).astype(np.uint8)
-    close, opened = (np.ones((round(mm * MASK_PX_PER_MM),) * 2, np.uint8) for mm in (CLOSE_MM, OPEN_MM))
-    ruled = cv2.morphologyEx(cv2.morphologyEx(ruled, cv2.MORPH_CLOSE, close), cv2.MORPH_OPEN, opened)
+    # beyond the picture nothing is ruled, though its border seems to go on as stripes
+    inside = np.pad(np.full((darkest.shape[0] - 2, darkest.shape[1] - 2), 255, np.uint8), 1)
+    known = rectified(inside, found.grid, px_per_mm=MASK_PX_PER_MM, origin_mm=(0.0, 0.0), shape=shape) > 200
+    if not known.any():
+        return None
+    upright, level = (_lined(turned, at) for turned, at in ((image, known), (image.T, known.T)))
+    opened = np.ones((round(OPEN_MM * MASK_PX_PER_MM),) * 2, np.uint8)
+    ruled = cv2.morphologyEx(upright & np.ascontiguousarray(level.T), cv2.MORPH_OPEN, opened)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ruled)
     area, box = stats[:, cv2.CC_STAT_AREA], stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT]
     kept = [k for k in range(1, count) if area[k] >= LEAST_PANEL_MM2 * MASK_PX_PER_MM**2 and area[k] > FILLING * box[k]]
@@ -123,6 +124,23 @@ def ruled_panels(darkest: Image, found: Refined) -> NDArray[np.int32] | None:
     numbers = np.zeros(count, np.int32)
     numbers[kept] = np.arange(1, len(kept) + 1)
     return np.asarray(numbers[labels])
+
+
+def _lined(image: Image, known: NDArray[np.bool_]) -> Image:
+    """Return where upright lines are at most CLOSE_MM apart: 1 or 0.
+
+    Between two panels side by side that may be so, too, but not for the lines across, and the other way round.
+    """
+    along, window = (round(mm * MASK_PX_PER_MM) for mm in (ALONG_MM, WINDOW_MM))
+    smooth = cv2.blur(np.ascontiguousarray(image, np.float32), (1, along))
+    lines = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, np.ones((1, THICKEST_PX), np.uint8)) - smooth
+    lines = np.where(known, np.minimum(lines, 3.0 * float(np.median(lines[known])) + 2.0), 0.0).astype(np.float32)
+    strength = cv2.blur(lines, (window, 1))  # not along: a trace must cast no shade on the blank beside it
+    blank, usual = np.percentile(strength[known], [BLANK_PERCENTILE, RULED_PERCENTILE])
+    blank = min(blank, usual / 2)
+    lined = (strength > blank + RULED * (usual - blank)).astype(np.uint8)
+    close = np.ones((1, round(CLOSE_MM * MASK_PX_PER_MM)), np.uint8)
+    return np.asarray(cv2.morphologyEx(lined, cv2.MORPH_CLOSE, close), np.uint8)
 
 
 def _of_blocks(panels: NDArray[np.int32], step: Step) -> NDArray[np.int32]:

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ecgstudio.core.grid import GridFit, PaperScale
-from ecgstudio.stages.panel_map import across_panels
-from ecgstudio.stages.paper_map import refine
+from ecgstudio.stages.panel_map import MASK_PX_PER_MM, across_panels, ruled_panels
+from ecgstudio.stages.paper_map import Refined, refine
 from tests.ruled_panels import Box, panels_side_by_side, ruled
 
 PX_PER_MM = 6.0
@@ -72,3 +72,22 @@ def test_a_sheet_ruled_as_a_whole_has_no_panels(panels: list[tuple[float, float,
 def test_blank_paper_has_no_panels() -> None:
     paper = np.full((840, 960, 3), 255, np.uint8)
     assert across_panels(paper, refine(paper, flat(PX_PER_MM, SIZE_MM), anchored=True)) is None
+
+
+def test_panels_are_found_in_a_noisy_photo_of_faint_lines_on_a_table() -> None:
+    panels = panels_side_by_side(2, 2, width_mm=62.5, height_mm=52.5, gap_mm=6.3)
+    paper = ruled(SIZE_MM, panels, px_per_mm=PX_PER_MM, fine=6.0, bold=40.0)
+    table = np.full((paper.shape[0] + 200, paper.shape[1] + 200, 3), 70, np.uint8)
+    table[100:-100, 100:-100] = paper
+    noise = np.random.default_rng(0).normal(0, 4, table.shape)
+    photo = (table + noise).clip(0, 255).astype(np.uint8)
+    grid = flat(PX_PER_MM, (SIZE_MM[0] + 200 / PX_PER_MM, SIZE_MM[1] + 200 / PX_PER_MM))
+    found = ruled_panels(photo[..., 0], Refined(grid, 1.0, 1.0, 0.0, 0.0))
+    assert found is not None
+    edge_mm = 10.0 + 100 / PX_PER_MM
+    for number, (left, top, width, height) in enumerate(panels, 1):
+        middle = [round((at + 100 / PX_PER_MM) * MASK_PX_PER_MM) for at in (top + height / 2, left + width / 2)]
+        mine = found == found[middle[0], middle[1]]
+        assert found[middle[0], middle[1]] > 0, number
+        assert mine.sum() / MASK_PX_PER_MM**2 == pytest.approx(width * height, rel=0.12)
+    assert not found[: round((edge_mm - 3) * MASK_PX_PER_MM)].any()
