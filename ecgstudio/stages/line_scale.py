@@ -7,9 +7,12 @@ Every fifth line of the paper is bold: that alone tells the scale, if it is seen
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM
@@ -19,11 +22,18 @@ Image = NDArray[np.uint8]
 
 VIEW_PX_PER_MM, MAX_SIDE_PX = 10.0, 3000
 BAND_PX, CHUNK_PX = 48, 512
+PART_BAND_PX, PART_BANDS = 24, 16  # a part of the view, in which perspective hardly shows
+LEAST_PARTS, PARTS_SEE, ASLANT = (
+    6,
+    75,
+    0.03,
+)  # parts; percentile; and by so much the scale of parts differs from the one they share
 SHORTEST, LONGEST = 0.2, 2.0  # of the supposed period
 LEAST_PERIOD_PX, MOST_PERIOD_PX = 6.0, 128.0
 STEPS = 400
 NEAR = 0.19  # log ratio of scales: so far off the search for the grid finds it itself
 LEAST_SEEN, CLEARLY = -1.0, 1.5  # log power: of bold lines, and how much more than at the supposed scale
+PROBABLY = 0.7  # not enough to believe it, but enough to look
 WHOLE, SURELY = 0.08, 0.5  # a half or third of the supposed period repeats too where all lines are alike
 LEAST_POWER = 1e-3  # of the mean: what is less is no power
 HARMONICS = (1.0, 2.0, 3.0)
@@ -31,8 +41,19 @@ HARMONICS = (1.0, 2.0, 3.0)
 BETWEEN = (0.2, 1 / 3, 0.4, 0.5, 0.6, 2 / 3, 0.8, 4 / 3, 1.5, 5 / 3, 2.5, 3.5)
 
 
-def px_per_mm_by_lines(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrored: bool) -> float | None:
-    """Return the scale that the bold lines show, if it is another than the one supposed, grossly; else None."""
+@dataclass(frozen=True, slots=True)
+class LineScale:
+    """The scale that bold lines show, and whether they show it surely; else it is worth a look."""
+
+    px_per_mm: float
+    sure: bool
+
+
+def scale_by_lines(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrored: bool) -> LineScale | None:
+    """Return the scale that the bold lines show, if it is another than the one supposed, grossly; else None.
+
+    On a sheet seen aslant lines are parallel and evenly far apart only within small parts of the picture.
+    """
     view = upright_view(
         (pixels.shape[1], pixels.shape[0]), px_per_mm=px_per_mm, angle_rad=angle_rad, mirrored=mirrored,
         view_px_per_mm=VIEW_PX_PER_MM, max_side_px=MAX_SIDE_PX,
@@ -43,15 +64,22 @@ def px_per_mm_by_lines(pixels: Image, *, px_per_mm: float, angle_rad: float, mir
     if shortest >= longest:
         return None
     periods = np.geomspace(shortest, longest, STEPS)
-    seen = comb(view.pixels(pixels), periods).min(axis=0)
-    off = np.log(periods / supposed_px)
-    best = int(np.argmax(seen))
-    own = seen[np.abs(off) < NEAR].max(initial=-np.inf)
-    fine = abs(off[best] + np.log(GRID_PITCH_MM)) < NEAR  # the lines between the bold ones, 1 mm apart
-    part = min(abs(off[best] + np.log(k)) for k in (2, 3)) < WHOLE and seen[best] < SURELY
-    if seen[best] < LEAST_SEEN or seen[best] < own + CLEARLY or abs(off[best]) < NEAR or fine or part:
-        return None
-    return float(periods[best] / GRID_PITCH_MM / zoom)
+    image = view.pixels(pixels)
+    likely: LineScale | None = None
+    for seen in (comb(image, periods).min(axis=0), comb_of_parts(image, periods).min(axis=0)):
+        best, off = int(np.argmax(seen)), np.log(periods / supposed_px)
+        if seen[best] < LEAST_SEEN:
+            continue
+        clearer = seen[best] - seen[np.abs(off) < NEAR].max(initial=-np.inf)
+        fine = abs(off[best] + np.log(GRID_PITCH_MM)) < NEAR  # the lines between the bold ones, 1 mm apart
+        part = min(abs(off[best] + np.log(k)) for k in (2, 3)) < WHOLE and seen[best] < SURELY
+        if clearer < PROBABLY or abs(off[best]) < NEAR or fine:
+            continue
+        found = LineScale(float(periods[best] / GRID_PITCH_MM / zoom), bool(clearer >= CLEARLY and not part))
+        if found.sure:
+            return found
+        likely = likely or found
+    return likely
 
 
 def comb(image: Image, periods_px: F64) -> F64:
@@ -59,20 +87,46 @@ def comb(image: Image, periods_px: F64) -> F64:
 
     The power is that at the harmonics, the weakest counts, against that between them.
     """
-    grey = brightest_and_darkest(image)[1].astype(np.float32)
-    grey -= cv2.blur(grey, (41, 41))
-    limit = 3.0 * float(np.median(np.abs(grey))) + 2.0
-    np.clip(grey, -limit, limit, out=grey)
+    grey = _flattened(image)
     return np.stack([_comb(part, periods_px) for part in (grey, np.ascontiguousarray(grey.T))])
 
 
-def _comb(grey: NDArray[np.float32], periods_px: F64) -> F64:
-    bands = grey.shape[0] // BAND_PX
+def comb_of_parts(image: Image, periods_px: F64) -> F64:
+    """Return the same as most of the ruled parts of a picture show it, each for itself."""
+    grey = _flattened(image)
+    width = round(ASLANT / float(np.log(periods_px[1] / periods_px[0])))
+    seen = []
+    for turned in (grey, np.ascontiguousarray(grey.T)):
+        rows = PART_BAND_PX * PART_BANDS
+        tops = range(0, max(1, turned.shape[0] - rows // 2), rows)
+        chunk = min(CHUNK_PX, turned.shape[1])
+        lefts = range(0, turned.shape[1] - chunk + 1, chunk)
+        parts = np.stack([
+            _comb(turned[top : top + rows, left : left + chunk], periods_px, band_px=PART_BAND_PX)
+            for top in tops for left in lefts
+        ])  # fmt: skip
+        parts = ndimage.maximum_filter1d(parts[np.isfinite(parts).all(axis=1)], 2 * width + 1, axis=1)
+        seen.append(
+            np.percentile(parts, PARTS_SEE, axis=0) if len(parts) >= LEAST_PARTS else np.full(len(periods_px), -np.inf)
+        )
+    return np.stack(seen)
+
+
+def _flattened(image: Image) -> NDArray[np.float32]:
+    """Return the dark lines of a picture without its shades; what is much darker counts no more than a line."""
+    grey = brightest_and_darkest(image)[1].astype(np.float32)
+    grey -= cv2.blur(grey, (41, 41))
+    limit = 3.0 * float(np.median(np.abs(grey))) + 2.0
+    return np.clip(grey, -limit, limit)
+
+
+def _comb(grey: NDArray[np.float32], periods_px: F64, *, band_px: int = BAND_PX) -> F64:
+    bands = grey.shape[0] // band_px
     if not bands or not grey.any():
         return np.full(len(periods_px), -np.inf)
     chunk = min(CHUNK_PX, grey.shape[1])
     chunks = grey.shape[1] // chunk
-    profile = grey[: bands * BAND_PX, : chunks * chunk].reshape(bands, BAND_PX, chunks, chunk).mean(axis=1)
+    profile = grey[: bands * band_px, : chunks * chunk].reshape(bands, band_px, chunks, chunk).mean(axis=1)
     profile = (profile - profile.mean(axis=-1, keepdims=True)) * np.hanning(chunk)
     size = 8 * chunk
     power = np.median(np.abs(np.fft.rfft(profile.reshape(-1, chunk), size)) ** 2, axis=0)

@@ -15,7 +15,7 @@ from ecgstudio.core.leads import LEADS, SCALE_TEXTS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import LABEL_CLASSES, FloatMap, KeypointMaps, Runtime, StageError, Status
 from ecgstudio.stages.grid_search import seen_px_per_mm
-from ecgstudio.stages.line_scale import px_per_mm_by_lines
+from ecgstudio.stages.line_scale import scale_by_lines
 from ecgstudio.stages.names import STROKES, NameCutter, normalised_names
 from ecgstudio.stages.scale_texts import read_scale_texts
 from ecgstudio.stages.settings import KeypointSettings
@@ -34,8 +34,9 @@ SURE_ORIENTATION = 0.8
 # people hand in pages upright, hardly ever mirrored
 ORIENTATION_PRIOR = (0.80, 0.06, 0.06, 0.06, 0.005, 0.005, 0.005, 0.005)
 UNLIKELY = 0.005
-MANY_NAMES, SOME_NAMES = 4.5, 2.5  # sums of confidences of distinct lead names
-OTHER_SCALE, CLEARLY_MORE = 1.08, 0.5
+NEARLY_ALL_NAMES, MANY_NAMES, SOME_NAMES = 9.0, 4.5, 2.5  # sums of confidences of distinct lead names
+OTHER_SCALE, CLEARLY_MORE, FAR_MORE, LITTLE = 1.08, 0.5, 2.0, 0.1
+TWICE = 2.0  # a scale that is taken for half or twice as large is the most usual error
 STROKE_WORTH = 0.25
 MIN_PAPER = 0.5
 POSE_CELL_PX = 32
@@ -99,12 +100,23 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
 
 
 def _by_its_lines(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime) -> tuple[list[_Label], float] | None:
-    """Read a page at the scale of its bold lines, if that is grossly another; None unless that reads as much."""
-    px_per_mm = px_per_mm_by_lines(pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored)
-    if px_per_mm is None:
-        return None
-    labels = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime, max_side_px=LARGEST_READ_PX)
-    return (labels, px_per_mm) if _legible(labels) >= legible else None
+    """Read a page at the scale of its bold lines, if that is grossly another; None unless that reads as much.
+
+    What lines show less surely, or cannot show, names must make up for: they have to read better by far.
+    """
+    said = scale_by_lines(pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored)
+    sure = said is not None and said.sure
+    if said is not None and (sure or legible < NEARLY_ALL_NAMES):
+        scales = [said.px_per_mm] if sure else [said.px_per_mm, TWICE * said.px_per_mm]
+    else:
+        scales = [pose.px_per_mm / TWICE] if legible < SOME_NAMES else []
+    best, least = None, legible if sure else legible + FAR_MORE
+    for px_per_mm in scales:
+        if abs(np.log(px_per_mm / pose.px_per_mm)) > np.log(OTHER_SCALE):
+            labels = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime, max_side_px=LARGEST_READ_PX)
+            if _legible(labels) >= least:
+                best, least = (labels, px_per_mm), _legible(labels) + LITTLE
+    return best
 
 
 def _by_its_grid(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime) -> tuple[list[_Label], float] | None:
@@ -253,9 +265,7 @@ def _read_labels(pixels: Image, pose: Pose, runtime: Runtime, *, max_side_px: in
     labels = _seen_labels(view.pixels(pixels), runtime)
     to_page_mm = view.matrix * READ_PX_PER_MM
     cutter = NameCutter(pixels, px_per_mm=float(np.sqrt(abs(np.linalg.det(to_page_mm)))))
-    cells = View(
-        view.to_page(np.full((1, 2), READ_CELL_PX / 2 - 0.5))[0], view.matrix * READ_CELL_PX, labels.shape[1:]
-    )
+    cells = View(view.to_page(np.full((1, 2), READ_CELL_PX / 2 - 0.5))[0], view.matrix * READ_CELL_PX, labels.shape[1:])
     texts = read_scale_texts(
         labels[TEXT_CLASSES].sum(axis=0),
         cells,

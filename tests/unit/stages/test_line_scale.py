@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from ecgstudio.stages.line_scale import px_per_mm_by_lines
+from ecgstudio.stages.line_scale import comb, comb_of_parts, scale_by_lines
 from tests.ruled_panels import panels_side_by_side, ruled
 
 TRUE_PX_PER_MM = 6.0
@@ -14,7 +15,8 @@ SIZE_MM = (230.0, 150.0)
 
 
 def by_lines(image: np.ndarray, supposed: float) -> float | None:
-    return px_per_mm_by_lines(image, px_per_mm=supposed, angle_rad=0.0, mirrored=False)
+    found = scale_by_lines(image, px_per_mm=supposed, angle_rad=0.0, mirrored=False)
+    return found.px_per_mm if found is not None and found.sure else None
 
 
 @pytest.mark.parametrize("factor", [0.6, 1.35, 1.5, 5 / 3, 2.0])
@@ -57,3 +59,22 @@ def test_lines_5_mm_apart_without_any_between_are_no_half_of_them(factor: float)
             line = (slice(200, -200), slice(at, at + 1)) if across else (slice(at, at + 1), slice(200, -200))
             paper[line] = (212, 61, 26)
     assert by_lines(paper, px_per_mm * factor) is None
+
+
+def seen_aslant(paper: np.ndarray) -> np.ndarray:
+    height, width = paper.shape[:2]
+    flat = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    aslant = flat + np.array([[0.06, 0.03], [-0.04, 0.08], [0.03, -0.03], [-0.02, -0.08]], np.float32) * width
+    homography = cv2.getPerspectiveTransform(flat, aslant)
+    photo = cv2.warpPerspective(paper, homography, (width, height), borderValue=(60, 75, 90))
+    return np.asarray(cv2.GaussianBlur(photo, (0, 0), 1.0), np.uint8)
+
+
+@pytest.mark.parametrize("factor", [1.5, 1.6, 1.8])
+def test_bold_lines_tell_the_scale_of_a_sheet_seen_aslant(factor: float) -> None:
+    panels = panels_side_by_side(2, 4, width_mm=150.0, height_mm=60.0, gap_mm=7.3)
+    photo = seen_aslant(ruled((330.0, 290.0), panels, px_per_mm=TRUE_PX_PER_MM))
+    periods = np.geomspace(20.0, 100.0, 400)
+    whole = comb(photo, periods).min(axis=0).max()
+    assert comb_of_parts(photo, periods).min(axis=0).max() > whole + 0.7
+    assert by_lines(photo, TRUE_PX_PER_MM * factor) == pytest.approx(0.92 * TRUE_PX_PER_MM, rel=0.05)
