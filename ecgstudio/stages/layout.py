@@ -14,6 +14,7 @@ from scipy.signal import find_peaks
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS
 from ecgstudio.stages.lead_order import GAP_COST, Candidates, Order, best_order, shape_of
+from ecgstudio.stages.names import STROKES
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.seams import SIDE_BY_SIDE, STRETCH_COST, STRETCHES, Seams, seam_worth, seen_seams
 
@@ -166,13 +167,18 @@ def solve_layout(
 
 
 def without_ticks(labels: Sequence[Label]) -> list[Label]:
-    """Leave out what is read as the name I again and again in one line: ticks of time, or separators of columns."""
-    strokes = [label for label in labels if label.lead == "I"]
-    ticks = {
-        stroke for stroke in strokes
-        if sum(abs(other.y_mm - stroke.y_mm) < TICK_LINE_MM for other in strokes) >= TICKS
-    }  # fmt: skip
-    return [label for label in labels if label not in ticks]
+    """Leave out what is read as the same plain strokes again and again in one line, along or down the page.
+
+    These are ticks of time, their numbers under every row, or separators of columns.
+    """
+
+    def is_tick(label: Label) -> bool:
+        same = [other for other in labels if other.lead == label.lead]
+        along = sum(abs(other.y_mm - label.y_mm) < TICK_LINE_MM for other in same)
+        down = sum(abs(other.x_mm - label.x_mm) < TICK_LINE_MM for other in same)
+        return max(along, down) >= TICKS
+
+    return [label for label in labels if label.lead not in STROKES or not is_tick(label)]
 
 
 def _cut_off(rows: list[Row], division: _Division, seams: Seams | None) -> float:

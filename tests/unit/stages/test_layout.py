@@ -376,6 +376,15 @@ def test_ticks_of_time_are_no_names(template: Layout, ticks: int, offset_mm: flo
     assert placed(layout) == expected(template)
 
 
+@pytest.mark.parametrize("lead", ["I", "II"])
+def test_numbers_of_seconds_under_every_row_are_no_names(lead: str) -> None:
+    template = LAYOUTS["12x1"]
+    marks = [Label(lead, START_MM + 175.0, row.y_mm + 4.0, 0.95) for row in rows_of(template)]
+    layout = solve(template, [*labels_of(template), *marks])
+    assert placed(layout) == expected(template)
+    assert without_ticks([*labels_of(template), *marks]) == labels_of(template)
+
+
 def test_only_what_repeats_in_one_line_is_a_tick() -> None:
     names = labels_of(LAYOUTS["3x4+1"])
     again = Label("I", START_MM + 60.0, names[0].y_mm, 0.9)  # a stroke beside the name
