@@ -10,8 +10,10 @@ import pytest
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page, PageId
+from ecgstudio.stages import stage0_keypoints
 from ecgstudio.stages.contract import LABEL_CLASSES, NULL_STATUS, FloatMap, Image, KeypointMaps, Runtime, StageError
 from ecgstudio.stages.grid_search import seen_px_per_mm
+from ecgstudio.stages.line_scale import LineScale
 from ecgstudio.stages.settings import KeypointSettings
 from ecgstudio.stages.stage0_keypoints import (
     MAX_READ_PX,
@@ -238,6 +240,24 @@ def test_names_of_an_unusual_size_are_read_at_the_scale_of_the_grid(factor: floa
     found = found_on(synth.page, Misjudging(synth, factor=factor))
     assert found.px_per_mm == pytest.approx(true_keypoints(synth).px_per_mm, rel=0.03)
     assert max(misses_px(found, synth)) < 3.0
+
+
+@pytest.mark.parametrize("off", [None, 1.0, 0.5])
+def test_twice_the_scale_is_mended_where_names_prove_it(off: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines say nothing, hint at the right scale, or hint at half of it: where names are legible decides."""
+    synth = synth_page("3x4", width_mm=130.0)
+    right = true_keypoints(synth).px_per_mm
+    hint = None if off is None else LineScale(right * off, sure=False)
+    monkeypatch.setattr(stage0_keypoints, "scale_by_lines", lambda *_, **__: hint)
+    monkeypatch.setattr(stage0_keypoints, "seen_px_per_mm", lambda *_, **__: None)
+    assert found_on(synth.page, Misjudging(synth, factor=2.0)).px_per_mm == pytest.approx(right, rel=0.04)
+
+
+def test_a_hint_of_another_scale_at_which_names_read_no_better_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    synth = synth_page("3x4", width_mm=130.0)
+    right = true_keypoints(synth).px_per_mm
+    monkeypatch.setattr(stage0_keypoints, "scale_by_lines", lambda *_, **__: LineScale(right * 0.6, sure=False))
+    assert found_on(synth.page, TruthRuntime(synth)).px_per_mm == pytest.approx(right, rel=0.03)
 
 
 def test_without_a_grid_the_first_guess_of_the_scale_stays() -> None:
