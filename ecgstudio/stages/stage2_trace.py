@@ -47,6 +47,7 @@ from ecgstudio.stages.strip_reading import (
     row_ends,
 )
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
+from ecgstudio.stages.strokes import strays
 from ecgstudio.stages.twins import name_limb_leads, name_rhythm_strips
 
 LAYOUT_PX_PER_MM = 5.0
@@ -155,7 +156,7 @@ def read_page(
     if not any(slot.lead for slot in slots):
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
     overruled = any(old.read and not new.read for old, new in zip(as_read, ordered, strict=True))
-    doubts = name_doubts(slots, contradicted=layout.contradicted or overruled)
+    doubts = *name_doubts(slots, contradicted=layout.contradicted or overruled), *stray_doubts(slots, readings)
     return PageReading(layout, tuple(readings), tuple(slots), doubts, names)
 
 
@@ -288,6 +289,19 @@ def _labels(keypoints: Keypoints, grid: GridFit, *, wanted: Collection[str] = LE
 
 def _names_read(layout: PageLayout) -> int:
     return len({slot.lead for slot in layout.slots if slot.read})
+
+
+def stray_doubts(slots: Sequence[Slot], readings: Sequence[StripReading]) -> tuple[str, ...]:
+    """Say which leads were followed over blank paper to where none of their beats go: that line is another one."""
+    astray = []
+    for slot in slots:
+        reading = readings[slot.row]
+        first, last, *leaps = (
+            round(2 * float(reading.x_px(x_mm))) for x_mm in (slot.start_mm, slot.end_mm, *reading.leaps_mm)
+        )
+        if slot.lead and any(strays(reading.height_half, leap, first=max(first, 0), last=last) for leap in leaps):
+            astray.append(slot.lead)
+    return (f"read beside the trace, on another line: {', '.join(astray)}",) if astray else ()
 
 
 def second_look(page: Page, grid: GridFit, layout: PageLayout, *, runtime: Runtime) -> list[Label]:

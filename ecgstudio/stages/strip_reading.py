@@ -17,6 +17,7 @@ from ecgstudio.stages.decode import falling_edges, pair_average, trace_path
 from ecgstudio.stages.needles import needles
 from ecgstudio.stages.printed import Label, Row
 from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
+from ecgstudio.stages.strokes import along_ruled, darkness, leaps, ruled_lines, without_lines
 
 STRIP_HALVES_MM = (30.0, 40.0, 54.0)  # a strip is as tall as its trace needs: the network reads low ones best
 STRIP_MARGIN_MM = 12.0
@@ -30,6 +31,7 @@ GOES_ON_MM, GOES_ON, MOST_ROWS = 4.0, 0.7, 0.5
 # a ruled line is as straight as this nearly everywhere, where the row's very ends are left out
 RULED_MM, RULED_SHARE, RULED_MARGIN_MM, RULED_PARTS = 0.1, 0.97, 0.5, 8
 AXIS_BESIDE_MM = 3.0  # the baseline wanders that far
+RULED_PENALTY, RULED_ROUNDS = 12.0, 3  # nats: only where there is hardly any ink but the ruled line, it is followed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +40,7 @@ class StripReading:
 
     Whole column i lies at x0 + (i + 0.5) / 8 mm. What stands before `begins_mm` was found to be no lead. `needles`
     [N, 3] are thin strokes that the heights pass by (half-column and row of the tip, rows beyond the heights).
+    At `leaps_mm` the path goes up or down where nothing is drawn.
     """
 
     row: Row
@@ -50,6 +53,7 @@ class StripReading:
     boundary: F64
     begins_mm: float = -np.inf
     needles: F64 = field(default_factory=lambda: np.zeros((0, 3)))
+    leaps_mm: tuple[float, ...] = ()
 
     @property
     def height_px(self) -> F64:
@@ -128,7 +132,8 @@ def _read(
     ]))  # fmt: skip
     maps = runtime.trace(strips)
     columns = _beside_names(maps.columns, rows, names, x0_mm=start, half_px=half_px)
-    height, mass = trace_path(columns, 1 - maps.segmentation[:, 0])
+    ink = 1 - maps.segmentation[:, 0]
+    height, mass = trace_path(columns, ink)
     presence, boundary = maps.presence.astype(np.float64), maps.boundary.astype(np.float64)
     if flip:
         mirrored = runtime.trace(np.ascontiguousarray(strips[..., ::-1]))
@@ -140,6 +145,13 @@ def _read(
         height, mass = np.where(agree, (height + other) / 2, surer), np.minimum(mass, other_mass)
         presence = (presence + mirrored.presence[..., ::-1]) / 2
         boundary = (boundary + mirrored.boundary[..., ::-1]) / 2
+    leaps_mm: list[tuple[float, ...]] = []
+    for i, row in enumerate(rows):
+        span_px = round((row.start_mm - start) * STRIP_PX_PER_MM), round((row.end_mm - start) * STRIP_PX_PER_MM)
+        height[i], mass[i], leapt = _off_ruled_lines(
+            strips[i, 0], columns[i], ink[i], height[i], mass[i], present=presence[i] > 0.5, span_px=span_px
+        )
+        leaps_mm.append(tuple(start + (at + 0.5) / (2 * STRIP_PX_PER_MM) for at in leapt))
     return [
         StripReading(
             row=row,
@@ -153,9 +165,39 @@ def _read(
             ),
             boundary=boundary[i],
             needles=needles(columns[i], maps.segmentation[i, 1:], height[i]),
+            leaps_mm=leaps_mm[i],
         )
         for i, row in enumerate(rows)
     ]
+
+
+def _off_ruled_lines(
+    brightest: FloatMap,
+    columns: FloatMap,
+    ink: FloatMap,
+    height: F64,
+    mass: F64,
+    *,
+    present: NDArray[np.bool_],
+    span_px: tuple[int, int],
+) -> tuple[F64, F64, list[int]]:
+    """Follow a trace anew that leapt onto a ruled line, as a flat end does beside a frame.
+
+    Returns heights and mass as trace_path does, and the half-columns at which the trace still leaps.
+    """
+    dark = darkness(brightest, height, present)
+    leapt = leaps(dark, height)
+    lines: list[F64] | None = None
+    for _ in range(RULED_ROUNDS if leapt else 0):
+        if lines is None:
+            lines = ruled_lines(dark, first_px=max(span_px[0], 0), last_px=min(span_px[1], dark.shape[1]))
+        line = along_ruled(height, lines, leapt)
+        if line is None:
+            break
+        columns = without_lines(columns, line, penalty=RULED_PENALTY)
+        (height,), (mass,) = trace_path(columns[None], ink[None])
+        leapt = leaps(dark, height)
+    return height, mass, leapt
 
 
 def _in_picture(
