@@ -51,6 +51,17 @@ def hardly_seen(axis: FloatMap, rows: Sequence[Row], *, cell_mm: float, origin_m
     return sorted(found, key=lambda row: row.y_mm)
 
 
+def rows_beyond(rows: Sequence[Row], *, height_mm: float) -> list[Row]:
+    """Return where the rows would go on above the first and below the last one on a sheet of this height."""
+    if len(rows) < ROWS_TO_KNOW_SPACING:
+        return []
+    y_rows = sorted(row.y_mm for row in rows)
+    spacing = float(np.median(np.diff(y_rows)))
+    start_mm, end_mm = (float(np.median([getattr(row, side) for row in rows])) for side in ("start_mm", "end_mm"))
+    beside = (y_rows[0] - spacing, y_rows[-1] + spacing)
+    return [Row(y_mm=y, start_mm=start_mm, end_mm=end_mm, strength=0.0) for y in beside if 0 < y < height_mm]
+
+
 def _is_spread(smooth: NDArray[np.float64], peak: int) -> bool:
     band = smooth[max(0, peak - 1) : peak + 2].max(axis=0)
     seen = [part.max() > SPREAD_LEVEL for part in np.array_split(band, SPREAD_PARTS)]

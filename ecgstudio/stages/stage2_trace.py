@@ -13,12 +13,12 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import LEADS
+from ecgstudio.core.leads import LAYOUTS, LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
 from ecgstudio.stages.decode import resample_heights, sharpened
 from ecgstudio.stages.drawn_lines import ending_with_lines, lines_along, lines_on_paper
-from ecgstudio.stages.faint_rows import clearly_followed, hardly_seen, with_rows
+from ecgstudio.stages.faint_rows import clearly_followed, hardly_seen, rows_beyond, with_rows
 from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
 from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
 from ecgstudio.stages.lead_ends import LACK_MM, column_borders, standard_start_mm
@@ -126,6 +126,12 @@ def read_page(
     read = functools.partial(read_strips, page, grid, runtime=runtime, flip=settings.flip)
     faint = hardly_seen(axis, rows, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0))
     if faint and (clear := clearly_followed(read(tuple(faint), names=sketch.names))):
+        rows = with_rows(rows, clear)
+        sketch = solve(rows, labels)
+    while _lacks_leads(sketch) and (beyond := rows_beyond(rows, height_mm=grid.size_mm[1])):
+        clear = clearly_followed(read(tuple(beyond), names=sketch.names))
+        if not clear:
+            break
         rows = with_rows(rows, clear)
         sketch = solve(rows, labels)
     readings = read_to_the_ends(functools.partial(read, names=sketch.names), sketch.rows, width_mm=grid.size_mm[0])
@@ -285,6 +291,12 @@ def _labels(keypoints: Keypoints, grid: GridFit, *, wanted: Collection[str] = LE
         for i, p in zip(chosen, mm, strict=True)
         if np.isfinite(p).all()
     ]
+
+
+def _lacks_leads(layout: PageLayout) -> bool:
+    """Tell whether a page shows less than all leads, or than those of its template."""
+    template = LAYOUTS.get(layout.name)
+    return not {slot.lead for slot in layout.slots}.issuperset(template.leads if template is not None else LEADS)
 
 
 def _names_read(layout: PageLayout) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ecgstudio.stages.faint_rows import clearly_followed, hardly_seen, with_rows
+from ecgstudio.stages.faint_rows import clearly_followed, hardly_seen, rows_beyond, with_rows
 from ecgstudio.stages.printed import Row
 from ecgstudio.stages.strip_reading import StripReading
 
@@ -54,6 +54,13 @@ def test_what_is_no_row_is_not_looked_at(drawn: tuple[float, float, float, float
 
 def test_two_rows_do_not_tell_how_far_rows_are_apart() -> None:
     assert looked_for((44.0, 20.0, 260.0, 0.2), rows=ROWS[:2]) == []
+
+
+def test_rows_go_on_above_and_below_as_far_as_the_sheet_does() -> None:
+    assert [row.y_mm for row in rows_beyond(ROWS, height_mm=200.0)] == [44.0, 124.0]
+    assert [row.y_mm for row in rows_beyond(ROWS, height_mm=120.0)] == [44.0]
+    assert all((row.start_mm, row.end_mm) == (20.0, 260.0) for row in rows_beyond(ROWS, height_mm=200.0))
+    assert rows_beyond(ROWS[:2], height_mm=200.0) == []
 
 
 def reading(away_mm: NDArray[np.float64], *, presence: float = 1.0, mass: float = 1.0) -> StripReading:

@@ -417,9 +417,10 @@ class DimAxes(TruthRuntime):
         return replace(maps, axis=axis)
 
 
-def test_a_row_that_is_hardly_seen_is_read() -> None:
+@pytest.mark.parametrize("seen", [0.17, 0.0])
+def test_a_row_that_is_hardly_seen_or_not_at_all_is_read(seen: float) -> None:
     synth = synth_page("12x1")
-    ecg = read(synth, runtime=DimAxes(synth, first_row=0.17))
+    ecg = read(synth, runtime=DimAxes(synth, first_row=seen))
     assert ecg.layout == "12x1"
     assert len(pairs(synth, ecg)) == len(synth.sheet.leads)
     assert max(off_the_ink_mm(synth, ecg)) < 0.1
