@@ -17,7 +17,7 @@ from ecgstudio.stages.decode import falling_edges, pair_average, trace_path
 from ecgstudio.stages.needles import needles
 from ecgstudio.stages.printed import Label, Row
 from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
-from ecgstudio.stages.strokes import along_ruled, darkness, leaps, ruled_lines, without_lines
+from ecgstudio.stages.strokes import along_ruled, darkness, drawn_on_to, leaps, ruled_lines, without_lines
 
 STRIP_HALVES_MM = (30.0, 40.0, 54.0)  # a strip is as tall as its trace needs: the network reads low ones best
 STRIP_MARGIN_MM = 12.0
@@ -148,9 +148,9 @@ def _read(
     leaps_mm: list[tuple[float, ...]] = []
     for i, row in enumerate(rows):
         span_px = round((row.start_mm - start) * STRIP_PX_PER_MM), round((row.end_mm - start) * STRIP_PX_PER_MM)
-        height[i], mass[i], leapt = _off_ruled_lines(
-            strips[i, 0], columns[i], ink[i], height[i], mass[i], present=presence[i] > 0.5, span_px=span_px
-        )
+        dark = darkness(strips[i, 0], height[i], presence[i] > 0.5)
+        height[i], mass[i], leapt = _off_ruled_lines(dark, columns[i], ink[i], height[i], mass[i], span_px=span_px)
+        presence[i] = _to_the_drawn_end(presence[i], dark, height[i], row_end=2 * span_px[1])
         leaps_mm.append(tuple(start + (at + 0.5) / (2 * STRIP_PX_PER_MM) for at in leapt))
     return [
         StripReading(
@@ -172,20 +172,18 @@ def _read(
 
 
 def _off_ruled_lines(
-    brightest: FloatMap,
+    dark: FloatMap,
     columns: FloatMap,
     ink: FloatMap,
     height: F64,
     mass: F64,
     *,
-    present: NDArray[np.bool_],
     span_px: tuple[int, int],
 ) -> tuple[F64, F64, list[int]]:
     """Follow a trace anew that leapt onto a ruled line, as a flat end does beside a frame.
 
     Returns heights and mass as trace_path does, and the half-columns at which the trace still leaps.
     """
-    dark = darkness(brightest, height, present)
     leapt = leaps(dark, height)
     lines: list[F64] | None = None
     for _ in range(RULED_ROUNDS if leapt else 0):
@@ -198,6 +196,17 @@ def _off_ruled_lines(
         (height,), (mass,) = trace_path(columns[None], ink[None])
         leapt = leaps(dark, height)
     return height, mass, leapt
+
+
+def _to_the_drawn_end(presence: F64, dark: FloatMap, height: F64, *, row_end: int) -> F64:
+    """Let a lead be present as far as its line is drawn: where it ends flat it looks like the foot of a pulse."""
+    stretches = [last for first, last in falling_edges(presence) if first < row_end]
+    drawn_to = drawn_on_to(dark, height, stretches[-1]) if stretches else None
+    if drawn_to is None:
+        return presence
+    out = presence.copy()
+    out[stretches[-1] : drawn_to] = 1.0
+    return out
 
 
 def _in_picture(

@@ -19,6 +19,8 @@ INKED = 0.35  # of the contrast of the trace: less is paper
 PART_PX, RULED_DARKNESS, RULED_COLUMNS, RULED_PARTS = 24, 0.5, 0.75, 0.9
 LEAST_PARTS, DRIFT_PX = 4, 1  # of a line, and how far it goes up or down from part to part
 MOST_RULED = 4  # more are a grid, and traces run along its lines
+LEAST_DRAWN_ON_MM, MOST_DRAWN_ON_MM, NOTHING_AFTER_MM, FRAME_MM, MOST_FRAME_MM = 0.6, 5.0, 1.5, 3.0, 1.0
+FULL, NOTHING = 0.9, 0.2
 STRAY_FOR_MM, LEAST_STRAY_MM, STRAY_BEYOND_MM = 3.0, 0.5, 2.0  # no beat takes longer to come back, or goes so far alone
 ALONG_PX, LEAST_ALONG_MM, MOST_ALONG, BESIDE_MM = 4, 0.5, 0.5, 0.5
 
@@ -125,3 +127,36 @@ def strays(height_half: F64, leap: int, *, first: int, last: int) -> bool:
         ):
             return True
     return False
+
+
+def drawn_on_to(dark: FloatMap, height_half: F64, last: int) -> int | None:
+    """Return the half-column at which a line ends that is drawn on a little from a half-column; None if it is not.
+
+    It ends in the middle of a frame or before blank paper. What goes on for longer is a pulse or a ruling.
+    """
+    height = np.round(height_half[::2]).astype(int)
+    first, most, after = (last // 2 + 1, *(round(mm * STRIP_PX_PER_MM) for mm in (MOST_DRAWN_ON_MM, NOTHING_AFTER_MM)))
+    seen = np.arange(first, min(first + most + after + round(MOST_FRAME_MM * STRIP_PX_PER_MM), dark.shape[1]))
+    if len(seen) <= after:
+        return None
+    inked = dark[:, seen] >= INKED
+    reach = round(FRAME_MM * STRIP_PX_PER_MM)
+
+    def near(level: NDArray[np.int_], within: int) -> NDArray[np.bool_]:
+        rows = np.clip(level + np.arange(-within, within + 1)[:, None], 0, len(dark) - 1)
+        return np.asarray(np.take_along_axis(inked, rows, axis=0))
+
+    frame = near(height[seen], reach).mean(axis=0) >= FULL
+    drawn = near(height[seen], NEAR_PX).any(axis=0)
+    stops = np.flatnonzero(frame | ~drawn)
+    if not len(stops) or stops[0] >= most:
+        return None
+    end = beyond = int(stops[0])
+    if frame[end]:
+        beyond = end + int(np.argmin(np.append(frame[end:], False)))
+        end = (end + beyond) // 2
+    level = np.full(len(seen), height[seen[max(int(stops[0]) - 1, 0)]])
+    rest = near(level, NEAR_PX).any(axis=0)[beyond + 1 : beyond + 1 + after]
+    if len(rest) < after or rest.mean() > NOTHING or end < LEAST_DRAWN_ON_MM * STRIP_PX_PER_MM:
+        return None
+    return 2 * int(seen[end])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ from ecgstudio.core.page import Page, PageId
 from ecgstudio.stages.contract import FloatMap, TraceMaps
 from ecgstudio.stages.printed import Row, Slot
 from ecgstudio.stages.stage2_trace import stray_doubts
-from ecgstudio.stages.strip_reading import StripReading, read_strips
-from ecgstudio.stages.strokes import darkness, leaps, ruled_lines
+from ecgstudio.stages.strip_reading import StripReading, read_strips, row_ends
+from ecgstudio.stages.strokes import darkness, drawn_on_to, leaps, ruled_lines
 from tests.fake_classifier import NoClassifier
 
 PX_PER_MM, WIDTH_PX, HEIGHT_PX = 4.0, 480, 320  # 120 x 80 mm
@@ -133,3 +133,53 @@ def test_a_frame_that_bends_is_ruled_and_a_trace_or_a_short_line_is_not() -> Non
     found = ruled_lines(darkness(strip, height, np.ones(len(height), bool)), first_px=0, last_px=1600)
     assert len(found) == 1
     assert np.abs(found[0] - frame - 0.5).max() < 1.5
+
+
+def flat_end(*, frame: bool = True, pulse: bool = False, grid: bool = False) -> tuple[FloatMap, F64]:
+    """Draw a line that runs on flat until column 620, to a frame there, or on into a pulse or a ruling."""
+    height = np.full(800, 240.0)
+    if pulse:
+        height[612:640] = 160.0
+    strip, half = drawn(height)
+    if not (grid or pulse):
+        strip[:, 621:] = 1.0
+    if frame:
+        strip[40:440, 619:622] = -3.0
+    return strip, half
+
+
+@pytest.mark.parametrize("frame", [True, False])
+def test_a_line_that_looks_like_a_foot_is_followed_to_where_its_ink_ends(frame: bool) -> None:
+    strip, half = flat_end(frame=frame)
+    dark = darkness(strip, half, np.arange(len(half)) < 1180)
+    assert drawn_on_to(dark, half, 1180) == pytest.approx(2 * 620, abs=3)
+    assert drawn_on_to(dark, half, 1236) is None  # as good as there
+    assert drawn_on_to(dark, half, 1000) is None  # too long for the end of a lead
+
+
+@pytest.mark.parametrize("on", [{"pulse": True, "frame": False}, {"grid": True}, {"grid": True, "frame": False}])
+def test_a_pulse_or_a_ruling_is_no_end_of_a_lead(on: dict[str, bool]) -> None:
+    strip, half = flat_end(**on)
+    assert drawn_on_to(darkness(strip, half, np.arange(len(half)) < 1180), half, 1180) is None
+
+
+@dataclass(frozen=True, slots=True)
+class LosesTheEnd(DrawnToFrame):
+    """Sees no lead from this place (mm) on."""
+
+    from_mm: float = 111.0
+
+    def trace(self, strips: FloatMap) -> TraceMaps:
+        """Answer with the trace, of which no lead is seen at its end."""
+        maps = DrawnToFrame.trace(self, strips)
+        columns = np.full_like(maps.columns, -14.0)
+        columns[:, columns.shape[1] // 2] = -0.01
+        x_mm = ROW.start_mm - 12.0 + (np.arange(columns.shape[2]) + 0.5) / 16
+        return replace(maps, columns=columns, presence=np.asarray(maps.presence * (x_mm < self.from_mm), np.float32))
+
+
+def test_a_row_ends_where_its_line_does() -> None:
+    (reading,) = read_strips(page(ruled_mm=()), GRID, (ROW,), runtime=LosesTheEnd())
+    assert row_ends(reading)[1] == pytest.approx(460 / PX_PER_MM, abs=0.3)
+    (reading,) = read_strips(page(ruled_mm=()), GRID, (ROW,), runtime=LosesTheEnd(from_mm=90.0))
+    assert row_ends(reading)[1] == pytest.approx(90.0, abs=0.3)
