@@ -132,7 +132,8 @@ def strays(height_half: F64, leap: int, *, first: int, last: int) -> bool:
 def drawn_on_to(dark: FloatMap, height_half: F64, last: int) -> int | None:
     """Return the half-column at which a line ends that is drawn on a little from a half-column; None if it is not.
 
-    It ends in the middle of a frame or before blank paper. What goes on for longer is a pulse or a ruling.
+    It ends at a frame, which is its column's paper where it is long, or before blank paper. What goes on for longer is a
+    pulse or a ruling.
     """
     height = np.round(height_half[::2]).astype(int)
     first, most, after = (last // 2 + 1, *(round(mm * STRIP_PX_PER_MM) for mm in (MOST_DRAWN_ON_MM, NOTHING_AFTER_MM)))
@@ -142,21 +143,19 @@ def drawn_on_to(dark: FloatMap, height_half: F64, last: int) -> int | None:
     inked = dark[:, seen] >= INKED
     reach = round(FRAME_MM * STRIP_PX_PER_MM)
 
-    def near(level: NDArray[np.int_], within: int) -> NDArray[np.bool_]:
+    def near(level: NDArray[np.int_], within: int) -> NDArray[np.float64]:
         rows = np.clip(level + np.arange(-within, within + 1)[:, None], 0, len(dark) - 1)
-        return np.asarray(np.take_along_axis(inked, rows, axis=0))
+        return np.asarray(np.take_along_axis(inked, rows, axis=0).mean(axis=0), np.float64)
 
-    frame = near(height[seen], reach).mean(axis=0) >= FULL
-    drawn = near(height[seen], NEAR_PX).any(axis=0)
+    frame = near(height[seen], reach) >= FULL
+    drawn = near(height[seen], NEAR_PX) > 0
     stops = np.flatnonzero(frame | ~drawn)
     if not len(stops) or stops[0] >= most:
         return None
-    end = beyond = int(stops[0])
-    if frame[end]:
-        beyond = end + int(np.argmin(np.append(frame[end:], False)))
-        end = (end + beyond) // 2
+    end = int(stops[0])
+    beyond = end + int(np.argmin(np.append(frame[end:], False)))
     level = np.full(len(seen), height[seen[max(int(stops[0]) - 1, 0)]])
-    rest = near(level, NEAR_PX).any(axis=0)[beyond + 1 : beyond + 1 + after]
+    rest = (near(level, NEAR_PX) > 0)[beyond + 1 : beyond + 1 + after]
     if len(rest) < after or rest.mean() > NOTHING or end < LEAST_DRAWN_ON_MM * STRIP_PX_PER_MM:
         return None
     return 2 * int(seen[end])
