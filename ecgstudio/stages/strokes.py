@@ -132,7 +132,7 @@ def strays(height_half: F64, leap: int, *, first: int, last: int) -> bool:
 def drawn_on_to(dark: FloatMap, height_half: F64, last: int) -> int | None:
     """Return the half-column at which a line ends that is drawn on a little from a half-column; None if it is not.
 
-    It ends at a frame, which is its column's paper where it is long, or before blank paper. What goes on for longer is a
+    It ends at a frame (a long one is its column's paper) or before blank paper. What goes on for longer is a
     pulse or a ruling.
     """
     height = np.round(height_half[::2]).astype(int)
