@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from ecgstudio.core.leads import LAYOUTS, LEADS, einthoven_residual, goldberger_
 from ecgstudio.stages.beats import coincidence, find_beats
 from ecgstudio.stages.calibration import printed_gains
 from ecgstudio.stages.settings import QualitySettings
+from ecgstudio.stages.trace_signs import TraceSigns, look_at
 
 Verdict = Literal["ok", "review", "failed"]
 
@@ -35,23 +36,53 @@ ASTRAY = 0.65  # correlation of beats below which a lead lies at a wrong time, w
 MANY_ASTRAY = 3
 COINCIDES = 0.85  # from which on leads that coincide better say no more
 
-DOUBT_BIAS: Final = -4.56
+DOUBT_BIAS: Final = -6.29
 DOUBT_WEIGHTS: Final[Mapping[str, float]] = {
-    "unsure": 8.01,
-    "weakest": 1.97,
-    "limbs": 1.12,
-    "twin": 0.89,
-    "scale": 0.15,
-    "grid": 1.85,
-    "orientation": 0.54,
-    "beats": 1.50,
-    "missing": 1.50,
-    "assumed": 0.50,
-    "reasons": 1.70,
+    "unsure": 3.92,
+    "weakest": 0.78,
+    "limbs": 0.53,
+    "twin": 1.00,
+    "scale": 0.00,
+    "grid": 1.34,
+    "orientation": 0.55,
+    "beats": 0.95,
+    "missing": 1.17,
+    "assumed": 0.00,
+    "reasons": 0.77,
+    "crowded": 1.77,
+    "leap": 1.96,
+    "vague": 1.32,
+    "chest": 1.96,
+    "gain": 1.67,
+    "speed": 1.20,
+    "length": 0.76,
 }
 """Log odds of an SNR below 10 dB, per `evidence`; fitted by ``python -m training doubt`` on rendered pages."""
+REVIEW_DOUBT: Final = 0.25  # from which a page wants a human, though no single check fails
+LIKELY: Final = 0.5
+ODD_LENGTH: Final = 0.02  # share by which no cart's record is too short or too long
+CROWDED: Final = 0.25  # of a lead's power
+LEAPS: Final = 3.5  # standard deviations
+UNLIKE: Final = 0.25  # of the chest leads' power
+DOUBT_WORDS: Final[Mapping[str, str]] = {
+    "unsure": "many samples are uncertain",
+    "weakest": "the weakest leads are uncertain",
+    "limbs": "the limb leads agree only roughly",
+    "twin": "the two prints of a lead agree only roughly",
+    "grid": "the grid is not clearly seen",
+    "beats": "beats lie only roughly at the same times in all leads",
+    "crowded": "lines lie on those of other rows",
+    "leap": "lines leap",
+    "vague": "tall waves are uncertain",
+    "chest": "chest leads are unlike those beside them",
+    "length": "the record is a little shorter or longer than carts print",
+}
+"""What to say of a doubted page where no check has failed."""
 AGREES_DB: Final = 20.0  # two ways to the same lead that agree so well say no more by agreeing better
 UNKNOWN_EVIDENCE: Final = 0.5  # of a check that the page does not allow
+NOISE_SHARE: Final = 0.1  # of power, at which a page's SNR is 10 dB
+PEN_LEAP = 2.0  # standard deviations: a pen's largest steps
+WILD_LEAP = 6.0  # and such as none takes
 FEW_LEADS: Final = 3
 MANY_REASONS: Final = 4
 MANY_MISSING: Final = 6
@@ -75,6 +106,7 @@ class QualityReport:
     its rms in microvolt.
     coincidence: how well the beats of the third worst lead lie at the times of the others', as a correlation.
     missing: leads that the layout prints but nobody found. assumed: of speed and gain, how many nothing told.
+    crowded, leap, vague, chest, other_gain, other_speed, odd_length: see `TraceSigns`.
     """
 
     status: Verdict
@@ -93,6 +125,13 @@ class QualityReport:
     coincidence: float | None = None
     missing: int = 0
     assumed: int = 0
+    crowded: float = 0.0
+    leap: float = 0.0
+    vague: float = 0.0
+    chest: float | None = None
+    other_gain: float = 0.0
+    other_speed: float = 0.0
+    odd_length: float = 0.0
 
     @property
     def doubt(self) -> float:
@@ -108,7 +147,8 @@ def evidence(report: QualityReport) -> dict[str, float]:
     Einthoven's and Goldberger's sums, and the two prints of a lead, are from agreeing by AGREES_DB. scale: pulse or
     print against the scale in use. grid, orientation: what lacks to their full confidence. beats: how far those of
     several leads are from lying at the times of the others'. missing: leads that were not found, of half a record.
-    assumed: of speed and gain, what nothing told. reasons: how many there are.
+    assumed: of speed and gain, what nothing told. reasons: how many there are. crowded, vague, chest: what may be
+    noise. leap: steps that no pen takes. gain, speed: the chance that it is another. length: time that no cart prints.
     """
     sure = np.sort([lead.confidence * lead.read for lead in report.leads])
     limbs_db = [db for db in (report.einthoven_db, report.goldberger_db) if db is not None]
@@ -124,7 +164,19 @@ def evidence(report: QualityReport) -> dict[str, float]:
         "missing": min(report.missing / MANY_MISSING, 1.0),
         "assumed": min(report.assumed / 2, 1.0),
         "reasons": min(len(report.reasons), MANY_REASONS) / MANY_REASONS,
+        "crowded": _noise(report.crowded),
+        "leap": float(np.clip((report.leap - PEN_LEAP) / (WILD_LEAP - PEN_LEAP), 0, 1)),
+        "vague": _noise(report.vague),
+        "chest": UNKNOWN_EVIDENCE if report.chest is None else _noise(report.chest),
+        "gain": report.other_gain,
+        "speed": report.other_speed,
+        "length": min(report.odd_length / ODD_LENGTH, 1.0),
     }
+
+
+def _noise(share: float) -> float:
+    """Turn a share of power that may be noise into evidence: half of all that there can be where it makes 10 dB."""
+    return share / (share + NOISE_SHARE)
 
 
 def _disagreement(db: float | None) -> float:
@@ -178,19 +230,52 @@ def assess(
         reasons.append(f"{lead} does not follow from I and II ({unlike_db:.1f} dB): leads may be swapped or misread")
     if twin is not None and twin[1] < MIN_TWIN_DB:
         reasons.append(f"the two prints of lead {twin[0]} differ by {twin[2]:.0f} uV")
+    signs = look_at(ecg.traces, mv, fs=record.fs, grid=grid)
     together = coincidence(mv, record.fs)
     reasons.extend(_beat_reasons(mv, together, fs=record.fs, mm_per_s=grid.scale.mm_per_s))
     status: Verdict = "review" if reasons else "ok"
     if not leads or confidence < 0.1:
         status, reasons = "failed", [*reasons, "hardly any sample could be read"]
-    return QualityReport(
+    report = QualityReport(
         status=status, reasons=tuple(reasons), confidence=confidence, leads=leads,
         einthoven_db=einthoven, goldberger_db=goldberger,
         twin_lead=twin[0] if twin else None, twin_db=twin[1] if twin else None, twin_uv=twin[2] if twin else None,
         pulse_mm=grid.scale.pulse_height_mm, scale_agrees=agrees,
         grid_confidence=grid.confidence, orientation_confidence=keypoints.orientation_confidence,
         coincidence=_third_worst(together), missing=len(missing), assumed=grid.scale.source.count("assumed"),
+        crowded=signs.crowded_share, leap=max(signs.leaps.values(), default=0.0), vague=signs.vague,
+        chest=signs.chest, other_gain=signs.gain, other_speed=signs.speed, odd_length=signs.length,
     )  # fmt: skip
+    doubted = reasons_of_doubt(report, signs)
+    if not doubted:
+        return report
+    return replace(report, status="failed" if status == "failed" else "review", reasons=(*report.reasons, *doubted))
+
+
+def reasons_of_doubt(report: QualityReport, signs: TraceSigns) -> list[str]:
+    """Say what else speaks against a page that is doubted, and why it is if no check of its own has said so."""
+    said = evidence(report)
+    reasons = []
+    if said["gain"] > LIKELY:
+        reasons.append("waves are unusually high or low for the gain in use: check it")
+    if said["speed"] > LIKELY:
+        reasons.append("beats are unusually long or short for the paper speed in use: check it")
+    if report.doubt < REVIEW_DOUBT:
+        return reasons
+    crowded = [lead for lead in LEADS if signs.crowded.get(lead, 0.0) > CROWDED]
+    if crowded and report.crowded > NOISE_SHARE:
+        reasons.append(f"lines lie on those of other rows: {', '.join(crowded)}: check their tall waves")
+    if report.odd_length > ODD_LENGTH:
+        reasons.append(DOUBT_WORDS["length"] + ": check its ends and the grid")
+    wild = [lead for lead in LEADS if signs.leaps.get(lead, 0.0) > LEAPS]
+    if wild:
+        reasons.append(f"lines leap: {', '.join(wild)}")
+    if report.chest is not None and report.chest > UNLIKE:
+        reasons.append("chest leads are unlike those beside them: check names, columns and rows")
+    if not reasons and not report.reasons:
+        most = max(DOUBT_WORDS, key=lambda name: DOUBT_WEIGHTS[name] * said[name])
+        reasons.append(f"{DOUBT_WORDS[most]}: check the page")
+    return reasons
 
 
 def _third_worst(agreement: Floats) -> float | None:

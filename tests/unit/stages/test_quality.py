@@ -16,8 +16,17 @@ from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LEADS, limb_leads
 from ecgstudio.stages.assemble import assemble
-from ecgstudio.stages.quality import DOUBT_WEIGHTS, LeadQuality, QualityReport, assess, evidence
+from ecgstudio.stages.quality import (
+    DOUBT_WEIGHTS,
+    REVIEW_DOUBT,
+    LeadQuality,
+    QualityReport,
+    assess,
+    evidence,
+    reasons_of_doubt,
+)  # fmt: skip
 from ecgstudio.stages.settings import AssembleSettings, QualitySettings
+from ecgstudio.stages.trace_signs import TraceSigns
 
 FS = 500.0
 SECONDS = 10.0
@@ -34,7 +43,9 @@ def heart_mv(noise_mv: float = 0.0) -> F64:
         waves = zip((-0.2, 0.0, 0.03, 0.3), (0.04, 0.01, 0.012, 0.06), rng.normal(0, 0.5, 4), strict=True)
         return np.sum([a * np.exp(-0.5 * (((t_s + 0.4) % 0.8 - 0.4 - at) / w) ** 2) for at, w, a in waves], axis=0)
 
-    mv = np.concatenate([limb_leads(beat(), beat()), [beat() for _ in range(6)]])
+    sources = np.array([beat(), beat()])
+    across = np.linspace(0, 2.5, 6)  # chest leads change little from one to the next
+    mv = np.concatenate([limb_leads(beat(), beat()), np.column_stack([np.cos(across), np.sin(across)]) @ sources])
     return mv + rng.normal(0, noise_mv, mv.shape) if noise_mv else mv
 
 
@@ -145,7 +156,7 @@ def test_the_difference_of_two_prints_is_told_in_microvolt() -> None:
 
 def test_of_several_leads_printed_twice_the_one_that_agrees_least_is_told() -> None:
     mv = heart_mv()
-    good, wrong = trace("II", mv[1, :1250]), trace("V6", mv[10, :1250])  # what is named V6 is V5
+    good, wrong = trace("II", mv[1, :1250]), trace("V6", mv[6, :1250])  # what is named V6 is V1
     report = report_on(DigitizedEcg((*page_of(mv).traces, good, wrong), "3x4+2"))
     assert report.twin_lead == "V6"
     assert any(reason.startswith("the two prints of lead V6 differ") for reason in report.reasons)
@@ -287,10 +298,70 @@ def test_a_heart_that_beats_impossibly_fast_or_slowly_questions_the_paper_speed(
 
 def test_leads_whose_beats_lie_at_other_times_are_named() -> None:
     mv = spikes_mv(0.8)
-    mv[6:9] = np.roll(mv[6:9], 150, axis=1)
+    mv[6:9] = np.pad(mv[6:9, 150:], ((0, 0), (0, 150)))
     report = report_on(page_of(mv))
     assert report.reasons == ("beats at other times than in the other leads: V1, V2, V3: check columns and names",)
-    assert report.doubt > report_on(page_of(spikes_mv(0.8))).doubt + 0.05
+    assert report.doubt > 3 * report_on(page_of(spikes_mv(0.8))).doubt
+
+
+# --- what the traces show -----------------------------------------------------------------------------------
+
+
+def placed(ecg: DigitizedEcg, *, pitch_mm: float) -> DigitizedEcg:
+    """Lay the traces under each other on the paper, at 25 mm/s, 10 mm/mV and 8 px/mm."""
+    rows = []
+    for row, each in enumerate(ecg.traces):
+        mm = np.column_stack([25.0 * each.t_s + 10, pitch_mm * (row + 1) - 10.0 * np.nan_to_num(each.mv)])
+        rows.append(replace(each, xy=8.0 * mm))
+    return replace(ecg, traces=tuple(rows))
+
+
+def told_of(ecg: DigitizedEcg, *, grid_confidence: float = 0.9, scale: PaperScale = SCALE) -> QualityReport:
+    y, x = np.mgrid[:60, :60] * 40.0
+    grid = GridFit(np.stack([x, y], axis=-1), scale, grid_confidence)
+    return assess(SURE, grid, ecg, assemble(ecg, grid, settings=AssembleSettings()), settings=QualitySettings())
+
+
+def test_leads_whose_lines_lie_on_each_other_are_named_where_the_page_is_doubted() -> None:
+    apart = told_of(placed(page_of(heart_mv(), confidence=0.6), pitch_mm=20.0), grid_confidence=0.46)
+    together = told_of(placed(page_of(heart_mv(), confidence=0.6), pitch_mm=0.1), grid_confidence=0.46)
+    assert apart.crowded == 0
+    assert together.crowded > 0.3
+    assert together.doubt > apart.doubt
+    assert [r for r in apart.reasons if "other rows" in r] == []
+    assert any(r.startswith("lines lie on those of other rows: ") and "V2" in r for r in together.reasons)
+
+
+def test_voltages_that_no_heart_has_question_a_gain_that_nothing_tells() -> None:
+    untold = replace(SCALE, source="speed printed, gain assumed")
+    assert any(
+        "for the gain in use" in reason for reason in report_on(page_of(0.4 * spikes_mv(0.8)), scale=untold).reasons
+    )
+    assert not any("for the gain in use" in reason for reason in report_on(page_of(0.4 * spikes_mv(0.8))).reasons)
+
+
+def test_a_doubted_page_says_why_though_no_check_of_its_own_failed() -> None:
+    vague = page_of(heart_mv(), confidence=0.55)
+    short = replace(vague, traces=tuple(replace_span(each, 4700) for each in vague.traces))
+    report = told_of(placed(short, pitch_mm=0.1), grid_confidence=0.46)
+    assert report.doubt >= REVIEW_DOUBT
+    assert report.status == "review"
+    assert any("shorter or longer" in reason for reason in report.reasons)
+    assert told_of(placed(page_of(heart_mv()), pitch_mm=20.0)).reasons == ()
+
+
+def test_of_a_doubted_page_whose_signs_are_all_small_the_heaviest_is_said() -> None:
+    report = replace(
+        PLAIN, confidence=0.5, leads=(LeadQuality("I", 0.5, 1.0),), vague=0.5, twin_db=7.0, einthoven_db=7.0
+    )
+    assert report.reasons == ()
+    assert len(reasons_of_doubt(replace(report, grid_confidence=0.46), TraceSigns())) == 1
+    assert reasons_of_doubt(PLAIN, TraceSigns()) == []
+
+
+def replace_span(each: LeadTrace, samples: int) -> LeadTrace:
+    """Cut a trace off after so many samples."""
+    return LeadTrace(each.lead, each.t0_s, each.fs, each.mv[:samples], each.xy[:samples], each.confidence[:samples])
 
 
 # --- the page as a whole ------------------------------------------------------------------------------------
@@ -315,6 +386,13 @@ def test_a_consistent_page_is_hardly_doubted() -> None:
         {"missing": 3},
         {"assumed": 1},
         {"reasons": ("one", "two", "three")},
+        {"crowded": 0.3},
+        {"leap": 5.0},
+        {"vague": 0.6},
+        {"chest": 0.7},
+        {"other_gain": 0.6},
+        {"other_speed": 0.6},
+        {"odd_length": 0.01},
     ],
 )
 def test_whatever_speaks_against_a_page_never_lessens_its_doubt(worse: dict[str, Any]) -> None:
@@ -328,6 +406,8 @@ def test_whatever_speaks_against_a_page_never_lessens_its_doubt(worse: dict[str,
     confidence=st.floats(0, 1), einthoven_db=st.none() | st.floats(-60, 120), twin_db=st.none() | st.floats(-60, 120),
     scale_agrees=st.none() | st.booleans(), grid_confidence=st.floats(0, 1), orientation_confidence=st.floats(0, 1),
     coincidence=st.none() | st.floats(-1, 1), missing=st.integers(0, 12),
+    crowded=st.floats(0, 1), leap=st.floats(0, 90), vague=st.floats(0, 1), chest=st.none() | st.floats(0, 1),
+    other_gain=st.floats(0, 1), other_speed=st.floats(0, 1), odd_length=st.floats(0, 9),
     assumed=st.integers(0, 2), reasons=st.lists(st.just("why"), max_size=9).map(tuple),
     leads=st.lists(st.builds(LeadQuality, st.just("I"), st.floats(0, 1), st.floats(0, 1)), max_size=13).map(tuple),
 )  # fmt: skip
