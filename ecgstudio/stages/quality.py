@@ -58,12 +58,12 @@ DOUBT_WEIGHTS: Final[Mapping[str, float]] = {
     "length": 0.76,
 }
 """Log odds of an SNR below 10 dB, per `evidence`; fitted by ``python -m training doubt`` on rendered pages."""
-REVIEW_DOUBT: Final = 0.25  # from which a page wants a human, though no single check fails
+REVIEW_DOUBT: Final = 0.06  # from which a page wants a human, though no check fails; good pages stay below half of it
 LIKELY: Final = 0.5
 ODD_LENGTH: Final = 0.02  # share by which no cart's record is too short or too long
 CROWDED: Final = 0.25  # of a lead's power
 LEAPS: Final = 3.5  # standard deviations
-UNLIKE: Final = 0.25  # of the chest leads' power
+UNLIKE: Final = 0.4  # of a chest lead's power
 DOUBT_WORDS: Final[Mapping[str, str]] = {
     "unsure": "many samples are uncertain",
     "weakest": "the weakest leads are uncertain",
@@ -262,20 +262,33 @@ def reasons_of_doubt(report: QualityReport, signs: TraceSigns) -> list[str]:
         reasons.append("beats are unusually long or short for the paper speed in use: check it")
     if report.doubt < REVIEW_DOUBT:
         return reasons
-    crowded = [lead for lead in LEADS if signs.crowded.get(lead, 0.0) > CROWDED]
+    crowded = _above(signs.crowded, CROWDED)
     if crowded and report.crowded > NOISE_SHARE:
-        reasons.append(f"lines lie on those of other rows: {', '.join(crowded)}: check their tall waves")
+        reasons.append(f"lines lie on those of other rows: {crowded}: check their tall waves")
     if report.odd_length > ODD_LENGTH:
-        reasons.append(DOUBT_WORDS["length"] + ": check its ends and the grid")
-    wild = [lead for lead in LEADS if signs.leaps.get(lead, 0.0) > LEAPS]
-    if wild:
-        reasons.append(f"lines leap: {', '.join(wild)}")
-    if report.chest is not None and report.chest > UNLIKE:
-        reasons.append("chest leads are unlike those beside them: check names, columns and rows")
+        reasons.append(f"{DOUBT_WORDS['length']}: check its ends and the grid")
+    if wild := _above(signs.leaps, LEAPS):
+        reasons.append(f"lines leap: {wild}")
+    if unlike := _above(signs.unlike, UNLIKE):
+        reasons.append(f"unlike the chest leads beside: {unlike}: check names, columns and rows")
     if not reasons and not report.reasons:
-        most = max(DOUBT_WORDS, key=lambda name: DOUBT_WEIGHTS[name] * said[name])
-        reasons.append(f"{DOUBT_WORDS[most]}: check the page")
+        reasons.append(_heaviest(report, signs, said=said))
     return reasons
+
+
+def _above(shares: Mapping[str, float], limit: float) -> str:
+    """Name the leads, in their order, for which a sign is above a limit."""
+    return ", ".join(lead for lead in LEADS if shares.get(lead, 0.0) > limit)
+
+
+def _heaviest(report: QualityReport, signs: TraceSigns, *, said: Mapping[str, float]) -> str:
+    """Say what speaks loudest against a page, and in which lead it does where that can be told."""
+    most = max(DOUBT_WORDS, key=lambda name: DOUBT_WEIGHTS[name] * said[name])
+    vague = {lead.lead: 1 - lead.confidence * lead.read for lead in report.leads}
+    of_leads = {"crowded": signs.crowded, "leap": signs.leaps, "chest": signs.unlike}
+    shares = of_leads.get(most, vague if most in ("unsure", "weakest", "vague") else {})
+    where = f", most in {max(shares, key=lambda lead: shares[lead])}" if shares else ""
+    return f"{DOUBT_WORDS[most]}{where}: check the page"
 
 
 def _third_worst(agreement: Floats) -> float | None:

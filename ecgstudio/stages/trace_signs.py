@@ -14,6 +14,7 @@ import numpy as np
 from ecgstudio.core.arrays import F64, Floats
 from ecgstudio.core.ecg import LeadTrace
 from ecgstudio.core.grid import GridFit, PaperScale
+from ecgstudio.core.leads import LEADS
 from ecgstudio.stages.beats import MeanBeat, align_beats, find_beats, mean_beat, qrs_edges
 
 COLUMN_MM: Final = 0.25  # steps along the paper at which traces are compared
@@ -57,15 +58,17 @@ class TraceSigns:
 
     crowded: share of each lead's power where its line lies on that of another row. crowded_share: the same of the page.
     leaps: the largest step between two samples of each lead in multiples of its standard deviation. vague: share of the
-    page's power that its confidence does not vouch for. chest: share of the chest leads' mean beats that the leads
-    beside them do not explain. gain, speed: the chance that voltages or times were drawn at another scale than the one
-    in use. length: how far, as a share, the printed time is from one that carts print.
+    page's power that its confidence does not vouch for. unlike: share of each chest lead's mean beat that the leads
+    beside it do not explain. chest: the same of all chest leads. gain, speed: the chance that voltages or times were
+    drawn at another scale than the one in use. length: how far, as a share, the printed time is from one that carts
+    print.
     """
 
     crowded: Mapping[str, float] = field(default_factory=dict)
     crowded_share: float = 0.0
     leaps: Mapping[str, float] = field(default_factory=dict)
     vague: float = 0.0
+    unlike: Mapping[str, float] = field(default_factory=dict)
     chest: float | None = None
     gain: float = 0.0
     speed: float = 0.0
@@ -76,9 +79,10 @@ def look_at(traces: Sequence[LeadTrace], mv: Floats, *, fs: float, grid: GridFit
     """Collect all signs of a page's traces and of the record [leads, n] made of them."""
     crowded, share = crowding(traces, grid)
     usual = _usual_beat(np.asarray(mv, np.float64), fs)
+    unlike, chest = ({}, None) if usual is None else chest_residual(usual[0])
     return TraceSigns(
         crowded=crowded, crowded_share=share, leaps=leaps_of(traces), vague=vague_share(traces),
-        chest=None if usual is None else chest_residual(usual[0]), gain=other_gain(mv, grid.scale),
+        unlike=unlike, chest=chest, gain=other_gain(mv, grid.scale),
         speed=0.0 if usual is None else other_speed(*usual, fs=fs, scale=grid.scale),
         length=odd_length(traces),
     )  # fmt: skip
@@ -176,11 +180,14 @@ def vague_share(traces: Sequence[LeadTrace]) -> float:
     return vague / total if total > 0 else 1.0
 
 
-def chest_residual(beat: MeanBeat) -> float | None:
-    """Return what share of the chest leads' mean beats the two leads beside each do not explain; None if unknown.
+def chest_residual(beat: MeanBeat) -> tuple[dict[str, float], float | None]:
+    """Return what share of each chest lead's mean beat the two leads beside it do not explain, and of all their power.
+
+    None if no lead can be judged.
 
     The electrodes stand a few centimetres apart, so that each lead is nearly a mixture of its neighbours.
     """
+    unlike: dict[str, float] = {}
     left = whole = 0.0
     for lead in CHEST:
         beside = (7, 8) if lead == CHEST[0] else (9, 10) if lead == CHEST[-1] else (lead - 1, lead + 1)
@@ -188,9 +195,10 @@ def chest_residual(beat: MeanBeat) -> float | None:
         known = np.isfinite(told).all(axis=0)
         if known.mean() >= SEEN:
             level = told[:, known] - told[:, known].mean(axis=1, keepdims=True)
-            left += _unexplained(level[0], level[1:])
-            whole += float(np.mean(level[0] ** 2))
-    return left / whole if whole > 0 else None
+            residual, power = _unexplained(level[0], level[1:]), float(np.mean(level[0] ** 2))
+            unlike[LEADS[lead]] = residual / power if power > 0 else 0.0
+            left, whole = left + residual, whole + power
+    return unlike, left / whole if whole > 0 else None
 
 
 def _unexplained(target: F64, sources: F64) -> float:

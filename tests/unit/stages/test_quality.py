@@ -359,6 +359,16 @@ def test_of_a_doubted_page_whose_signs_are_all_small_the_heaviest_is_said() -> N
     assert reasons_of_doubt(PLAIN, TraceSigns()) == []
 
 
+def test_a_doubted_page_says_in_which_lead_its_heaviest_sign_is() -> None:
+    shaky = replace(PLAIN, grid_confidence=0.46, chest=0.3, leap=3.0, vague=0.4)
+    (reason,) = reasons_of_doubt(shaky, TraceSigns(unlike={"V2": 0.1, "V5": 0.3}))
+    assert reason == "chest leads are unlike those beside them, most in V5: check the page"
+    (reason,) = reasons_of_doubt(shaky, TraceSigns(unlike={"V2": 0.1, "V5": 0.6}))
+    assert reason.startswith("unlike the chest leads beside: V5: ")
+    (reason,) = reasons_of_doubt(replace(shaky, leap=9.0), TraceSigns(leaps={"I": 1.0, "V3": 9.0}))
+    assert reason == "lines leap: V3"
+
+
 def replace_span(each: LeadTrace, samples: int) -> LeadTrace:
     """Cut a trace off after so many samples."""
     return LeadTrace(each.lead, each.t0_s, each.fs, each.mv[:samples], each.xy[:samples], each.confidence[:samples])
