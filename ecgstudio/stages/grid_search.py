@@ -24,6 +24,7 @@ from ecgstudio.stages.paper_map import (
     likeliest,
     nodes_from_cells,
     refine,
+    rescaled,
     steadied,
     unwrap_axis,
 )
@@ -42,6 +43,7 @@ LEAST_SEEN, SLIPPING_MM = 0.02, 0.3  # of the picture; lines that still move so 
 COHERENT, BESIDE_ROWS_PX = 0.3, 60  # the share was 0.54 and more on maps that were right, 0.04 and less on wrong ones
 CLEAR_MERIT = 0.5  # a map this well confirmed needs no competitor, if its 5-mm lines are bold
 SURE_REACH = 0.1  # where pulses told the scale
+SQUARE, AS_WELL = 0.12, 0.7  # a sheet seen aslant is foreshortened by less than a wrong harmonic
 SPECTRUM_REACH = 0.19  # not as far as the next harmonic of 5-mm lines, a fifth away
 
 
@@ -87,6 +89,8 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
         candidates = [c for c in candidates if abs(np.log(c.grid.px_per_mm / keypoints.px_per_mm)) < SURE_REACH]
     candidates = [c for c in candidates if not np.isfinite(c.moved_mm) or c.moved_mm < SLIPPING_MM]
     best = likeliest(candidates, keypoints.px_per_mm) if candidates else None
+    if best is not None and best.lines > 0:
+        best = squared(page.pixels, best)
     if best is not None and (best.lines == 0 or best.seen_px < LEAST_SEEN * width * height):
         best = by_phases if by_phases in candidates else None
     if maps is None or (best is not None and best.bold >= BOLD):
@@ -100,6 +104,33 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
     grid = replace(grid, confidence=_confidence(panels or best))
     level = rows is None or _is_level(grid, rows, view, view_px_per_mm)
     return Found(view, view_px_per_mm, rows, grid, level)
+
+
+def squared(pixels: Image, found: Refined) -> Refined:
+    """Return a map whose millimetres are as long across as down, if the paper confirms one as well; else as found.
+
+    Where millimetre lines are faint, a harmonic of the bold lines may stand in for them along one axis alone.
+    """
+    across, down = sides_px_per_mm(found.grid)
+    if abs(np.log(across / down)) < SQUARE:
+        return found
+    others = [
+        refine(pixels, rescaled(found.grid, down / across, zoom_down=1.0), anchored=True),
+        refine(pixels, rescaled(found.grid, 1.0, zoom_down=across / down), anchored=True),
+    ]
+    better = [
+        other
+        for other in others
+        if other.confirmed_px >= AS_WELL * found.confirmed_px
+        and abs(np.log(np.divide(*sides_px_per_mm(other.grid)))) < SQUARE
+    ]
+    return max(better, key=lambda other: other.bold, default=found)
+
+
+def sides_px_per_mm(grid: GridFit) -> tuple[float, float]:
+    """Return how many pixels a millimetre has across and down the paper (medians)."""
+    across, down = (np.hypot(*np.diff(grid.nodes, axis=axis).reshape(-1, 2).T) for axis in (1, 0))
+    return float(np.median(across)) / GRID_PITCH_MM, float(np.median(down)) / GRID_PITCH_MM
 
 
 def _border_mm(page: Page, view: View, px_per_mm: float) -> F64:

@@ -286,12 +286,11 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
     return Refined(grid, lines, seen_px, moved, _roughness_mm(grid), _boldness(darkest, grid))
 
 
-def rescaled(grid: GridFit, zoom: float) -> GridFit:
-    """Return the map of the same paper whose millimetres are `zoom` times as long."""
-    width_mm, height_mm = grid.size_mm
-    step_mm = GRID_PITCH_MM * zoom
-    columns, rows = (max(2, int(np.ceil(side / step_mm)) + 1) for side in (width_mm, height_mm))
-    x, y = np.meshgrid(np.arange(columns) * step_mm, np.arange(rows) * step_mm)
+def rescaled(grid: GridFit, zoom: float, *, zoom_down: float | None = None) -> GridFit:
+    """Return the map of the same paper whose millimetres are `zoom` times as long, down the page `zoom_down` times."""
+    steps_mm = GRID_PITCH_MM * zoom, GRID_PITCH_MM * (zoom if zoom_down is None else zoom_down)
+    columns, rows = (max(2, int(np.ceil(s / step)) + 1) for s, step in zip(grid.size_mm, steps_mm, strict=True))
+    x, y = np.meshgrid(np.arange(columns) * steps_mm[0], np.arange(rows) * steps_mm[1])
     nodes = grid.to_page(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(rows, columns, 2)
     return GridFit(nodes, grid.scale, grid.confidence)
 
