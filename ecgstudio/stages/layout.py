@@ -169,14 +169,16 @@ def solve_layout(
 def without_ticks(labels: Sequence[Label]) -> list[Label]:
     """Leave out what is read as the same plain strokes again and again in one line, along or down the page.
 
-    These are ticks of time, their numbers under every row, or separators of columns.
+    These are ticks of time, their numbers under every row, or separators of columns. Down the page a lead that is
+    printed twice may be met once more by a misread name, and a page may show one lead alone, row by row.
     """
+    alone = len({label.lead for label in labels}) <= TICKS
 
     def is_tick(label: Label) -> bool:
         same = [other for other in labels if other.lead == label.lead]
         along = sum(abs(other.y_mm - label.y_mm) < TICK_LINE_MM for other in same)
         down = sum(abs(other.x_mm - label.x_mm) < TICK_LINE_MM for other in same)
-        return max(along, down) >= TICKS
+        return along >= TICKS or (down > TICKS and not alone)
 
     return [label for label in labels if label.lead not in STROKES or not is_tick(label)]
 

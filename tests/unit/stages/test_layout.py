@@ -385,6 +385,19 @@ def test_numbers_of_seconds_under_every_row_are_no_names(lead: str) -> None:
     assert without_ticks([*labels_of(template), *marks]) == labels_of(template)
 
 
+def test_a_lead_printed_twice_and_a_misread_name_below_each_other_are_no_ticks() -> None:
+    template = LAYOUTS["6x2+1-cabrera"]
+    labels = labels_of(template)
+    labels[0] = replace(labels[0], lead="II", confidence=0.5)
+    assert without_ticks(labels) == labels
+    assert placed(solve(template, labels)) == expected(template)
+
+
+def test_one_lead_row_by_row_is_no_row_of_ticks() -> None:
+    labels = [Label("II", START_MM, 40.0 + 25.0 * k, 0.9) for k in range(6)]
+    assert without_ticks(labels) == labels
+
+
 def test_only_what_repeats_in_one_line_is_a_tick() -> None:
     names = labels_of(LAYOUTS["3x4+1"])
     again = Label("I", START_MM + 60.0, names[0].y_mm, 0.9)  # a stroke beside the name
