@@ -23,11 +23,8 @@ Image = NDArray[np.uint8]
 VIEW_PX_PER_MM, MAX_SIDE_PX = 10.0, 3000
 BAND_PX, CHUNK_PX = 48, 512
 PART_BAND_PX, PART_BANDS = 24, 16  # a part of the view, in which perspective hardly shows
-LEAST_PARTS, PARTS_SEE, ASLANT = (
-    6,
-    75,
-    0.03,
-)  # parts; percentile; and by so much the scale of parts differs from the one they share
+LEAST_PARTS, PARTS_SEE = 6, 75  # percentile
+ASLANT = 0.03  # by so much the scale of parts differs from the one they share
 SHORTEST, LONGEST = 0.2, 2.0  # of the supposed period
 LEAST_PERIOD_PX, MOST_PERIOD_PX = 6.0, 128.0
 STEPS = 400

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
-
-FloatMap = NDArray[np.float32]
+from ecgstudio.stages.contract import FloatMap
 
 ROOT = 8  # half-columns on either side in which the path may meet a needle
 AROUND = 20  # ... in which it reaches heights by itself: limbs of narrow beats are no needles

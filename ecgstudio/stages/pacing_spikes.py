@@ -52,11 +52,8 @@ def pacing_spikes(readings: Sequence[StripReading], slots: Sequence[Slot], *, sk
     tips = [tip for row in range(len(readings)) for tip in _of_row(row, readings, slots)]
     right_mm = skew * (axes_mm - axes_mm.mean())
     at_mm = np.array([tip.x_mm - float(right_mm[tip.row]) for tip in tips])
-    times_mm = _times(tips, at_mm, of_rows=len(readings))
-    if len(times_mm) < LEAST_SPIKES:
-        return _as_arrays(found)
-    spikes = [[i for i in range(len(tips)) if abs(at_mm[i] - time) < SAME_MM] for time in times_mm]
-    if _all_alike([tips[i].up_mm for spike in spikes for i in spike if tips[i].clear]):
+    spikes = _spikes(tips, at_mm, of_rows=len(readings))
+    if len(spikes) < LEAST_SPIKES or _all_alike([tips[i].up_mm for spike in spikes for i in spike if tips[i].clear]):
         return _as_arrays(found)
     for spike in spikes:
         for phase in _phases([at_mm[i] for i in spike]):
@@ -71,16 +68,17 @@ def _as_arrays(found: Sequence[Sequence[tuple[float, float]]]) -> list[F64]:
     return [np.array(sorted(own), np.float64).reshape(-1, 2) for own in found]
 
 
-def _times(tips: Sequence[_Tip], at_mm: F64, *, of_rows: int) -> list[float]:
-    """Return when half of the rows show a needle at once, two of them (or the only one) a clear one."""
-    times: list[float] = []
-    for i in np.argsort(at_mm):
-        near = [tip for tip, x in zip(tips, at_mm, strict=True) if abs(x - at_mm[i]) < SAME_MM]
-        rows, clear_rows = {tip.row for tip in near}, {tip.row for tip in near if tip.clear}
-        enough = len(rows) >= of_rows / 2 and len(clear_rows) >= min(CLEAR_ROWS, of_rows)
-        if enough and not (times and at_mm[i] - times[-1] < LONE_MM):
-            times.append(float(np.median([x for x in at_mm if abs(x - at_mm[i]) < SAME_MM])))
-    return times
+def _spikes(tips: Sequence[_Tip], at_mm: F64, *, of_rows: int) -> list[list[int]]:
+    """Return which needles half of the rows show at once, two of them (or the only one) a clear one."""
+    spikes: list[list[int]] = []
+    for first in np.argsort(at_mm):
+        if spikes and at_mm[first] - at_mm[spikes[-1][0]] < LONE_MM:
+            continue
+        near = [i for i in range(len(tips)) if 0 <= at_mm[i] - at_mm[first] < SAME_MM]
+        rows, clear_rows = {tips[i].row for i in near}, {tips[i].row for i in near if tips[i].clear}
+        if len(rows) >= of_rows / 2 and len(clear_rows) >= min(CLEAR_ROWS, of_rows):
+            spikes.append([int(first), *(i for i in near if i != first)])
+    return spikes
 
 
 def _all_alike(up_mm: Sequence[float]) -> bool:

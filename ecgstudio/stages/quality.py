@@ -58,7 +58,7 @@ DOUBT_WEIGHTS: Final[Mapping[str, float]] = {
     "length": 0.76,
 }
 """Log odds of an SNR below 10 dB, per `evidence`; fitted by ``python -m training doubt`` on rendered pages."""
-REVIEW_DOUBT: Final = 0.06  # from which a page wants a human, though no check fails; good pages stay below half of it
+REVIEW_DOUBT: Final = 0.06  # from which a page wants a human; most good pages stay below half of it
 LIKELY: Final = 0.5
 ODD_LENGTH: Final = 0.02  # share by which no cart's record is too short or too long
 CROWDED: Final = 0.25  # of a lead's power
@@ -81,8 +81,8 @@ DOUBT_WORDS: Final[Mapping[str, str]] = {
 AGREES_DB: Final = 20.0  # two ways to the same lead that agree so well say no more by agreeing better
 UNKNOWN_EVIDENCE: Final = 0.5  # of a check that the page does not allow
 NOISE_SHARE: Final = 0.1  # of power, at which a page's SNR is 10 dB
-PEN_LEAP = 2.0  # standard deviations: a pen's largest steps
-WILD_LEAP = 6.0  # and such as none takes
+PEN_LEAP: Final = 2.0  # standard deviations: a pen's largest steps
+WILD_LEAP: Final = 6.0  # and such as none takes
 FEW_LEADS: Final = 3
 MANY_REASONS: Final = 4
 MANY_MISSING: Final = 6

@@ -185,11 +185,10 @@ def _traces_of(
     odds = simultaneity(named, list(found.readings), mm_per_s=grid.scale.mm_per_s)
     together, doubts = odds > 0, found.doubts if abs(odds) >= CLEAR else (*found.doubts, _seconds_doubt(odds))
     drawn = [(slot, found.readings[slot.row], grid) for slot in named]
+    now = [again[i].reading if again and i in again else each for i, each in enumerate(found.readings)]
     if again:
         moved = {number: row for row in again.values() for number in row.slots}
-        fresh = refine_slots(
-            found.layout, [again[i].reading if i in again else each for i, each in enumerate(found.readings)]
-        )
+        fresh = refine_slots(found.layout, now)
         for number, row in moved.items():
             slot = replace(named[number], start_mm=fresh[number].start_mm, end_mm=fresh[number].end_mm)
             drawn[number] = slot, row.reading, row.grid
@@ -207,12 +206,13 @@ def _traces_of(
             for i, (slot, reading, lattice) in enumerate(drawn)
         ]
     spikes = pacing_spikes(found.readings, named, skew=skew)
+    spikes_now = pacing_spikes(now, [slot for slot, _, _ in drawn], skew=skew) if again else spikes
     traces = []
     for (slot, reading, lattice), own in zip(drawn, along, strict=True):
         right_mm = skew * (reading.centre_mm - middle_mm)
         moved_slot = replace(slot, start_mm=slot.start_mm + right_mm, end_mm=slot.end_mm + right_mm)
         start_mm = _begin_mm(slot, origin_mm, together=together) + right_mm
-        tips: Iterable[F64] = spikes[slot.row] if reading is found.readings[slot.row] else ()
+        tips = (spikes if reading is found.readings[slot.row] else spikes_now)[slot.row]
         traces.append(lead_trace(moved_slot, reading, lattice, start_mm, lines_mm=own, spikes_mm=tips))
     read = tuple(t for t in traces if t is not None and np.isfinite(t.mv).any())
     gains = gains_by_pulse(named, found.readings, grid.scale)
