@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.stages.pacing_spikes import pacing_spikes, with_spikes
 from ecgstudio.stages.printed import Row, Slot
+from ecgstudio.stages.stage2_trace import lead_trace
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
@@ -128,3 +130,18 @@ def test_a_spike_is_as_high_as_its_tip_and_as_narrow_as_a_record_allows() -> Non
     assert y_mm.min() == pytest.approx(31.0, abs=0.05)
     assert 3 <= (np.abs(y_mm - 40.0) > 0.5).sum() <= 5  # samples of 2 ms
     assert y_mm[np.abs(x_mm - 20.0) > 0.3] == pytest.approx(40.0, abs=0.01)
+
+
+def test_the_record_of_a_lead_shows_its_spikes() -> None:
+    x, y = np.meshgrid(np.arange(0, WIDTH_MM + 5, GRID_PITCH_MM), np.arange(0, 105, GRID_PITCH_MM))
+    grid = GridFit(np.stack([x, y], axis=-1) * 8.0, PaperScale(25.0, 10.0, "test"), 0.9)
+    plain, paced = (
+        lead_trace(slots(1)[0], reading(40.0, []), grid, 5.0, spikes_mm=spikes)
+        for spikes in ((), np.array([[100.0, 28.0]]))
+    )
+    assert plain is not None
+    assert paced is not None
+    assert np.abs(plain.mv).max() < 0.01
+    assert paced.mv.max() == pytest.approx(1.2, abs=0.02)
+    at_s = paced.t0_s + int(paced.mv.argmax()) / paced.fs
+    assert at_s == pytest.approx((100.0 - 5.0) / 25.0, abs=0.003)
