@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
+from ecgstudio.nets.precision import in_half
 from ecgstudio.nets.weights import build_network, read_header, read_network
 from training.configs import TrainConfig
 from training.losses import LOSSES, METRICS
@@ -187,10 +188,10 @@ def train(
         validation = list(islice(dataset_factory("train", seed=config.seed), config.overfit_batches))
         stream = cycle(validation)
     journal = Journal(stage, folder, config, resumed=counters.step) if is_first else None
-    wrapped: nn.Module = network
+    wrapped: nn.Module = torch.compile(network, dynamic=False) if config.compile else network  # type: ignore[assignment]
     if world.size > 1:
         devices = [device.index] if device.type == "cuda" else None
-        wrapped = nn.parallel.DistributedDataParallel(network, device_ids=devices)
+        wrapped = nn.parallel.DistributedDataParallel(wrapped, device_ids=devices)
     bar = tqdm(total=100.0, disable=None if is_first else True, bar_format="{l_bar}{bar}|{postfix}", desc=stage)
     begun_s = time.monotonic() - counters.elapsed_s
     saved_s = time.monotonic()
@@ -274,10 +275,10 @@ def _descend(
         batch = _to_device(next(stream), device)
         is_last = part == config.accumulate - 1
         with (
-            nullcontext() if is_last or wrapped is trained.network else wrapped.no_sync(),  # type: ignore[operator]
+            nullcontext() if is_last or processes == 1 else wrapped.no_sync(),  # type: ignore[operator]
             torch.autograd.set_detect_anomaly(config.detect_anomaly),
         ):
-            with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda" and config.mixed_precision):
+            with in_half(device, wanted=config.mixed_precision):
                 outputs = wrapped(*_inputs(batch))
             terms = LOSSES[config.network](outputs, batch, config, progress=progress)
             (terms["loss"] / config.accumulate).backward()  # type: ignore[no-untyped-call]
@@ -312,7 +313,8 @@ def validate(network: nn.Module, batches: list[Batch], config: TrainConfig) -> d
     values: dict[str, list[float]] = {}
     for batch in batches:
         moved = _to_device(batch, device)
-        outputs = network(*_inputs(moved))
+        with in_half(device, wanted=config.mixed_precision):
+            outputs = network(*_inputs(moved))
         terms = LOSSES[config.network](outputs, moved, config, progress=1.0)
         row = {name: float(term) for name, term in terms.items()} | METRICS[config.network](outputs, moved)
         for name, value in row.items():
@@ -372,7 +374,8 @@ def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
 
 
 def _batches(dataset: IterableDataset[Batch], config: TrainConfig, *, start: int) -> Iterator[Batch]:

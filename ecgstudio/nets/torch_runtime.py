@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ecgstudio.core.leads import LEADS
 from ecgstudio.errors import UserError
-from ecgstudio.nets import blocks
+from ecgstudio.nets import blocks, precision
 from ecgstudio.nets.fusion_net import FusionNet
 from ecgstudio.nets.reconstruct_net import SERIES_CHANNELS
 from ecgstudio.nets.weights import (
@@ -23,6 +23,8 @@ from ecgstudio.nets.weights import (
     READING_NETWORKS,
     RECONSTRUCT,
     REINSTALL_HINT,
+    TRACE,
+    TRACE_WIDE,
     Manifest,
     WeightsEntry,
     checked_content,
@@ -52,6 +54,8 @@ _NO_ROOM: Final = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_
 """What an error says when a device has no room left: its libraries have words of their own for it."""
 ATTRIBUTION_STEPS: Final = 16
 """On 40 validation records the parts miss the whole (median 1.9) by 0.07 at the median; 8 steps by 0.20, 32 by 0.04."""
+HALF_NETWORKS: Final = (TRACE, TRACE_WIDE)
+"""What a CPU counts in bfloat16 if it can: its last layer does not, and heights move by less than .01 px."""
 STRIP_PIXELS_PER_CALL = {"cpu": 1_200_000, "mps": 20_000_000, "cuda": 60_000_000}
 """Bounds the memory of one call. On a CPU one strip at a time is also a third faster: it stays in the cache."""
 
@@ -89,7 +93,13 @@ class TorchRuntime:
     @property
     def weights_hash(self) -> str:
         """Name the weights that read pages together."""
-        return self._manifest.digest
+        return self._manifest.digest(trace=self.trace_network)
+
+    @property
+    def trace_network(self) -> str:
+        """Name the network that reads traces: the wide one where there is one and the device is fast enough for it."""
+        is_fast = self._device != CPU or precision.half_pays(CPU)
+        return TRACE_WIDE if is_fast and TRACE_WIDE in self._manifest.entries else TRACE
 
     def keypoints(self, image: Image) -> KeypointMaps:
         """Answer for u8[H,W,3], sides multiples of 32; raises UserError if the weights are damaged."""
@@ -121,7 +131,7 @@ class TorchRuntime:
             raise ValueError(f"strips of {height} x {width} pixels: use multiples of 32 and 16")
         count = max(1, STRIP_PIXELS_PER_CALL[self.device] // (height * width))
         answers = [
-            self._run("trace", torch.from_numpy(np.array(strips[first : first + count], dtype=np.float32)))
+            self._run(self.trace_network, torch.from_numpy(np.array(strips[first : first + count], dtype=np.float32)))
             for first in range(0, len(strips), count)
         ]
         columns, segmentation, presence, boundary = (
@@ -233,7 +243,8 @@ class TorchRuntime:
     @torch.inference_mode()
     def _run_on(self, device: torch.device, name: str, pixels: Tensor) -> list[FloatMap]:
         network = self._network(name, device)
-        outputs = network(pixels.to(device).contiguous(memory_format=torch.channels_last))
+        with precision.in_half(device, wanted=name in HALF_NETWORKS and device == CPU):
+            outputs = network(pixels.to(device).contiguous(memory_format=torch.channels_last))
         maps: list[FloatMap] = [each.float().cpu().contiguous().numpy() for each in _PROBABILITIES[name](outputs)]
         return maps
 
@@ -325,10 +336,10 @@ def _grid_probabilities(logits: GridLogits) -> tuple[Tensor, ...]:
 
 def _trace_probabilities(logits: TraceLogits) -> tuple[Tensor, ...]:
     return (
-        logits.columns.log_softmax(1),
-        logits.segmentation.softmax(1),
-        logits.presence.sigmoid(),
-        logits.boundary.sigmoid(),
+        logits.columns.float().log_softmax(1),
+        logits.segmentation.float().softmax(1),
+        logits.presence.float().sigmoid(),
+        logits.boundary.float().sigmoid(),
     )
 
 
@@ -337,5 +348,6 @@ _PROBABILITIES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "name": _reader_probabilities,
     "text": _reader_probabilities,
     "grid": _grid_probabilities,
-    "trace": _trace_probabilities,
+    TRACE: _trace_probabilities,
+    TRACE_WIDE: _trace_probabilities,
 }

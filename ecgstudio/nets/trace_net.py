@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ecgstudio.nets import blocks
+from ecgstudio.nets.precision import in_full
 
 CELL: blocks.Stride = (4, 2)
 HALF_COLUMNS_PER_CELL = 4
@@ -86,7 +87,8 @@ class TraceNet(nn.Module):
         cells = self.encoder.enter(strips)
         ramp = blocks.y_ramp(cells, stride_px=self.encoder.entry[0], unit_px=RAMP_UNIT_PX)
         features = self.decoder(self.encoder(torch.cat([cells, ramp], 1)))
-        columns = functional.pixel_shuffle(self.columns(features), CELL[0]).squeeze(1)
+        with in_full(features.device):  # a column's logits decide between hundredths of a pixel
+            columns = functional.pixel_shuffle(self.columns(features.float()), CELL[0]).squeeze(1)
         presence, boundary = self._profile(features, columns)
         return TraceLogits(columns, self.segmentation(features), presence, boundary)
 

@@ -20,14 +20,18 @@ if TYPE_CHECKING:
     from torch import nn
 
 MANIFEST_NAME = "manifest.json"
-READING_NETWORKS = ("keypoint", "name", "text", "grid", "trace")
+TRACE = "trace"
+READING_NETWORKS = ("keypoint", "name", "text", "grid", TRACE)
 """Those without which no page is read."""
 FUSION = "fusion"
 """The classifier's name; weights without it read pages and classify nothing."""
 RECONSTRUCT = "reconstruct"
 """The name of the network that mends traces; weights without it read pages and mend nothing."""
-OPTIONAL_NETWORKS = (FUSION, RECONSTRUCT)
-NETWORK_NAMES = (*READING_NETWORKS, *OPTIONAL_NETWORKS)
+TRACE_WIDE = "trace-wide"
+"""The name of a trace network with more channels: it reads in the place of the other where that is fast enough."""
+OPTIONAL_NETWORKS = (FUSION, RECONSTRUCT, TRACE_WIDE)
+NETWORK_NAMES = (*READING_NETWORKS, FUSION, RECONSTRUCT)
+"""What `build_network` builds."""
 REINSTALL_HINT = "Install ECG Studio again, or restore the weights folder."
 
 
@@ -62,13 +66,12 @@ class Manifest:
     folder: Path
     entries: Mapping[str, WeightsEntry]
 
-    @property
-    def digest(self) -> str:
-        """Name the weights that read pages: it changes exactly when one of their files does.
+    def digest(self, *, trace: str = TRACE) -> str:
+        """Name the weights that read pages, `trace` among them: it changes exactly when one of their files does.
 
         A new classifier, or what mends traces afterwards, is no reason to read 4,000 pages again.
         """
-        names = sorted(set(self.entries) & set(READING_NETWORKS))
+        names = sorted(set(self.entries) & ({*READING_NETWORKS, trace} - ({TRACE} - {trace})))
         text = " ".join(f"{name}:{self.entries[name].sha256}" for name in names)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -175,7 +178,7 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
         return TextNet(blocks.config_from_mapping(TextConfig, config))
     if name == "grid":
         return GridNet(blocks.config_from_mapping(GridConfig, config))
-    if name == "trace":
+    if name == TRACE:
         return TraceNet(blocks.config_from_mapping(TraceConfig, config))
     if name == FUSION:
         return FusionNet(blocks.config_from_mapping(FusionConfig, config))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ecgstudio.errors import UserError
-from ecgstudio.nets import torch_runtime
+from ecgstudio.nets import precision, torch_runtime
 from ecgstudio.nets.torch_runtime import TorchRuntime, load_runtime
 from ecgstudio.nets.weights import read_manifest, read_network
 from ecgstudio.stages.contract import Runtime
@@ -36,7 +36,7 @@ def strips() -> np.ndarray:
 def test_it_is_a_runtime_of_the_contract(runtime: TorchRuntime, weights_dir: Path) -> None:
     promised: Runtime = runtime
     assert promised.device == "cpu"
-    assert promised.weights_hash == read_manifest(weights_dir).digest
+    assert promised.weights_hash == read_manifest(weights_dir).digest()
 
 
 def test_keypoint_maps_are_probabilities(runtime: TorchRuntime, image: np.ndarray) -> None:
@@ -65,7 +65,10 @@ def test_trace_maps_are_log_softmax_over_the_rows(runtime: TorchRuntime, strips:
     assert ((maps.presence >= 0) & (maps.presence <= 1)).all()
 
 
-def test_answers_are_those_of_the_network(runtime: TorchRuntime, weights_dir: Path, strips: np.ndarray) -> None:
+def test_answers_are_those_of_the_network(
+    runtime: TorchRuntime, weights_dir: Path, strips: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "half_pays", lambda device: False)
     with torch.inference_mode():
         logits = read_network(weights_dir / "trace.safetensors")(torch.from_numpy(strips.copy()))
     np.testing.assert_allclose(runtime.trace(strips).columns, logits.columns.log_softmax(1).numpy(), atol=1e-4)

@@ -16,9 +16,10 @@ def trace_net(**changes: object) -> TraceNet:
     return TraceNet(TraceConfig(**values)).eval()  # type: ignore[arg-type]
 
 
-def test_a_widened_network_answers_as_before() -> None:
+@pytest.mark.parametrize("finest", [8, 20])
+def test_a_widened_network_answers_as_before(finest: int) -> None:
     torch.manual_seed(0)
-    narrow, wide = trace_net(), trace_net(channels=(8, 16, 40, 48))
+    narrow, wide = trace_net(), trace_net(channels=(finest, 16, 40, 48))
     with torch.no_grad():  # statistics as after training
         narrow.train()(torch.randn(4, 2, 64, 64))
         narrow.eval()
@@ -39,7 +40,8 @@ def test_new_channels_learn() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"channels": (16, 12, 16, 24)}, {"channels": (8, 12, 12, 24)}, {"depths": (1, 2, 2, 2)}]
+    "changes",
+    [{"channels": (4, 12, 16, 24)}, {"channels": (8, 12, 12, 24)}, {"depths": (1, 2, 2, 2)}, {"profile_channels": 12}],
 )
 def test_other_differences_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"widen|layers"):
