@@ -17,8 +17,6 @@ from ecgstudio.nets.fusion_net import FusionNet
 from ecgstudio.nets.weights import (
     MANIFEST_NAME,
     RECONSTRUCT,
-    TRACE,
-    TRACE_WIDE,
     Manifest,
     WeightsEntry,
     read_header,
@@ -57,10 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path,
         help="rendered pages (for the reconstruction: windows or pairs) to measure on; allows float16 storage",
     )  # fmt: skip
-    parser.add_argument(
-        "--wide", action="store_true",
-        help="a trace network beside the usual one, for GPUs and for CPUs that multiply bfloat16",
-    )  # fmt: skip
     parser.add_argument("--training-data", default=TRAINING_DATA, help="what the network was trained on")
     parser.add_argument("--licence", default=LICENCE, help="licence of the weights")
 
@@ -72,7 +66,6 @@ def main(args: argparse.Namespace) -> int:
             args.checkpoint,
             folder=args.out,
             data=args.data,
-            wide=args.wide,
             training_data=args.training_data,
             licence=args.licence,
         )
@@ -90,7 +83,6 @@ def bundle(
     *,
     folder: Path,
     data: Path | None = None,
-    wide: bool = False,
     training_data: str = TRAINING_DATA,
     licence: str = LICENCE,
 ) -> WeightsEntry:
@@ -98,14 +90,12 @@ def bundle(
 
     With ``data`` (rendered pages; for the reconstruction windows or pairs) the metrics are measured on its validation
     split, and the weights are stored as float16 if that does not change the loss; otherwise float32 and the metrics of
-    the checkpoint are kept. A trace network that is `wide` stands beside the usual one.
+    the checkpoint are kept.
 
     Raises:
-        UserError: the checkpoint or the folder's manifest is damaged, or another network is to be `wide`.
+        UserError: the checkpoint or the folder's manifest is damaged.
     """
     name, config, notes = read_header(checkpoint)
-    if wide and name != TRACE:
-        raise UserError(f"{checkpoint} is a {name} network: only trace networks come wide as well.")
     stage = str(notes["stage"])
     metrics = {key: float(value) for key, value in notes["metrics"].items()}
     half = False
@@ -115,7 +105,7 @@ def bundle(
     elif data is not None:
         metrics, half = _measure(checkpoint, stage, data)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stage}{'-wide' if wide else ''}.safetensors"
+    path = folder / f"{stage}.safetensors"
     write_network(path, network, notes={"stage": stage}, half=half)
     entry = WeightsEntry(
         file=path.name,
@@ -129,7 +119,7 @@ def bundle(
         created=datetime.now(UTC).date().isoformat(),
     )
     entries = dict(read_manifest(folder).entries) if (folder / MANIFEST_NAME).exists() else {}
-    write_manifest(Manifest(folder, {**entries, TRACE_WIDE if wide else name: entry}))
+    write_manifest(Manifest(folder, {**entries, name: entry}))
     return entry
 
 

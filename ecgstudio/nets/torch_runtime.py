@@ -24,7 +24,6 @@ from ecgstudio.nets.weights import (
     RECONSTRUCT,
     REINSTALL_HINT,
     TRACE,
-    TRACE_WIDE,
     Manifest,
     WeightsEntry,
     checked_content,
@@ -54,7 +53,7 @@ _NO_ROOM: Final = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_
 """What an error says when a device has no room left: its libraries have words of their own for it."""
 ATTRIBUTION_STEPS: Final = 16
 """On 40 validation records the parts miss the whole (median 1.9) by 0.07 at the median; 8 steps by 0.20, 32 by 0.04."""
-HALF_NETWORKS: Final = (TRACE, TRACE_WIDE)
+HALF_NETWORKS: Final = (TRACE,)
 """What a CPU counts in bfloat16 if it can: its last layer does not, and heights move by less than .01 px."""
 STRIP_PIXELS_PER_CALL = {"cpu": 1_200_000, "mps": 20_000_000, "cuda": 60_000_000}
 """Bounds the memory of one call. On a CPU one strip at a time is also a third faster: it stays in the cache."""
@@ -93,13 +92,7 @@ class TorchRuntime:
     @property
     def weights_hash(self) -> str:
         """Name the weights that read pages together."""
-        return self._manifest.digest(trace=self.trace_network)
-
-    @property
-    def trace_network(self) -> str:
-        """Name the network that reads traces: the wide one where there is one and the device is fast enough for it."""
-        is_fast = self._device != CPU or precision.half_pays(CPU)
-        return TRACE_WIDE if is_fast and TRACE_WIDE in self._manifest.entries else TRACE
+        return self._manifest.digest
 
     def keypoints(self, image: Image) -> KeypointMaps:
         """Answer for u8[H,W,3], sides multiples of 32; raises UserError if the weights are damaged."""
@@ -131,7 +124,7 @@ class TorchRuntime:
             raise ValueError(f"strips of {height} x {width} pixels: use multiples of 32 and 16")
         count = max(1, STRIP_PIXELS_PER_CALL[self.device] // (height * width))
         answers = [
-            self._run(self.trace_network, torch.from_numpy(np.array(strips[first : first + count], dtype=np.float32)))
+            self._run(TRACE, torch.from_numpy(np.array(strips[first : first + count], dtype=np.float32)))
             for first in range(0, len(strips), count)
         ]
         columns, segmentation, presence, boundary = (
@@ -349,5 +342,4 @@ _PROBABILITIES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "text": _reader_probabilities,
     "grid": _grid_probabilities,
     TRACE: _trace_probabilities,
-    TRACE_WIDE: _trace_probabilities,
 }

@@ -27,11 +27,8 @@ FUSION = "fusion"
 """The classifier's name; weights without it read pages and classify nothing."""
 RECONSTRUCT = "reconstruct"
 """The name of the network that mends traces; weights without it read pages and mend nothing."""
-TRACE_WIDE = "trace-wide"
-"""The name of a trace network with more channels: it reads in the place of the other where that is fast enough."""
-OPTIONAL_NETWORKS = (FUSION, RECONSTRUCT, TRACE_WIDE)
-NETWORK_NAMES = (*READING_NETWORKS, FUSION, RECONSTRUCT)
-"""What `build_network` builds."""
+OPTIONAL_NETWORKS = (FUSION, RECONSTRUCT)
+NETWORK_NAMES = (*READING_NETWORKS, *OPTIONAL_NETWORKS)
 REINSTALL_HINT = "Install ECG Studio again, or restore the weights folder."
 
 
@@ -66,12 +63,13 @@ class Manifest:
     folder: Path
     entries: Mapping[str, WeightsEntry]
 
-    def digest(self, *, trace: str = TRACE) -> str:
-        """Name the weights that read pages, `trace` among them: it changes exactly when one of their files does.
+    @property
+    def digest(self) -> str:
+        """Name the weights that read pages: it changes exactly when one of their files does.
 
         A new classifier, or what mends traces afterwards, is no reason to read 4,000 pages again.
         """
-        names = sorted(set(self.entries) & ({*READING_NETWORKS, trace} - ({TRACE} - {trace})))
+        names = sorted(set(self.entries) & set(READING_NETWORKS))
         text = " ".join(f"{name}:{self.entries[name].sha256}" for name in names)
         return hashlib.sha256(text.encode()).hexdigest()
 

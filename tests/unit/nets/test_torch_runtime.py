@@ -36,7 +36,7 @@ def strips() -> np.ndarray:
 def test_it_is_a_runtime_of_the_contract(runtime: TorchRuntime, weights_dir: Path) -> None:
     promised: Runtime = runtime
     assert promised.device == "cpu"
-    assert promised.weights_hash == read_manifest(weights_dir).digest()
+    assert promised.weights_hash == read_manifest(weights_dir).digest
 
 
 def test_keypoint_maps_are_probabilities(runtime: TorchRuntime, image: np.ndarray) -> None:

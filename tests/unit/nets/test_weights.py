@@ -78,7 +78,7 @@ def test_the_digest_changes_with_any_file(weights_dir: Path) -> None:
     before = read_manifest(weights_dir)
     sha256 = before.entries["trace"].sha256
     path.write_text(path.read_text("utf-8").replace(sha256, "0" * 64), "utf-8")
-    assert read_manifest(weights_dir).digest() != before.digest()
+    assert read_manifest(weights_dir).digest != before.digest
 
 
 def test_half_precision_files_load_as_float32(tmp_path: Path) -> None:

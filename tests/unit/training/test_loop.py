@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import IterableDataset
 
-from ecgstudio.nets.weights import build_network, read_header, read_network, write_network
+from ecgstudio.nets.weights import build_network, read_header, read_network
 from training.bundle import bundle
 from training.configs import TraceTraining
 from training.loop import Batch, _descend, _Meter, learning_rate, train, validate
@@ -220,30 +220,6 @@ def test_a_checkpoint_becomes_bundled_weights(tmp_path: Path) -> None:
     network = load_bundled(manifest, "trace")
     best = load_file(tmp_path / BEST_FILE)
     assert torch.equal(network.state_dict()["columns.weight"], best["columns.weight"])
-
-
-def test_a_wide_trace_network_stands_beside_the_usual_one(tmp_path: Path) -> None:
-    from ecgstudio.nets.weights import TRACE, TRACE_WIDE, load_bundled, read_manifest
-
-    weights = tmp_path / "weights"
-    for name, wide in (("usual", False), ("wide", True)):
-        channels = (16, 24, 32, 40) if wide else ()
-        train("stage2", replace(BASE, steps=1, channels=channels), one_batch, folder=tmp_path / name)
-        bundle(tmp_path / name / BEST_FILE, folder=weights, wide=wide)
-    manifest = read_manifest(weights)
-    assert manifest.entries[TRACE].file == "stage2.safetensors"
-    assert manifest.entries[TRACE_WIDE].file == "stage2-wide.safetensors"
-    assert load_bundled(manifest, TRACE_WIDE).config.channels == (16, 24, 32, 40)  # type: ignore[union-attr]
-
-
-def test_only_trace_networks_come_wide(tmp_path: Path) -> None:
-    from ecgstudio.errors import UserError
-
-    network = build_network("grid", {})
-    write_network(tmp_path / "grid.safetensors", network, notes={"stage": "stage1", "metrics": {}, "samples": 1})
-    with pytest.raises(UserError, match="only trace networks"):
-        bundle(tmp_path / "grid.safetensors", folder=tmp_path / "weights", wide=True)
-    assert not (tmp_path / "weights").exists()
 
 
 def test_the_command_line_lists_its_commands_without_importing_torch() -> None:
