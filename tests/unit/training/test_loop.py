@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from torch.utils.data import IterableDataset
 
 from ecgstudio.nets.weights import build_network, read_header, read_network
@@ -197,6 +198,21 @@ def test_the_crops_of_earlier_runs_are_counted(tmp_path: Path) -> None:
     on = replace(BASE, steps=2, start_from=str(tmp_path / "first" / LAST_FILE))
     assert train("stage2", on, one_batch, folder=tmp_path / "second").samples == first.samples + 2 * 2
     assert read_header(tmp_path / "second" / LAST_FILE)[2]["samples"] == first.samples + 2 * 2
+
+
+def test_a_network_is_compiled_if_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+
+    def remember(network: nn.Module, *, dynamic: bool) -> nn.Module:
+        assert not dynamic  # a network for all shapes is slower than one for each
+        compiled.append(network)
+        return network
+
+    monkeypatch.setattr(torch, "compile", remember)
+    train("stage2", replace(BASE, steps=1), one_batch, folder=tmp_path / "plain")
+    assert not compiled
+    train("stage2", replace(BASE, steps=1, compile=True), one_batch, folder=tmp_path / "compiled")
+    assert [type(network).__name__ for network in compiled] == ["TraceNet"]
 
 
 def test_the_crops_of_all_processes_are_counted() -> None:
