@@ -14,6 +14,7 @@ from scipy.signal import find_peaks
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS
 from ecgstudio.stages.lead_order import GAP_COST, Candidates, Order, best_order, shape_of
+from ecgstudio.stages.name_pitch import MARGIN_MM, NAME_SPREAD_MM, NAMES_WITHIN_MM, NamePlace, pitch_of_names
 from ecgstudio.stages.names import STROKES
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.seams import SIDE_BY_SIDE, STRETCH_COST, STRETCHES, Seams, seam_worth, seen_seams
@@ -27,21 +28,20 @@ CROWDED = {6: 0.6}  # six leads in a row are rare
 NAME_OFFSETS_MM = tuple(np.arange(-14.0, 29.0, 1.5))
 CUT_OFFSETS_MM = tuple(np.arange(-56.0, -15.0, 3.0))  # of pages whose first column begins outside the picture
 USUAL_OFFSET_MM, OFFSET_COST = 2.0, 0.01
-NAME_SPREAD_MM, NAME_REACH_MM = 4.0, 8.0
+NAME_REACH_MM = 8.0
 ELSEWHERE_COST, BORDER_WORTH = 0.3, 0.6
 # in names read for sure: how much more usual than rows of any number of leads
 SHAPE_WORTH, USUAL_WORTH = 0.8, 1.6
 KNOWN_SHAPES = frozenset(layout.shape for layout in LAYOUTS.values()) | {"12x1+2", "12x1+3"}
 USUAL_SHAPES = frozenset({"3x4", "3x4+1", "3x4+2", "3x4+3", "6x2", "6x2+1", "12x1", "12x1+1"})
 NAME_ABOVE_MM, PANEL_MM = 32.0, 120.0  # names stand near their traces, or on the upper edge of a lead's own panel
-PITCH_CONFIDENCE, NAMES_FOR_PITCH = 0.5, 4
+PITCH_CONFIDENCE = 0.5
 LONE_SPACING_MM, MIN_SPACING, IN_LINE_MM, NAMES_FOR_ROW = 30.0, 0.45, 4.0, 2
 HEIGHTS_APART, HEIGHTS_WORSE, HEIGHTS_BETTER = 0.6, 1.5, 0.5  # of the spacing of rows; in names read for sure
 TICKS, TICK_LINE_MM = 3, 3.0  # no page prints a name so often in one line
-# where the first names of rows may stand left of their leads, and when those behind them show that they do
-MARGIN_MM, MARGIN_COST_MM, MARGIN_SHOWS_MM = (2.0, 14.0), 2.0, 1.5
+MARGIN_COST_MM = 2.0
 SAME_END_MM, ROWS_TO_AGREE, MOST_ROWS = 8.0, 3, 0.55
-BEFORE_MM, NAMES_WITHIN_MM = 8.0, (-1.0, 12.0)  # no name stands so far before its lead, but in the margin
+BEFORE_MM = 8.0  # no name stands so far before its lead, but in the margin
 
 
 def find_rows(axis: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]) -> list[Row]:
@@ -382,40 +382,30 @@ def _divide(
                         best = (total, counts, float(offset), stretch)
     score, counts, offset, stretch = best
     widths = [length * (stretch if n > 1 else 1.0) / n for n, length in zip(counts, lengths, strict=True)]
-    pitch, offset = _pitch(rows, by_row, counts, offset, widths)
+    pitch, offset = _pitch(rows, by_row, counts, offset, widths, seams)
     if pitch is not None:
         widths = [pitch if n > 1 else width for n, width in zip(counts, widths, strict=True)]
     return _Division(counts, offset, widths, score)
 
 
 def _pitch(
-    rows: list[Row], by_row: list[list[Label]], counts: list[int], offset: float, widths: list[float]
+    rows: list[Row],
+    by_row: list[list[Label]],
+    counts: list[int],
+    offset: float,
+    widths: list[float],
+    seams: Seams | None,
 ) -> tuple[float | None, float]:
     """Return mm per lead and where names stand in it, alike in every column, as they say it; None if too few do."""
-    places = [
+    places: list[NamePlace] = [
         (column, label.x_mm, row.start_mm)
         for row, found, n, width in zip(rows, by_row, counts, widths, strict=True) if n > 1
         for column, names in _at_column(row, found, n, offset, width).items()
         for label, _ in names if label.confidence >= PITCH_CONFIDENCE
     ]  # fmt: skip
-    behind = [place for place in places if place[0]]
-    pitch, pitch_behind = _slope(places), _slope(behind)
-    if pitch is None:
-        return None, offset
-    if pitch_behind is not None and abs(pitch - pitch_behind) >= MARGIN_SHOWS_MM:
-        pitch, places = pitch_behind, behind  # the first names stand in the margin, the others do not
-    return pitch, float(np.median([x - start - column * pitch for column, x, start in places]))
-
-
-def _slope(places: list[tuple[int, float, float]]) -> float | None:
-    """Return the mm from column to column by Theil and Sen; None if too few names say it."""
-    if len(places) < NAMES_FOR_PITCH or len({place[0] for place in places}) < 2:
-        return None
-    column, x, _ = (np.array(v, np.float64) for v in zip(*places, strict=True))
-    slopes = [
-        (x[j] - x[i]) / (column[j] - column[i]) for i in range(len(x)) for j in range(i) if column[i] != column[j]
-    ]
-    return float(np.median(slopes))
+    divided = [row for row, n in zip(rows, counts, strict=True) if n > 1]
+    said = pitch_of_names(places, divided, columns=max(counts, default=1), seams=seams)
+    return said or (None, offset)
 
 
 def _shape_worth(counts: list[int]) -> float:
