@@ -54,7 +54,7 @@ LAYOUT_PX_PER_MM = 5.0
 LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
 COMMON_END_MM = 6.0  # rows that start or end this near to the others do so where the others do
 LOOK_AROUND_MM = tuple((x, y) for x in (-1.5, 0.0, 1.5) for y in (-0.7, 0.7))
-LOOK_CONFIDENCE = 0.45
+LOOK_CONFIDENCE, LOOK_AGAINST = 0.45, 0.8
 STANDARD_SECONDS, EXCESS_MM = (10.0, 5.0), 2.5
 OUTPUT_HZ = 500.0
 END_DOUBT_MM = 0.2  # how well the ends of leads are known
@@ -329,16 +329,25 @@ def second_look(page: Page, grid: GridFit, layout: PageLayout, *, runtime: Runti
     crops = np.stack([cutter.cut(xy, jacobian) for xy, jacobian in places])
     answers = runtime.names(normalised_names(crops)).reshape(len(unread), len(LOOK_AROUND_MM), -1)[..., 1:]
     taken = {(slot.lead, slot.columns) for slot in layout.slots if slot.read}
-    found = []
+    found: list[tuple[Slot, Label]] = []
     for slot, answer, around in zip(unread, answers, spots.reshape(len(unread), -1, 2), strict=True):
         best = np.sort(answer, axis=0)[-2:].mean(axis=0)  # two crops must agree
         for k in np.argsort(-best)[:2]:
             lead = LEADS[int(k)]
             if best[k] >= LOOK_CONFIDENCE and ((lead, slot.columns) not in taken or slot.columns == 1):
                 at = around[int(np.argmax(answer[:, k]))]
-                found.append(Label(lead, float(at[0]), float(at[1]), float(best[k])))
+                found.append((slot, Label(lead, float(at[0]), float(at[1]), float(best[k]))))
                 break
-    return found
+    return believed(found, layout)
+
+
+def believed(found: Sequence[tuple[Slot, Label]], layout: PageLayout) -> list[Label]:
+    """Leave out a name read late and half-heartedly that alone contradicts an order which most names prove."""
+    against = [label for slot, label in found if slot.lead not in ("", label.lead)]
+    proven = 2 * _names_read(layout) > len(layout.slots)
+    if proven and len(against) == 1 and against[0].confidence < LOOK_AGAINST:
+        return [label for _, label in found if label is not against[0]]
+    return [label for _, label in found]
 
 
 def _reaches_beyond(layout: PageLayout, readings: list[StripReading], grid: GridFit) -> bool:
