@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -90,6 +91,14 @@ class Reading:
 
 
 @functools.cache
+def same_fonts_everywhere() -> tuple[str, ...]:
+    """Return the one font that pages are printed in: by those of a machine, texts would have other lengths."""
+    import matplotlib  # heavy, and only its fonts are needed
+
+    return (str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "STIXGeneral.ttf"),)
+
+
+@functools.cache
 def synth_page(
     layout: str = "3x4+1",
     *,
@@ -119,7 +128,9 @@ def synth_page(
     if swapped is not None:
         first, second = map(LEADS.index, swapped)
         mv[[first, second]] = mv[[second, first]]
-    sheet = render_sheet(mv, record.fs, rng=np.random.default_rng(seed), px_per_mm=PX_PER_MM, style=style)
+    sheet = render_sheet(
+        mv, record.fs, rng=np.random.default_rng(seed), px_per_mm=PX_PER_MM, style=style, fonts=same_fonts_everywhere()
+    )
     return coded(sheet.pixels, sheet.truth, orientation)
 
 
