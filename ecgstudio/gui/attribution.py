@@ -25,6 +25,7 @@ SOFT_S: Final = 0.12
 """A network at 100 Hz points at single samples; a reader looks for waves, and a band shorter than wide is a blot."""
 STRONGEST_PERCENTILE: Final = 99.5  # one wild sample must not make all others look like nothing
 MAIN_LEADS: Final = 3
+LEAST_TOTAL: Final = 1e-12  # what speaks no louder speaks for nothing
 LEAST_SHARE: Final = 0.08
 
 
@@ -59,7 +60,8 @@ def attribution_of(code: str, parts: Mapping[str, F32], record: EcgRecord) -> At
             speaks[row] = np.maximum(np.nan_to_num(parts[lead].astype(np.float64)), 0.0)
     speaks[~known] = 0.0
     sums = speaks.sum(axis=1)
-    shares = sums / max(float(sums.sum()), 1e-12)
+    total = float(sums.sum())
+    shares = sums / total if total > LEAST_TOTAL else np.zeros_like(sums)
     waves = np.stack([_soft(_widened(row, WAVE_S * record.fs), SOFT_S * record.fs) for row in speaks])
     some = waves[known & (waves > 0)]
     top = float(np.percentile(some, STRONGEST_PERCENTILE)) if some.size else 1.0
