@@ -91,17 +91,18 @@ class Reading:
 
 
 @functools.cache
-def same_fonts_everywhere() -> tuple[str, ...]:
+def same_fonts_everywhere(font: str) -> tuple[str, ...]:
     """Return the one font that pages are printed in: by those of a machine, texts would have other lengths."""
     import matplotlib  # heavy, and only its fonts are needed
 
-    return (str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "STIXGeneral.ttf"),)
+    return (str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf"),)
 
 
 @functools.cache
 def synth_page(
     layout: str = "3x4+1",
     *,
+    font: str = "STIXGeneral",
     mm_per_s: float = 25.0,
     gain: float = 10.0,
     width_mm: float = 130.0,
@@ -129,8 +130,9 @@ def synth_page(
         first, second = map(LEADS.index, swapped)
         mv[[first, second]] = mv[[second, first]]
     sheet = render_sheet(
-        mv, record.fs, rng=np.random.default_rng(seed), px_per_mm=PX_PER_MM, style=style, fonts=same_fonts_everywhere()
-    )
+        mv, record.fs, rng=np.random.default_rng(seed), px_per_mm=PX_PER_MM, style=style,
+        fonts=same_fonts_everywhere(font),
+    )  # fmt: skip
     return coded(sheet.pixels, sheet.truth, orientation)
 
 

@@ -132,7 +132,7 @@ class TwoSheets(TruthRuntime):
 def test_both_sheets_of_a_picture_are_read_as_they_were_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = synth_page("3x4+1")
+    one = synth_page("3x4+1", font="STIXGeneralItalic")
     pixels = one.page.pixels
     desk = np.empty((pixels.shape[0], round(GAP_MM * PX_PER_MM), 3), np.uint8)
     desk[:] = (OUTSIDE, PRINT_LEVELS, PRINT_LEVELS)  # like a page's own frame
