@@ -21,6 +21,8 @@ MOST_MISS_MM, BESIDE_MM = 1.0, 0.5  # a border is .03 mm off (median of 240): wh
 CLEARLY_MET, PRESENT = 0.5, 0.5
 AT_BORDER_MM, BESIDE_BORDER_MM = 0.35, (0.25, 1.0)
 LACK_MM, FOOT_MM = 0.8, 0.3  # what is longer than a standard record by more than this is a pulse's foot
+BOTH_SHOW_MM, SURE_OF_ONE = 0.5, 0.95  # this near to a border a column shows two leads, unless its mass is one's
+ALONG, FADES_S, MOST_LED_MM, LED = 4, 0.008, 12.0, 0.5  # half-columns of a stroke, how it levels off, what it is worth
 BORDERS_WORTH = 2.0  # rows seem to begin .03 to .12 mm late, which hangs on who drew them; borders do not
 
 
@@ -135,3 +137,32 @@ def standard_start_mm(slots: Sequence[Slot], *, first_mm: float, last_mm: float,
     implied = [at_mm - length_mm * column / columns for (columns, column), at_mm in met.items()]
     implied = [at_mm for at_mm in implied if abs(at_mm - start_mm) < BESIDE_MM]
     return float((start_mm + BORDERS_WORTH * np.mean(implied)) / (1 + BORDERS_WORTH)) if implied else float(start_mm)
+
+
+def led_to_borders(reading: StripReading, slot: Slot, *, mm_per_s: float) -> tuple[F64, F64]:
+    """Return heights and mass of a row as one of its leads has them up to where it meets the leads beside it.
+
+    Next to such a border the network sees both leads, or the bar between them, and what is followed is neither. From
+    where it is sure of one of them, that one's stroke goes on as it was drawn, and levels off.
+    """
+    height, mass = reading.height_half.copy(), reading.mass_half.copy()
+    near = BOTH_SHOW_MM * HALF_COLUMNS_PER_MM
+    fades = FADES_S * mm_per_s * HALF_COLUMNS_PER_MM
+    steepest = MOST_LED_MM * STRIP_PX_PER_MM / fades
+    for seen, at_mm, outward in ((slot.meets, slot.start_mm, -1), (slot.met, slot.end_mm, 1)):
+        border = _half_column(at_mm, [reading])
+        first = max(int(np.ceil(border - near)), 0)
+        unsure = first + np.flatnonzero(reading.mass_half[first : max(int(border + near) + 1, 0)] < SURE_OF_ONE)
+        if not seen or len(unsure) == 0:
+            continue
+        last_sure = int(unsure.min() - 1 if outward > 0 else unsure.max() + 1)
+        stroke = last_sure - outward * np.arange(ALONG)
+        beyond = np.arange(1, int(np.ceil(outward * (border - last_sure))) + 1)
+        led = last_sure + outward * beyond
+        ends = np.array([stroke[-1], last_sure, *led[-1:]])
+        if len(led) == 0 or ends.min() < 0 or ends.max() >= len(height):
+            continue
+        slope = np.clip(-np.polyfit(np.arange(ALONG), reading.height_half[stroke], 1)[0], -steepest, steepest)
+        height[led] = reading.height_half[last_sure] + slope * fades * (1 - np.exp(-beyond / fades))
+        mass[led] = np.maximum(reading.mass_half[led], LED)
+    return height, mass

@@ -39,6 +39,7 @@ class Slot:
     read: bool
     meets: bool = False  # the lead before it was seen to meet it where it begins
     blank_mm: float = 0.0  # of blank paper in its row before it, which is no time
+    met: bool = False  # the lead after it was seen to meet it where it ends
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from ecgstudio.stages.drawn_lines import ending_with_lines, lines_along, lines_o
 from ecgstudio.stages.faint_rows import clearly_followed, hardly_seen, rows_beyond, with_rows
 from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
 from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
-from ecgstudio.stages.lead_ends import LACK_MM, column_borders, standard_start_mm
+from ecgstudio.stages.lead_ends import LACK_MM, column_borders, led_to_borders, standard_start_mm
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.limb_order import order_by_limb_leads
 from ecgstudio.stages.names import NameCutter, normalised_names
@@ -59,7 +59,7 @@ STANDARD_SECONDS, EXCESS_MM = (10.0, 5.0), 2.5
 OUTPUT_HZ = 500.0
 END_DOUBT_MM = 0.2  # how well the ends of leads are known
 SUREST = 0.999  # only what a human drew is certain
-END_MARGIN_PX = 1.5  # columns this near to a lead's end show its neighbour too
+END_MARGIN_PX = 1.75  # columns this near to a lead's end show its neighbour too
 LEAST_LATE_MM = 2.0  # later than the pitch says a first lead is seen to begin: faintly, or outside the picture
 HALF_ROWS_MM, HALF_WITHIN = (62.5, 125.0, 250.0), 0.04  # of 5 or 10 s at 25 or 50 mm/s
 MAX_BRIDGE_S = 0.06  # longer unreadable stretches stay missing
@@ -395,8 +395,8 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
         last = stops[s.row] if s.column == s.columns - 1 else borders[s.columns, s.column + 1]
         if last - first < 4.0:
             first, last = s.start_mm, s.end_mm
-        meets = (s.columns, s.column) in met
-        out.append(replace(s, start_mm=float(first), end_mm=float(last), meets=meets))
+        met_before, met_after = ((s.columns, border) in met for border in (s.column, s.column + 1))
+        out.append(replace(s, start_mm=float(first), end_mm=float(last), meets=met_before, met=met_after))
     return on_panels(out, readings)
 
 
@@ -440,11 +440,11 @@ def lead_trace(
     columns = np.arange(len(reading.height_half)) / 2 - 0.25
     low, high = reading.x_px(slot.start_mm) + END_MARGIN_PX, reading.x_px(slot.end_mm) - END_MARGIN_PX
     inside = (columns >= low) & (columns <= high)
-    presence, mass = reading.presence_half, reading.mass_half
+    presence = reading.presence_half
+    fine_px, mass = led_to_borders(reading, slot, mm_per_s=scale.mm_per_s)
     followed = (presence >= HARDLY_PRESENT) & (mass >= CLEARLY_FOLLOWED)
     confidence = np.where(inside & (followed | (presence >= LEAST_PRESENCE)), mass, 0.0)
     max_gap_px = MAX_BRIDGE_S * scale.mm_per_s * STRIP_PX_PER_MM
-    fine_px = reading.height_half.copy()
     fine_px[inside] = sharpened(fine_px[inside])  # by the lead's own heights alone
     height, sure = resample_heights(columns, fine_px, confidence, reading.x_px(x_mm), max_gap_px=max_gap_px)
     y_mm = reading.centre_mm + (height - reading.half_px + 0.5) / STRIP_PX_PER_MM

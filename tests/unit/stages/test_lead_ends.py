@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgstudio.core.grid import GridFit, PaperScale
-from ecgstudio.stages.lead_ends import column_borders
+from ecgstudio.stages.lead_ends import column_borders, led_to_borders
 from ecgstudio.stages.printed import Row, Slot
 from ecgstudio.stages.stage2_trace import lead_trace, within_standard
 from ecgstudio.stages.strip_reading import StripReading
@@ -110,6 +110,84 @@ def test_a_record_of_another_length_begins_where_it_is_seen_to(lack_mm: float) -
 def test_a_lead_that_begins_later_than_the_first_ones_stays_where_it_is() -> None:
     late = replace(slots()[0], row=1, start_mm=FIRST_MM + 3.0)
     assert within_standard([*slots(first_mm=FIRST_MM + 0.2), late], mm_per_s=25.0)[-1] == late
+
+
+BORDER_MM, AWAY_MM = BORDERS_MM[0], AT_MM - BORDERS_MM[0]
+
+
+def blurred(heights: np.ndarray, *, unsure_mm: float = 0.45) -> StripReading:
+    """Return a row of these heights that leads from one lead to the next near their border, sure of neither."""
+    (reading, *_) = strips(BORDERS_MM)
+    near = np.abs(AWAY_MM) < unsure_mm
+    way = np.interp(AWAY_MM, [-unsure_mm, unsure_mm], heights[near][[0, -1]])
+    mass = np.where(near, 0.7, 1.0)
+    return replace(reading, height_half=np.where(near, way, heights), mass_half=mass)
+
+
+def meeting(*, seen: bool = True) -> tuple[Slot, Slot]:
+    """Return the lead before a border and the one after it."""
+    before, after, *_ = slots()
+    return replace(before, met=seen), replace(after, meets=seen)
+
+
+def test_near_a_border_a_lead_stays_at_its_own_height() -> None:
+    reading = blurred(np.where(AWAY_MM < 0, 40.0, 240.0))
+    before, after = (led_to_borders(reading, slot, mm_per_s=25.0)[0] for slot in meeting())
+    assert before[AWAY_MM < 0] == pytest.approx(40.0)
+    assert after[(AWAY_MM > 0) & (AWAY_MM < 5.0)] == pytest.approx(240.0)
+
+
+@given(st.floats(-8.0, 8.0))
+def test_a_stroke_goes_on_towards_a_border_and_levels_off(slope: float) -> None:
+    heights = np.where(AWAY_MM < 0, 240.0 + slope * AWAY_MM * 16, 40.0)
+    reading = blurred(heights)
+    led, mass = led_to_borders(reading, meeting()[0], mm_per_s=25.0)
+    hidden = (AWAY_MM < 0) & (AWAY_MM > -0.45)
+    moved = np.abs(led[hidden] - led[np.flatnonzero(hidden)[0] - 1])
+    true = np.abs(heights[hidden] - led[np.flatnonzero(hidden)[0] - 1])
+    assert (moved <= true + 1e-6).all()
+    assert np.abs(led - heights)[hidden].max() <= np.abs(reading.height_half - heights)[hidden].max() + 1e-6
+    assert (mass[hidden] < 1).all()
+
+
+@given(st.floats(0.1, 2.0), st.floats(25.0, 50.0))
+def test_what_is_surely_one_leads_is_never_moved(unsure_mm: float, mm_per_s: float) -> None:
+    reading = blurred(np.where(AWAY_MM < 0, 40.0, 240.0), unsure_mm=unsure_mm)
+    for slot, inside in zip(meeting(), (AWAY_MM < 0, AWAY_MM > 0), strict=True):
+        led, mass = led_to_borders(reading, slot, mm_per_s=mm_per_s)
+        sure = inside & (reading.mass_half == 1)
+        assert (led[sure] == reading.height_half[sure]).all()
+        assert (mass[sure] == 1).all()
+
+
+def test_where_leads_are_not_seen_to_meet_what_was_followed_stays() -> None:
+    reading = blurred(np.where(AWAY_MM < 0, 40.0, 240.0))
+    for slot in meeting(seen=False):
+        led, mass = led_to_borders(reading, slot, mm_per_s=25.0)
+        assert (led == reading.height_half).all()
+        assert (mass == reading.mass_half).all()
+
+
+@pytest.mark.parametrize("beyond_mm", [-0.1, 0.02, 0.3, 5.0])
+def test_borders_at_the_edge_of_what_was_read_are_no_error(beyond_mm: float) -> None:
+    (reading, *_) = strips(BORDERS_MM)
+    unsure = np.minimum(AT_MM, AT_MM[-1] - AT_MM) < 1.0
+    doubted = replace(reading, mass_half=np.where(unsure, 0.5, 1.0))
+    slot = replace(slots()[1], start_mm=-beyond_mm, end_mm=AT_MM[-1] + beyond_mm, meets=True, met=True)
+    led, mass = led_to_borders(doubted, slot, mm_per_s=25.0)
+    assert led == pytest.approx(doubted.height_half)
+    assert (mass[~unsure] == 1).all()
+
+
+def test_the_trace_of_a_lead_ends_as_it_is_led() -> None:
+    y, x = np.mgrid[0:20, 0:80] * 5.0
+    grid = GridFit(np.stack([x, y], axis=-1) * 8.0, PaperScale(25.0, 10.0, "text"), 1.0)
+    reading = blurred(np.where(AWAY_MM < 0, 40.0, 240.0))
+    led, blind = (lead_trace(meeting(seen=seen)[1], reading, grid, FIRST_MM) for seen in (True, False))
+    assert led is not None
+    assert blind is not None
+    assert np.ptp(led.mv) < 1e-6
+    assert np.ptp(blind.mv) > 0.2
 
 
 def test_a_neighbours_stroke_does_not_bend_the_end_of_a_lead() -> None:
