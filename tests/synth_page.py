@@ -228,6 +228,7 @@ class TruthRuntime(NoClassifier):
     synth: SynthPage
     device: str = "cpu"
     weights_hash: str = "truth"
+    name_zoom: float = 1.0  # of the crops in which names are known
 
     def keypoints(self, image: Image) -> KeypointMaps:
         """Mark every printed name and marker, and say how the view lies."""
@@ -255,7 +256,8 @@ class TruthRuntime(NoClassifier):
 
     def names(self, crops: FloatMap) -> FloatMap:
         """Compare the middle of each crop with the print around every lead name."""
-        return _most_alike(crops, _patches(self.synth, LEADS, NAME_SHAPE, NAME_PX_PER_MM, NAME_REACH_MM), LEADS)
+        px_per_mm = self.name_zoom * NAME_PX_PER_MM
+        return _most_alike(crops, _patches(self.synth, LEADS, NAME_SHAPE, px_per_mm, NAME_REACH_MM), LEADS)
 
     def texts(self, crops: FloatMap) -> FloatMap:
         """Compare the middle of each crop with the print around every scale text."""

@@ -51,17 +51,12 @@ def scale_by_lines(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrore
 
     On a sheet seen aslant lines are parallel and evenly far apart only within small parts of the picture.
     """
-    view = upright_view(
-        (pixels.shape[1], pixels.shape[0]), px_per_mm=px_per_mm, angle_rad=angle_rad, mirrored=mirrored,
-        view_px_per_mm=VIEW_PX_PER_MM, max_side_px=MAX_SIDE_PX,
-    )  # fmt: skip
-    zoom = 1 / float(np.sqrt(abs(np.linalg.det(view.matrix))))
+    image, zoom = _view(pixels, px_per_mm=px_per_mm, angle_rad=angle_rad, mirrored=mirrored)
     supposed_px = GRID_PITCH_MM * px_per_mm * zoom
     shortest, longest = max(SHORTEST * supposed_px, LEAST_PERIOD_PX), min(LONGEST * supposed_px, MOST_PERIOD_PX)
     if shortest >= longest:
         return None
     periods = np.geomspace(shortest, longest, STEPS)
-    image = view.pixels(pixels)
     likely: LineScale | None = None
     for seen in (comb(image, periods).min(axis=0), comb_of_parts(image, periods).min(axis=0)):
         best, off = int(np.argmax(seen)), np.log(periods / supposed_px)
@@ -77,6 +72,28 @@ def scale_by_lines(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrore
             return found
         likely = likely or found
     return likely
+
+
+def lines_confirm(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrored: bool) -> bool:
+    """Tell whether bold lines are seen at the supposed scale, and more clearly so than at half of it."""
+    image, zoom = _view(pixels, px_per_mm=px_per_mm, angle_rad=angle_rad, mirrored=mirrored)
+    supposed_px = GRID_PITCH_MM * px_per_mm * zoom
+    half_way = supposed_px / np.sqrt(2)
+    periods = np.geomspace(half_way / 2, 2 * half_way, STEPS)
+    if periods[0] < LEAST_PERIOD_PX:
+        return False
+    seen = np.maximum(comb(image, periods).min(axis=0), comb_of_parts(image, periods).min(axis=0))
+    supposed, half = (float(seen[np.abs(np.log(periods / at)) < NEAR].max()) for at in (supposed_px, supposed_px / 2))
+    return supposed >= LEAST_SEEN and supposed > half
+
+
+def _view(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrored: bool) -> tuple[Image, float]:
+    """Return the upright view in which lines are looked for, and its pixels per page pixel."""
+    view = upright_view(
+        (pixels.shape[1], pixels.shape[0]), px_per_mm=px_per_mm, angle_rad=angle_rad, mirrored=mirrored,
+        view_px_per_mm=VIEW_PX_PER_MM, max_side_px=MAX_SIDE_PX,
+    )  # fmt: skip
+    return view.pixels(pixels), 1 / float(np.sqrt(abs(np.linalg.det(view.matrix))))
 
 
 def comb(image: Image, periods_px: F64) -> F64:

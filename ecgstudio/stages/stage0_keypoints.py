@@ -15,7 +15,7 @@ from ecgstudio.core.leads import LEADS, SCALE_TEXTS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import LABEL_CLASSES, FloatMap, KeypointMaps, Runtime, StageError, Status
 from ecgstudio.stages.grid_search import seen_px_per_mm
-from ecgstudio.stages.line_scale import scale_by_lines
+from ecgstudio.stages.line_scale import lines_confirm, scale_by_lines
 from ecgstudio.stages.names import STROKES, NameCutter, normalised_names
 from ecgstudio.stages.scale_texts import read_scale_texts
 from ecgstudio.stages.settings import KeypointSettings
@@ -76,7 +76,7 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
         labels = _read_labels(page.pixels, pose, runtime)
         legible = _legible(labels)
         if tried == 0:
-            by_lines = _by_its_lines(page.pixels, pose, legible=legible, runtime=runtime)
+            by_lines = _by_its_lines(page.pixels, pose, labels, runtime=runtime)
             if by_lines is not None:
                 labels, px_per_mm = by_lines
                 poses = [replace(each, px_per_mm=px_per_mm) for each in poses]
@@ -99,11 +99,15 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
     return _keypoints(pose, labels)
 
 
-def _by_its_lines(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime) -> tuple[list[_Label], float] | None:
+def _by_its_lines(
+    pixels: Image, pose: Pose, labels: list[_Label], *, runtime: Runtime
+) -> tuple[list[_Label], float] | None:
     """Read a page at the scale of its bold lines, if that is grossly another; None unless that reads as much.
 
-    What lines show less surely, or cannot show, names must make up for: they have to read better by far.
+    What lines show less surely, or cannot show, names must make up for: they have to read better by far. Names that are
+    read as if the sheet were half as large are small, and do not change its scale, where lines confirm that.
     """
+    legible = _legible(labels)
     said = scale_by_lines(pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored)
     sure = said is not None and said.sure
     if said is not None and (sure or legible < NEARLY_ALL_NAMES):
@@ -113,9 +117,14 @@ def _by_its_lines(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime
     best, least = None, legible if sure else legible + FAR_MORE
     for px_per_mm in scales:
         if abs(np.log(px_per_mm / pose.px_per_mm)) > np.log(OTHER_SCALE):
-            labels = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime, max_side_px=LARGEST_READ_PX)
-            if _legible(labels) >= least:
-                best, least = (labels, px_per_mm), _legible(labels) + LITTLE
+            read = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime, max_side_px=LARGEST_READ_PX)
+            if _legible(read) >= least:
+                best, least = (read, px_per_mm), _legible(read) + LITTLE
+    if best is not None and said is None and lines_confirm(
+        pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored
+    ):
+        markers = [label for label in labels if label.name not in LEADS]
+        return [*(label for label in best[0] if label.name in LEADS), *markers], pose.px_per_mm
     return best
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ecgstudio.stages.line_scale import comb, comb_of_parts, scale_by_lines
+from ecgstudio.stages.line_scale import comb, comb_of_parts, lines_confirm, scale_by_lines
 from tests.ruled_panels import panels_side_by_side, ruled
 
 TRUE_PX_PER_MM = 6.0
@@ -78,3 +78,29 @@ def test_bold_lines_tell_the_scale_of_a_sheet_seen_aslant(factor: float) -> None
     whole = comb(photo, periods).min(axis=0).max()
     assert comb_of_parts(photo, periods).min(axis=0).max() > whole + 0.7
     assert by_lines(photo, TRUE_PX_PER_MM * factor) == pytest.approx(0.92 * TRUE_PX_PER_MM, rel=0.05)
+
+
+@pytest.mark.parametrize(("factor", "confirmed"), [(0.9, True), (1.0, True), (1.1, True), (2.0, False), (1.5, False)])
+def test_bold_lines_confirm_their_scale_and_no_multiple(factor: float, confirmed: bool) -> None:
+    paper = ruled(SIZE_MM, PANELS, px_per_mm=TRUE_PX_PER_MM)
+    assert confirms(paper, TRUE_PX_PER_MM * factor) == confirmed
+
+
+def test_bold_lines_confirm_the_scale_of_a_sheet_seen_aslant() -> None:
+    panels = panels_side_by_side(2, 4, width_mm=150.0, height_mm=60.0, gap_mm=7.3)
+    photo = seen_aslant(ruled((330.0, 290.0), panels, px_per_mm=TRUE_PX_PER_MM))
+    assert confirms(photo, 0.92 * TRUE_PX_PER_MM)
+    assert not confirms(photo, 1.84 * TRUE_PX_PER_MM)
+
+
+@pytest.mark.parametrize("side", [8, 40, 600])
+def test_a_blank_picture_confirms_nothing(side: int) -> None:
+    assert not confirms(np.full((side, side, 3), 255, np.uint8), 6.0)
+
+
+def test_lines_of_which_none_is_bold_confirm_nothing() -> None:
+    assert not confirms(ruled(SIZE_MM, PANELS, px_per_mm=TRUE_PX_PER_MM, bold=70.0), TRUE_PX_PER_MM)
+
+
+def confirms(image: np.ndarray, supposed: float) -> bool:
+    return lines_confirm(image, px_per_mm=supposed, angle_rad=0.0, mirrored=False)

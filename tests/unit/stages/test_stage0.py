@@ -253,6 +253,33 @@ def test_twice_the_scale_is_mended_where_names_prove_it(off: float | None, monke
     assert found_on(synth.page, Misjudging(synth, factor=2.0)).px_per_mm == pytest.approx(right, rel=0.04)
 
 
+@dataclass(frozen=True, slots=True)
+class SmallPrint(TruthRuntime):
+    """A runtime that reads names only from as near as a sheet of half the scale is seen, and markers from usual."""
+
+    def keypoints(self, image: Image) -> KeypointMaps:
+        """Hide what cannot be read from where a view is taken."""
+        maps = TruthRuntime.keypoints(self, image)
+        labels, names = np.array(maps.labels), slice(1, 1 + len(LEADS))
+        near = float(2.0 ** np.median(maps.geometry[1])) > 7.0
+        for hidden in (slice(1 + len(LEADS), None),) if near else (names,):
+            labels[0] += labels[hidden].sum(axis=0)
+            labels[hidden] = 0
+        return KeypointMaps(labels, maps.orientation, maps.geometry)
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_small_names_change_no_scale_that_lines_confirm(confirmed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    synth = synth_page("3x4", width_mm=130.0)
+    true = true_keypoints(synth)
+    if not confirmed:
+        monkeypatch.setattr(stage0_keypoints, "lines_confirm", lambda *_, **__: False)
+    monkeypatch.setattr(stage0_keypoints, "seen_px_per_mm", lambda *_, **__: None)
+    found = found_on(synth.page, SmallPrint(synth, name_zoom=2.0))
+    assert found.px_per_mm == pytest.approx(true.px_per_mm * (1.0 if confirmed else 0.5), rel=0.04)
+    assert {*found.names} == ({*true.names} if confirmed else {*true.names} & {*LEADS})
+
+
 def test_a_hint_of_another_scale_at_which_names_read_no_better_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     synth = synth_page("3x4", width_mm=130.0)
     right = true_keypoints(synth).px_per_mm
