@@ -26,7 +26,7 @@ LEAST_BLANK_MM, MOST_BLANK = 2.0, 0.4  # the second as a share of the pitch
 NEAR_BORDER = 0.2  # of the pitch: how far from where the border should be the blank lies
 ROWS_THAT_SHOW = 0.75
 ALIKE_MM = 2.5  # how much the widths of gaps, and the places of one in several rows, may differ
-START_OFF_MM = 1.5  # a first panel that seems longer or shorter than the others by more began elsewhere
+START_OFF_MM, LOST_MM = 1.5, 5.0  # a first panel that seems longer or shorter than the others by more began elsewhere
 # log odds that the blank is no time
 PRIOR, RHYTHM_SAYS, USUAL_SAYS = 0.5, 4.0, 3.0
 SAME_LENGTH, USUAL_WITHIN = 0.02, 0.02
@@ -100,7 +100,7 @@ def _on_panel(slot: Slot, gaps: F64, group: Sequence[Slot]) -> Slot:
     width_mm = _width_mm(gaps, group)
     if k > 0:
         first = float(gaps[k - 1, 1])
-    elif width_mm is not None and abs(gaps[0, 0] - width_mm - first) > START_OFF_MM:
+    elif width_mm is not None and not -LOST_MM < gaps[0, 0] - width_mm - first < START_OFF_MM:
         first = float(gaps[0, 0] - width_mm)
     if k < slot.columns - 1:
         last = float(gaps[k, 0])
@@ -138,7 +138,8 @@ def _no_time(
             go_on_in([readings[s.row] for s in rhythm], part, readings, late_mm=late_mm, mm_per_s=mm_per_s)
             for late_mm in (part[0].blank_mm, 0.0)
         )
-        odds += float(np.clip(by_ink - by_span, -MOST_BY_BEATS, MOST_BY_BEATS))
+        # where neither goes on the columns show the same seconds, and the strip tells nothing
+        odds += float(np.clip(max(by_ink, 0.0) - max(by_span, 0.0), -MOST_BY_BEATS, MOST_BY_BEATS))
     return odds
 
 

@@ -123,3 +123,22 @@ def test_a_rhythm_strip_is_like_the_panels_of_its_lead_though_they_stand_elsewhe
     readings[-1] = strip([(START_MM, START_MM + 250.0, 0.0)], seeds=[3])  # V4 stands last, 36 mm to the right
     nameless = [replace(s, lead="", read=False, confidence=0.0) if s.columns == 1 else s for s in slots]
     assert name_rhythm_strips(on_panels(nameless, readings), readings)[-1].lead != ""
+
+
+@pytest.mark.parametrize("rhythm", [True, False])
+def test_a_gap_before_columns_of_the_same_seconds_is_time_where_the_last_is_whole(rhythm: bool) -> None:
+    """Carts that print the same five seconds twice leave blank what of the first column would touch the second."""
+    slots, readings = [], []
+    for row, leads in enumerate((("I", "V1"), ("II", "V2"), ("III", "V3"))):
+        spans = [(START_MM, START_MM + 121.8, 0.0), (START_MM + 125.0, START_MM + 249.8, 0.0)]
+        readings.append(strip(spans, seeds=[10 * row, 10 * row + 1]))
+        borders = [START_MM, START_MM + 125.0, START_MM + 249.8]
+        slots += [Slot(lead, row, k, 2, *borders[k : k + 2], 0.9, True) for k, lead in enumerate(leads)]
+    if rhythm:
+        readings.append(strip([(START_MM, START_MM + 249.8, 0.0)], seeds=[10]))
+        slots.append(Slot("II", 3, 0, 1, START_MM, START_MM + 249.8, 0.9, True))
+    found = on_panels(slots, readings)
+    assert [s.start_mm for s in found if s.column == 0] == [START_MM] * (4 if rhythm else 3)
+    assert columns_are_simultaneous(found, readings)
+    if rhythm:
+        assert found == slots
