@@ -71,6 +71,14 @@ def go_on_in(
     return _going_on(rhythm, part[0], own, len(activity), late_mm=late_mm, px_per_s=px_per_s)
 
 
+def beats_along(readings: Sequence[StripReading], *, ends_mm: tuple[float, float], mm_per_s: float = 25.0) -> F64:
+    """Return the whole columns of strips at which beats come between two places, by all strips together."""
+    px_per_s = STRIP_PX_PER_MM * mm_per_s
+    whole = Slot("", 0, 0, 1, *ends_mm, 0.0, False)
+    first = min(span_px(reading, *ends_mm)[0] for reading in readings)
+    return _beats(_activities(list(readings), whole, px_per_s), px_per_s) + first
+
+
 def _going_on(rhythm: list[StripReading], slot: Slot, own: F64, n: int, *, late_mm: float, px_per_s: float) -> float:
     there = replace(slot, start_mm=slot.start_mm - late_mm, end_mm=slot.end_mm - late_mm)
     meanwhile = [_beats(_activities([reading], there, px_per_s)[:n], px_per_s) for reading in rhythm]

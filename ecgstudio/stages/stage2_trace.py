@@ -49,6 +49,7 @@ from ecgstudio.stages.strip_reading import (
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 from ecgstudio.stages.strokes import strays
 from ecgstudio.stages.twins import name_limb_leads, name_rhythm_strips
+from ecgstudio.stages.unnamed import usual_layout
 
 LAYOUT_PX_PER_MM = 5.0
 LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
@@ -151,6 +152,8 @@ def read_page(
     if begins is not None:
         readings = [beginning_at(reading, at_mm) for reading, at_mm in zip(readings, begins, strict=True)]
         layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings))
+    if _is_guessed(layout) and (usual := usual_layout(readings)):
+        layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings), wanted=usual)
     overlooked = second_look(page, grid, layout, runtime=runtime)
     if overlooked:
         layout = solve([reading.row for reading in readings], [*labels, *overlooked], seams=seams_of(readings))
@@ -297,6 +300,12 @@ def _lacks_leads(layout: PageLayout) -> bool:
     """Tell whether a page shows less than all leads, or than those of its template."""
     template = LAYOUTS.get(layout.name)
     return not {slot.lead for slot in layout.slots}.issuperset(template.leads if template is not None else LEADS)
+
+
+def _is_guessed(layout: PageLayout) -> bool:
+    """Tell whether neither names nor borders of columns say what is printed where."""
+    undivided = layout.name not in LAYOUTS or all(slot.columns == 1 for slot in layout.slots)
+    return undivided and _names_read(layout) == 0
 
 
 def _names_read(layout: PageLayout) -> int:
