@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -90,7 +91,11 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
     candidates = [c for c in candidates if not np.isfinite(c.moved_mm) or c.moved_mm < SLIPPING_MM]
     best = likeliest(candidates, keypoints.px_per_mm) if candidates else None
     if best is not None and best.lines > 0:
-        best = squared(page.pixels, best)
+        sides = sides_px_per_mm(best.grid) if _is_oblong(best) else ()
+        near = [
+            _from_spectrum(image, view, view_px_per_mm * side / keypoints.px_per_mm, reach=SURE_REACH) for side in sides
+        ]
+        best = squared(page.pixels, best, seen=[nodes for nodes in near if nodes is not None])
     if best is not None and (best.lines == 0 or best.seen_px < LEAST_SEEN * width * height):
         best = by_phases if by_phases in candidates else None
     if maps is None or (best is not None and best.bold >= BOLD):
@@ -106,25 +111,26 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
     return Found(view, view_px_per_mm, rows, grid, level)
 
 
-def squared(pixels: Image, found: Refined) -> Refined:
+def squared(pixels: Image, found: Refined, *, seen: Sequence[F64] = ()) -> Refined:
     """Return a map whose millimetres are as long across as down, if the paper confirms one as well; else as found.
 
-    Where millimetre lines are faint, a harmonic of the bold lines may stand in for them along one axis alone.
+    Where millimetre lines are faint, a harmonic of the bold lines may stand in for them along one axis alone. `seen`
+    are nodes of other maps, by what repeats near the scale of one axis along both.
     """
-    across, down = sides_px_per_mm(found.grid)
-    if abs(np.log(across / down)) < SQUARE:
+    if not _is_oblong(found):
         return found
+    across, down = sides_px_per_mm(found.grid)
     others = [
         refine(pixels, rescaled(found.grid, down / across, zoom_down=1.0), anchored=True),
         refine(pixels, rescaled(found.grid, 1.0, zoom_down=across / down), anchored=True),
+        *(refine(pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=False) for nodes in seen),
     ]
-    better = [
-        other
-        for other in others
-        if other.confirmed_px >= AS_WELL * found.confirmed_px
-        and abs(np.log(np.divide(*sides_px_per_mm(other.grid)))) < SQUARE
-    ]
+    better = [o for o in others if o.confirmed_px >= AS_WELL * found.confirmed_px and not _is_oblong(o)]
     return max(better, key=lambda other: other.bold, default=found)
+
+
+def _is_oblong(found: Refined) -> bool:
+    return abs(float(np.log(np.divide(*sides_px_per_mm(found.grid))))) >= SQUARE
 
 
 def sides_px_per_mm(grid: GridFit) -> tuple[float, float]:

@@ -120,8 +120,10 @@ def _by_its_lines(
             read = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime, max_side_px=LARGEST_READ_PX)
             if _legible(read) >= least:
                 best, least = (read, px_per_mm), _legible(read) + LITTLE
-    if best is not None and said is None and lines_confirm(
-        pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored
+    if (
+        best is not None
+        and said is None
+        and lines_confirm(pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored)
     ):
         markers = [label for label in labels if label.name not in LEADS]
         return [*(label for label in best[0] if label.name in LEADS), *markers], pose.px_per_mm

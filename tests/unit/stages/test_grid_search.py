@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.stages.grid_search import sides_px_per_mm, squared
-from ecgstudio.stages.paper_map import refine
+from ecgstudio.stages.paper_map import Refined, refine
 from tests.ruled_panels import ruled
 
 PX_PER_MM = 4.0
@@ -52,3 +52,25 @@ def test_paper_that_is_stretched_stays_so() -> None:
     found = refine(paper, lattice(1.35 * PX_PER_MM, PX_PER_MM, size_px=size_px(paper)), anchored=True)
     assert found.lines > 0.5
     assert sides_px_per_mm(squared(paper, found).grid) == pytest.approx((1.35 * PX_PER_MM, PX_PER_MM), rel=0.005)
+
+
+def test_a_bent_sheet_is_squared_by_what_is_seen_at_the_scale_of_its_other_axis() -> None:
+    flat = sheet()
+    y, x = np.mgrid[: flat.shape[0], : flat.shape[1]].astype(np.float32)
+
+    def bend_px(along_px: NDArray[np.floating]) -> NDArray[np.floating]:
+        return np.asarray(12.0 * np.sin(along_px / 90.0))  # three millimetres up and down
+
+    bent = cv2.remap(flat, x, y + bend_px(x).astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    true = lattice(PX_PER_MM, PX_PER_MM, size_px=size_px(flat)).nodes.copy()
+    true[..., 1] -= bend_px(true[..., 0])
+    oblong = lattice(PX_PER_MM, PX_PER_MM / 1.2, size_px=size_px(flat))
+    found = Refined(oblong, lines=0.9, seen_px=0.5 * flat.shape[0] * flat.shape[1], moved_mm=0.01, rough_mm=0.1)
+
+    def misses_mm(map_: Refined) -> float:
+        middle = true[6:-6, 6:-6].reshape(-1, 2)
+        away = map_.grid.to_mm(middle) / GRID_PITCH_MM  # nodes lie on nodes, whichever they are called
+        return float(np.abs(away - np.round(away)).max() * GRID_PITCH_MM)
+
+    assert misses_mm(squared(bent, found)) > 0.3
+    assert misses_mm(squared(bent, found, seen=[true])) < 0.1
