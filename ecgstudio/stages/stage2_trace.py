@@ -34,7 +34,7 @@ from ecgstudio.stages.pulse_feet import begins_after_foot
 from ecgstudio.stages.reread import PageReading, ReadingMemo, RowAgain, read_moved_rows
 from ecgstudio.stages.same_seconds import CLEAR, columns_are_simultaneous, simultaneity
 from ecgstudio.stages.seams import Seams
-from ecgstudio.stages.settings import TraceSettings
+from ecgstudio.stages.settings import AUTO_LAYOUT, TraceSettings
 from ecgstudio.stages.strip_reading import (
     STRIP_MARGIN_MM,
     StripReading,
@@ -152,7 +152,7 @@ def read_page(
     if begins is not None:
         readings = [beginning_at(reading, at_mm) for reading, at_mm in zip(readings, begins, strict=True)]
         layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings))
-    if _is_guessed(layout) and (usual := usual_layout(readings)):
+    if settings.layout == AUTO_LAYOUT and _is_guessed(layout) and (usual := usual_layout(readings)):
         layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings), wanted=usual)
     overlooked = second_look(page, grid, layout, runtime=runtime)
     if overlooked:

@@ -13,8 +13,8 @@ from ecgstudio.stages.same_seconds import beats_along
 from ecgstudio.stages.strip_reading import StripReading, row_ends
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
-# The median over rows was less on 68 of 78 pages with four columns, and on 2 of 46 whose rows are not divided; one of
-# these two is a page with columns that were not found.
+# The median over rows was less on 65 of 78 pages with four columns, and on one of 46 whose rows were not divided, which
+# was a page with columns that had not been found.
 MOST_WITHIN: Final = 0.45
 MORE_ALIKE: Final = 0.5  # beats of halves are as alike as those of quarters where there are but two columns
 BEAT_HALF_MM: Final = 3.75  # .15 s at 25 mm/s

@@ -95,6 +95,20 @@ def test_a_flat_row_tells_nothing() -> None:
     assert shape_within(flat, beats, ends_mm=(START_MM, START_MM + LENGTH_MM), columns=4) == 1.0
 
 
+def test_a_layout_that_a_human_vouches_for_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    synth = synth_page("6x1")
+    nameless = replace(true_keypoints(synth), names=(), xy=np.zeros((0, 2)), confidence=np.zeros(0))
+    monkeypatch.setattr(stage2_trace, "usual_layout", lambda _: "6x2")
+    columns = []
+    for layout in ("6x1", "auto"):
+        found = read_page(
+            synth.page, nameless, true_grid(synth), runtime=TruthRuntime(synth), settings=TraceSettings(layout=layout),
+            status=NULL_STATUS,
+        )  # fmt: skip
+        columns.append({slot.columns for slot in found.slots})
+    assert columns == [{1}, {2}]
+
+
 def test_a_page_without_names_is_read_in_the_standard_order(monkeypatch: pytest.MonkeyPatch) -> None:
     synth = synth_page("3x4", width_mm=250.0)
     keypoints = true_keypoints(synth)
