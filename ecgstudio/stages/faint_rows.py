@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from scipy import ndimage
 from scipy.signal import find_peaks
 
 from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.printed import Row
+from ecgstudio.stages.printed import Label, Row
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
@@ -19,6 +21,10 @@ SPREAD_PARTS, SPREAD_SHARE, SPREAD_LEVEL = 16, 0.7, 0.04  # a row is seen all al
 SPACE = (0.7, 1.6)  # from the next row, of the usual spacing
 ROWS_TO_KNOW_SPACING = 3
 FOLLOWED_SHARE, FOLLOWED_MASS, OFF_AXIS_MM = 0.9, 0.9, 2.5
+# names in one line, or in as many as there are columns, tell where rows are
+NAME_CONFIDENCE, IN_LINE_MM, LEAST_IN_LINE = 0.5, 4.0, 3
+BEFORE_END_MM, LEAST_LEAD_MM = 5.0, 30.0  # no lead is so short that it ends beside its name
+NAMES_BESIDE_MM, ON_ROW_MM, ROWS_TO_KNOW_HEIGHT, LEAST_APART = 20.0, 2.0, 0.6, 0.45
 SMOOTH_MM, BEATS_SHARE, LEAST_BEAT_MM = 6.0, 0.01, 0.8  # the edge of a sheet bends, but nothing stands out of it
 
 
@@ -60,6 +66,60 @@ def rows_beyond(rows: Sequence[Row], *, height_mm: float) -> list[Row]:
     start_mm, end_mm = (float(np.median([getattr(row, side) for row in rows])) for side in ("start_mm", "end_mm"))
     beside = (y_rows[0] - spacing, y_rows[-1] + spacing)
     return [Row(y_mm=y, start_mm=start_mm, end_mm=end_mm, strength=0.0) for y in beside if 0 < y < height_mm]
+
+
+def rows_at_names(rows: Sequence[Row], labels: Sequence[Label]) -> list[Row]:
+    """Return where names that stand in line with those of other rows show rows that stage 1 does not see.
+
+    Names stand at one height beside their rows: the least at which most of the rows that are seen have one. Thin traces
+    are seen here and there only, but each of them has its name.
+    """
+    named = _in_lines(labels)
+    if not rows or len(named) < LEAST_IN_LINE:
+        return []
+    y_names, y_rows = (np.array(sorted(each.y_mm for each in several)) for several in (named, rows))
+    below_mm = y_names[:, None] - y_rows[None, :]
+    near = below_mm[np.abs(below_mm) < NAMES_BESIDE_MM]
+    on_rows = [int((np.abs(below_mm - at_mm) < ON_ROW_MM).any(axis=0).sum()) for at_mm in near]
+    most = max(on_rows, default=0)
+    if most < max(2, ROWS_TO_KNOW_HEIGHT * len(rows)):
+        return []
+    height_mm = min((at_mm for at_mm, count in zip(near, on_rows, strict=True) if count == most), key=abs)
+    alike = near[np.abs(near - height_mm) < ON_ROW_MM]
+    at_names = y_names - float(np.median(alike))
+    lines = _apart(at_names)
+    spacing = min((after - before for before, after in pairwise(lines)), default=np.inf)
+    start_mm, end_mm = min(row.start_mm for row in rows), max(row.end_mm for row in rows)
+    return [
+        Row(y_mm=y_mm, start_mm=start_mm, end_mm=end_mm, strength=0.0)
+        for y_mm in lines if np.abs(y_rows - y_mm).min() > LEAST_APART * spacing
+    ]  # fmt: skip
+
+
+def reaching_names(rows: Sequence[Row], labels: Sequence[Label], *, width_mm: float) -> list[Row]:
+    """Return the rows as long as they must be if names that stand in line at their ends, or beyond, name leads."""
+    at_mm = max((label.x_mm for label in _in_lines(labels)), default=-np.inf)
+    if not rows or at_mm < float(np.median([row.end_mm for row in rows])) - BEFORE_END_MM:
+        return list(rows)
+    end_mm = min(at_mm + LEAST_LEAD_MM, width_mm)
+    return [replace(row, end_mm=max(row.end_mm, end_mm)) for row in rows]
+
+
+def _in_lines(labels: Sequence[Label]) -> list[Label]:
+    """Return the names that stand one below the other; what is printed in no line with others is something else."""
+    sure = [label for label in labels if label.confidence >= NAME_CONFIDENCE]
+
+    def in_line(label: Label) -> bool:
+        beside = {other.lead for other in sure if abs(other.x_mm - label.x_mm) < IN_LINE_MM}
+        return len(beside) >= LEAST_IN_LINE
+
+    return [label for label in sure if in_line(label)]
+
+
+def _apart(places: NDArray[np.float64]) -> list[float]:
+    """Join places (in order) that are nearer to one another than rows can be."""
+    groups = np.split(places, np.flatnonzero(np.diff(places) > IN_LINE_MM) + 1)
+    return [float(group.mean()) for group in groups]
 
 
 def _is_spread(smooth: NDArray[np.float64], peak: int) -> bool:

@@ -15,6 +15,7 @@ from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import GridMaps, Image, Runtime, Status
+from ecgstudio.stages.map_edges import flat_beyond_lines
 from ecgstudio.stages.panel_map import across_panels
 from ecgstudio.stages.paper_map import (
     BOLD,
@@ -105,7 +106,8 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
     if best is None:
         return Found(view, view_px_per_mm, rows, None)
     panels = across_panels(page.pixels, best) if best.lines > 0 else None
-    grid = panels.grid if panels is not None else steadied(best.grid)
+    plain = flat_beyond_lines(page.pixels, best.grid) if best.lines > 0 and panels is None else best.grid
+    grid = panels.grid if panels is not None else steadied(plain)
     grid = replace(grid, confidence=_confidence(panels or best))
     level = rows is None or _is_level(grid, rows, view, view_px_per_mm)
     return Found(view, view_px_per_mm, rows, grid, level)

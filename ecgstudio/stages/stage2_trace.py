@@ -18,7 +18,14 @@ from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
 from ecgstudio.stages.decode import resample_heights, sharpened
 from ecgstudio.stages.drawn_lines import ending_with_lines, lines_along, lines_on_paper
-from ecgstudio.stages.faint_rows import clearly_followed, hardly_seen, rows_beyond, with_rows
+from ecgstudio.stages.faint_rows import (
+    clearly_followed,
+    hardly_seen,
+    reaching_names,
+    rows_at_names,
+    rows_beyond,
+    with_rows,
+)
 from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
 from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
 from ecgstudio.stages.lead_ends import LACK_MM, column_borders, led_to_borders, standard_start_mm
@@ -112,19 +119,22 @@ def read_page(
     Raises StageError as read_traces does.
     """
     axis, edges = strip_maps(page, grid, runtime=runtime)
-    rows = strips_in(axis)
-    status.checkpoint(0.3, "strips found")
     labels = _labels(keypoints, grid)
+    rows = reaching_names(strips_in(axis), labels, width_mm=grid.size_mm[0])
+    status.checkpoint(0.3, "strips found")
     solve = functools.partial(
         solve_layout, edges=edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0), wanted=settings.layout
     )
+    read = functools.partial(read_strips, page, grid, runtime=runtime, flip=settings.flip)
+    thin = rows_at_names(rows, labels)
+    if thin and (clear := clearly_followed(read(tuple(thin)))):
+        rows = with_rows(rows, clear)
     # only what stands where names are printed is one: noise that was taken for a name must not repel the trace
     sketch = solve(rows, labels)
     beside = rows_beside_names(sketch, labels)
     if beside:
         rows = with_rows(rows, beside)
         sketch = solve(rows, labels)
-    read = functools.partial(read_strips, page, grid, runtime=runtime, flip=settings.flip)
     faint = hardly_seen(axis, rows, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0))
     if faint and (clear := clearly_followed(read(tuple(faint), names=sketch.names))):
         rows = with_rows(rows, clear)

@@ -17,7 +17,15 @@ from ecgstudio.stages.decode import falling_edges, pair_average, trace_path
 from ecgstudio.stages.needles import needles
 from ecgstudio.stages.printed import Label, Row
 from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
-from ecgstudio.stages.strokes import along_ruled, darkness, drawn_on_to, leaps, ruled_lines, without_lines
+from ecgstudio.stages.strokes import (
+    along_ruled,
+    darkness,
+    drawn_from_frame,
+    drawn_on_to,
+    leaps,
+    ruled_lines,
+    without_lines,
+)
 
 STRIP_HALVES_MM = (30.0, 40.0, 54.0)  # a strip is as tall as its trace needs: the network reads low ones best
 STRIP_MARGIN_MM = 12.0
@@ -29,7 +37,7 @@ NAME_HALF_MM, NAME_HALF_MM_PER_LETTER, NAME_HALF_HEIGHT_MM = 0.8, 0.95, 2.2
 SAME_TRACE_MM = 1.2
 GOES_ON_MM, GOES_ON, MOST_ROWS = 4.0, 0.7, 0.5
 # a ruled line is as straight as this nearly everywhere, where the row's very ends are left out
-RULED_MM, RULED_SHARE, RULED_MARGIN_MM, RULED_PARTS = 0.1, 0.97, 0.5, 8
+RULED_MM, RULED_SHARE, RULED_MARGIN_MM, RULED_PARTS = 0.3, 0.97, 0.5, 8
 AXIS_BESIDE_MM = 3.0  # the baseline wanders that far
 RULED_PENALTY, RULED_ROUNDS = 12.0, 3  # nats: only where there is hardly any ink but the ruled line, it is followed
 
@@ -151,6 +159,7 @@ def _read(
         dark = darkness(strips[i, 0], height[i], presence[i] > 0.5)
         height[i], mass[i], leapt = _off_ruled_lines(dark, columns[i], ink[i], height[i], mass[i], span_px=span_px)
         presence[i] = _to_the_drawn_end(presence[i], dark, height[i], row_end=2 * span_px[1])
+        presence[i] = _from_the_frame(presence[i], strips[i, 0], dark, height[i], axis_px=half_px, row_px=span_px)
         leaps_mm.append(tuple(start + (at + 0.5) / (2 * STRIP_PX_PER_MM) for at in leapt))
     return [
         StripReading(
@@ -206,6 +215,19 @@ def _to_the_drawn_end(presence: F64, dark: FloatMap, height: F64, *, row_end: in
         return presence
     out = presence.copy()
     out[stretches[-1] : drawn_to] = 1.0
+    return out
+
+
+def _from_the_frame(
+    presence: F64, brightest: FloatMap, dark: FloatMap, height: F64, *, axis_px: int, row_px: tuple[int, int]
+) -> F64:
+    """Let a lead be present from the frame of its chart on if its line is drawn from there: it looks like a pulse."""
+    stretches = [part for part in falling_edges(presence) if part[1] > 2 * row_px[0] and part[0] < 2 * row_px[1]]
+    drawn_from = drawn_from_frame(brightest, dark, height, stretches[0][0], axis_px=axis_px) if stretches else None
+    if drawn_from is None:
+        return presence
+    out = presence.copy()
+    out[drawn_from : stretches[0][0]] = 1.0
     return out
 
 

@@ -21,6 +21,8 @@ LEAST_PARTS, DRIFT_PX = 4, 1  # of a line, and how far it goes up or down from p
 MOST_RULED = 4  # more are a grid, and traces run along its lines
 LEAST_DRAWN_ON_MM, MOST_DRAWN_ON_MM, NOTHING_AFTER_MM, FRAME_MM, MOST_FRAME_MM = 0.6, 5.0, 1.5, 3.0, 1.0
 FULL, NOTHING = 0.9, 0.2
+# frames are as dark as traces and taller than pulses; more of them are a grid
+BLACK, FRAME_UP_MM, MOST_FRAMES, MOST_HIDDEN_MM, HIDDEN_DRAWN = 0.7, 10.0, 4, 4.0, 0.9
 STRAY_FOR_MM, LEAST_STRAY_MM, STRAY_BEYOND_MM = 3.0, 0.5, 2.0  # no beat takes longer to come back, or goes so far alone
 ALONG_PX, LEAST_ALONG_MM, MOST_ALONG, BESIDE_MM = 4, 0.5, 0.5, 0.5
 
@@ -159,3 +161,34 @@ def drawn_on_to(dark: FloatMap, height_half: F64, last: int) -> int | None:
     if len(rest) < after or rest.mean() > NOTHING or end < LEAST_DRAWN_ON_MM * STRIP_PX_PER_MM:
         return None
     return 2 * int(seen[end])
+
+
+def drawn_from_frame(brightest: FloatMap, dark: FloatMap, height_half: F64, first: int, *, axis_px: int) -> int | None:
+    """Return the half-column in the middle of a frame from which a line is drawn on to a half-column; None if none is.
+
+    A lead that begins at the frame of its chart looks like a pulse there. The frame is upright, passes the row's axis
+    (`axis_px`) far above and below, and stands alone: upright lines that come again and again are a grid.
+    """
+    reach = round(FRAME_UP_MM * STRIP_PX_PER_MM)
+    away = np.median(brightest) - brightest  # a column that is black all along has no paper of its own
+    trace = away[np.clip(np.round(height_half[::2]).astype(int), 0, len(away) - 1), np.arange(away.shape[1])]
+    contrast = float(np.median(trace[first // 2 :]))
+    beside = ndimage.maximum_filter1d(away[max(axis_px - reach, 0) : axis_px + reach + 1], 3, axis=1)
+    black = (beside >= BLACK * contrast).mean(axis=0) >= FULL
+    frames, count = ndimage.label(black)
+    if contrast <= 0 or not 0 < count <= MOST_FRAMES:
+        return None
+    begins = first // 2
+    near = [
+        (where[0].start, where[0].stop) for where in ndimage.find_objects(frames)
+        if begins - MOST_HIDDEN_MM * STRIP_PX_PER_MM <= where[0].start < begins
+        and where[0].stop - where[0].start <= MOST_FRAME_MM * STRIP_PX_PER_MM
+    ]  # fmt: skip
+    if not near:
+        return None
+    start, stop = near[-1]
+    columns = np.arange(stop, begins)
+    level = np.round(height_half[2 * columns]).astype(int)
+    rows = np.clip(level + np.arange(-NEAR_PX, NEAR_PX + 1)[:, None], 0, len(dark) - 1)
+    drawn = (np.take_along_axis(dark[:, columns], rows, axis=0) >= INKED).any(axis=0)
+    return start + stop if len(columns) == 0 or drawn.mean() >= HIDDEN_DRAWN else None

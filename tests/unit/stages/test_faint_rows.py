@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ecgstudio.stages.faint_rows import clearly_followed, hardly_seen, rows_beyond, with_rows
-from ecgstudio.stages.printed import Row
+from ecgstudio.core.leads import LEADS
+from ecgstudio.stages.faint_rows import (
+    clearly_followed,
+    hardly_seen,
+    reaching_names,
+    rows_at_names,
+    rows_beyond,
+    with_rows,
+)
+from ecgstudio.stages.printed import Label, Row
 from ecgstudio.stages.strip_reading import StripReading
 
 CELL_MM = 0.8
@@ -96,3 +106,45 @@ def test_what_is_not_clearly_an_ecg_is_not_kept(doubtful: StripReading) -> None:
 
 def test_rows_stay_in_order() -> None:
     assert with_rows(ROWS[1:], ROWS[:1]) == ROWS
+
+
+SINGLE = [Row(25.0 + 30.0 * i, 40.0, 150.0, 1.0) for i in range(12)]
+
+
+def names_below(*, by_mm: float = 4.0, x_mm: float = 28.0) -> list[Label]:
+    return [Label(lead, x_mm, row.y_mm + by_mm, 0.9) for lead, row in zip(LEADS, SINGLE, strict=True)]
+
+
+@pytest.mark.parametrize("by_mm", [4.0, -9.0])
+def test_rows_that_only_their_names_show_are_looked_for(by_mm: float) -> None:
+    seen = [SINGLE[i] for i in (2, 5, 7, 10, 11)]
+    found = rows_at_names(seen, names_below(by_mm=by_mm))
+    assert [row.y_mm for row in found] == pytest.approx([SINGLE[i].y_mm for i in (0, 1, 3, 4, 6, 8, 9)], abs=0.1)
+    assert all((row.start_mm, row.end_mm) == (40.0, 150.0) for row in found)
+
+
+def test_names_of_rows_that_are_seen_show_no_others() -> None:
+    assert rows_at_names(SINGLE, names_below()) == []
+    assert rows_at_names([], names_below()) == []
+    assert rows_at_names(SINGLE[:5], names_below()[:5]) == []
+
+
+def test_names_in_no_line_or_at_no_common_height_show_no_rows() -> None:
+    scattered = [replace(name, x_mm=name.x_mm + 20.0 * i) for i, name in enumerate(names_below())]
+    assert rows_at_names(SINGLE[:5], scattered) == []
+    assert rows_at_names(SINGLE[:5], [replace(name, confidence=0.3) for name in names_below()]) == []
+    uneven = [replace(name, y_mm=name.y_mm + (5.0 if i % 2 else -7.0) + i) for i, name in enumerate(names_below())]
+    assert rows_at_names(SINGLE[:6], uneven) == []
+
+
+def test_rows_reach_the_names_that_stand_in_line_beyond_what_is_seen_of_them() -> None:
+    far = names_below(x_mm=154.0)
+    assert [row.end_mm for row in reaching_names(SINGLE, far, width_mm=300.0)] == [184.0] * 12
+    assert [row.end_mm for row in reaching_names(SINGLE, far, width_mm=170.0)] == [170.0] * 12
+    assert reaching_names(SINGLE, names_below(), width_mm=300.0) == SINGLE
+    assert reaching_names(SINGLE, far[:2], width_mm=300.0) == SINGLE  # two may be text
+
+
+def test_a_row_that_is_longer_than_the_others_stays_so() -> None:
+    rows = [*SINGLE[:11], replace(SINGLE[11], end_mm=290.0)]
+    assert reaching_names(rows, names_below(x_mm=154.0), width_mm=300.0)[-1] == rows[-1]

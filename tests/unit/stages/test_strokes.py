@@ -14,7 +14,7 @@ from ecgstudio.stages.contract import FloatMap, TraceMaps
 from ecgstudio.stages.printed import Row, Slot
 from ecgstudio.stages.stage2_trace import stray_doubts
 from ecgstudio.stages.strip_reading import StripReading, read_strips, row_ends
-from ecgstudio.stages.strokes import darkness, drawn_on_to, leaps, ruled_lines
+from ecgstudio.stages.strokes import darkness, drawn_from_frame, drawn_on_to, leaps, ruled_lines
 from tests.fake_classifier import NoClassifier
 
 PX_PER_MM, WIDTH_PX, HEIGHT_PX = 4.0, 480, 320  # 120 x 80 mm
@@ -161,6 +161,29 @@ def test_a_line_that_looks_like_a_foot_is_followed_to_where_its_ink_ends(frame: 
 def test_a_pulse_or_a_ruling_is_no_end_of_a_lead(on: dict[str, bool]) -> None:
     strip, half = flat_end(**on)
     assert drawn_on_to(darkness(strip, half, np.arange(len(half)) < 1180), half, 1180) is None
+
+
+def begun_at_frame(*, lines: int = 1, tall: bool = True, gap: bool = False) -> tuple[FloatMap, FloatMap, F64]:
+    """Draw a flat line that begins at an upright line at column 100, of which a lead is seen from column 120 on."""
+    strip, half = drawn(np.full(800, 240.0))
+    strip[:, :100] = 1.0
+    for frame in range(100, 100 + 100 * lines, 100):
+        strip[40:440, frame : frame + 3] = -3.0
+    if not tall:
+        strip[40:200, 100:103] = 1.0
+    if gap:
+        strip[:, 104:112] = 1.0
+    return strip, darkness(strip, half, np.arange(len(half)) >= 240), half
+
+
+def test_a_lead_that_looks_like_a_pulse_begins_at_the_frame_from_which_its_line_is_drawn() -> None:
+    assert drawn_from_frame(*begun_at_frame(), 240, axis_px=240) == pytest.approx(2 * 101.5, abs=2)
+    assert drawn_from_frame(*begun_at_frame(), 300, axis_px=240) is None  # too far from the frame
+
+
+@pytest.mark.parametrize("drawing", [{"lines": 0}, {"lines": 6}, {"tall": False}, {"gap": True}])
+def test_a_grid_a_pulse_or_blank_paper_is_no_frame_from_which_a_lead_is_drawn(drawing: dict[str, bool]) -> None:
+    assert drawn_from_frame(*begun_at_frame(**drawing), 240, axis_px=240) is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,76 @@
+"""Where no lines are seen a flat sheet is as flat as where they are; one that bends is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
+from ecgstudio.stages.map_edges import flat_beyond_lines
+from ecgstudio.stages.paper_map import Image
+from tests.ruled_panels import ruled
+
+PX_PER_MM = 6.0
+SIZE_MM = (200.0, 140.0)
+RULED_MM = (40.0, 20.0, 140.0, 100.0)  # left, top, width, height
+
+
+def page() -> Image:
+    return ruled(SIZE_MM, [RULED_MM], px_per_mm=PX_PER_MM)
+
+
+def flat() -> GridFit:
+    x, y = np.meshgrid(*(np.arange(0, side + 1, GRID_PITCH_MM) for side in SIZE_MM))
+    return GridFit(np.stack([x, y], axis=-1) * PX_PER_MM - 0.5, PaperScale(25.0, 10.0, "test"), 0.5)
+
+
+def off_mm(grid: GridFit) -> F64:
+    """Return how far each node lies beside the truth."""
+    return np.hypot(*np.moveaxis(grid.nodes - flat().nodes, -1, 0)) / PX_PER_MM
+
+
+def beside_ruling() -> F64:
+    """Return how far each node lies outside what is ruled."""
+    x, y = ((flat().nodes[..., k] + 0.5) / PX_PER_MM for k in (0, 1))
+    left, top, width, height = RULED_MM
+    return np.maximum.reduce([left - x, x - left - width, top - y, y - top - height])
+
+
+def test_nodes_that_follow_what_is_no_line_are_laid_flat() -> None:
+    astray = np.where(beside_ruling() > 0, 0.06 * beside_ruling(), 0.0)
+    grid = replace(flat(), nodes=flat().nodes + PX_PER_MM * astray[..., None])
+    assert off_mm(grid).max() > 2.0
+    assert off_mm(flat_beyond_lines(page(), grid)).max() < 0.02
+
+
+def test_a_sheet_that_bends_is_left_as_it_is() -> None:
+    x_mm = flat().nodes[..., 0] / PX_PER_MM
+    bent = flat().nodes + PX_PER_MM * 0.3 * np.sin(x_mm / 12.0)[..., None]
+    grid = replace(flat(), nodes=bent)
+    assert flat_beyond_lines(page(), grid) is grid
+
+
+def test_where_hardly_a_line_is_seen_nothing_is_known_of_the_sheet() -> None:
+    blank = np.full_like(page(), 255)
+    grid = replace(flat(), nodes=flat().nodes + 1.0)
+    assert flat_beyond_lines(blank, grid) is grid
+
+
+@pytest.mark.parametrize("moved_px", [0.0, 3.0])
+def test_the_lines_that_are_seen_keep_their_place(moved_px: float) -> None:
+    grid = replace(flat(), nodes=flat().nodes + moved_px)
+    inside = beside_ruling() < -GRID_PITCH_MM
+    assert np.array_equal(flat_beyond_lines(page(), grid).nodes[inside], grid.nodes[inside])
+
+
+def test_lines_that_a_trace_hides_are_no_edge() -> None:
+    paper = page()
+    hidden = slice(round(60 * PX_PER_MM), round(80 * PX_PER_MM))
+    paper[hidden, hidden] = 255
+    dented = np.zeros(flat().nodes.shape[:2])
+    dented[13:15, 13:15] = 0.1
+    grid = replace(flat(), nodes=flat().nodes + PX_PER_MM * dented[..., None])
+    assert np.array_equal(flat_beyond_lines(paper, grid).nodes[13:15, 13:15], grid.nodes[13:15, 13:15])
