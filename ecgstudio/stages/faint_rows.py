@@ -20,7 +20,7 @@ FAINT_SHARE = 0.1  # of what stage 1 says of the other rows
 SPREAD_PARTS, SPREAD_SHARE, SPREAD_LEVEL = 16, 0.7, 0.04  # a row is seen all along, a heading here and there
 SPACE = (0.7, 1.6)  # from the next row, of the usual spacing
 ROWS_TO_KNOW_SPACING = 3
-FOLLOWED_SHARE, FOLLOWED_MASS, OFF_AXIS_MM = 0.9, 0.9, 2.5
+FOLLOWED_SHARE, FOLLOWED_MASS, NAMED_MASS, OFF_AXIS_MM = 0.9, 0.9, 0.8, 2.5
 # names in one line, or in as many as there are columns, tell where rows are
 NAME_CONFIDENCE, IN_LINE_MM, LEAST_IN_LINE = 0.5, 4.0, 3
 BEFORE_END_MM, LEAST_LEAD_MM = 5.0, 30.0  # no lead is so short that it ends beside its name
@@ -128,18 +128,22 @@ def _is_spread(smooth: NDArray[np.float64], peak: int) -> bool:
     return float(np.mean(seen)) >= SPREAD_SHARE
 
 
-def clearly_followed(readings: Sequence[StripReading]) -> list[Row]:
-    """Return the rows along which an ECG runs: no text, no ruled line, no edge of the sheet."""
-    return [reading.row for reading in readings if _is_ecg(reading)]
+def clearly_followed(readings: Sequence[StripReading], *, named: bool = False) -> list[Row]:
+    """Return the rows along which an ECG runs: no text, no ruled line, no edge of the sheet.
+
+    Beside a name it may be less clear, as where tall waves of other rows cross it.
+    """
+    least_mass = NAMED_MASS if named else FOLLOWED_MASS
+    return [reading.row for reading in readings if _is_ecg(reading, least_mass=least_mass)]
 
 
-def _is_ecg(reading: StripReading) -> bool:
+def _is_ecg(reading: StripReading, *, least_mass: float) -> bool:
     ends = reading.x_px(np.array([reading.row.start_mm, reading.row.end_mm]))
     low, high = np.clip(ends, 0, len(reading.presence)).astype(int)
     if high - low < SMOOTH_MM * STRIP_PX_PER_MM:
         return False
     present, away_mm = reading.presence[low:high] > 0.5, _away_mm(reading)[low:high]
-    followed = present.mean() >= FOLLOWED_SHARE and reading.mass[low:high].mean() >= FOLLOWED_MASS
+    followed = present.mean() >= FOLLOWED_SHARE and reading.mass[low:high].mean() >= least_mass
     smooth_mm = ndimage.median_filter(away_mm, round(SMOOTH_MM * STRIP_PX_PER_MM), mode="nearest")
     beat_mm = float(np.quantile(np.abs(away_mm - smooth_mm), 1 - BEATS_SHARE))
     return bool(followed and abs(np.median(away_mm)) <= OFF_AXIS_MM and beat_mm >= LEAST_BEAT_MM)

@@ -15,7 +15,7 @@ from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import GridMaps, Image, Runtime, Status
-from ecgstudio.stages.map_edges import flat_beyond_lines
+from ecgstudio.stages.map_edges import carried_on, flat_beyond_lines
 from ecgstudio.stages.panel_map import across_panels
 from ecgstudio.stages.paper_map import (
     BOLD,
@@ -106,6 +106,8 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
     if best is None:
         return Found(view, view_px_per_mm, rows, None)
     panels = across_panels(page.pixels, best) if best.lines > 0 else None
+    if best.lines > 0 and panels is None:
+        best = carried_on(page.pixels, best)
     plain = flat_beyond_lines(page.pixels, best.grid) if best.lines > 0 and panels is None else best.grid
     grid = panels.grid if panels is not None else steadied(plain)
     grid = replace(grid, confidence=_confidence(panels or best))

@@ -10,11 +10,57 @@ from scipy import ndimage
 
 from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
-from ecgstudio.stages.paper_map import ONE_MM, Image, line_offsets
+from ecgstudio.stages.paper_map import ONE_MM, Image, Refined, line_offsets, refine
 from ecgstudio.stages.view import brightest_and_darkest
 
 SEEN, FLAT_MM = 0.5, 0.06  # of a block's lines; rms by which the nodes of a flat sheet lie beside a homography
 LEAST_NODES = 60
+HARDLY, LEAST_ONE_WAY, MANY = 0.3, 0.015, 0.04  # of the blocks
+ROUGH_MM = 0.07  # smoother maps have not slipped
+BEND_ORDER, CARRIED_TIMES = 3, 2
+LEAST_GAIN, ROUGHER, AS_MUCH, SMOOTHER = 1.05, 1.2, 1.0, 0.6
+
+
+def carried_on(pixels: Image, found: Refined) -> Refined:
+    """Return the map carried on from where lines are seen both ways to where they are seen one way, if both are there.
+
+    On a sheet that bends away a map may slip to wrong lines, upright ones mostly, and lose them: it is bent on smoothly
+    from what is sure and refined anew. What confirms no more of the paper is left as found.
+    """
+    for _ in range(CARRIED_TIMES):
+        if found.rough_mm < ROUGH_MM:
+            break
+        weight = line_offsets(brightest_and_darkest(pixels)[1], found.grid, ONE_MM[-1])[1]
+        one_way = (weight.max(axis=-1) > SEEN) & (weight.min(axis=-1) < HARDLY)
+        if one_way.mean() < LEAST_ONE_WAY:
+            break
+        sure = _surrounded(_nodes_seen(weight.min(axis=-1) > SEEN, found.grid))
+        inside = ndimage.binary_erosion(sure)  # a slip begins within what is seen
+        for on in (inside, sure) if one_way.mean() >= MANY else (inside,):
+            again = refine(pixels, _bent_on(found.grid, on), anchored=False) if on.sum() >= LEAST_NODES else found
+            if _is_better(again, found):
+                break
+        else:
+            break
+        found = again
+    return found
+
+
+def _is_better(again: Refined, found: Refined) -> bool:
+    """Tell whether lines confirm clearly more of a map, or as much of a smoother one."""
+    gain, rougher = again.confirmed_px / max(found.confirmed_px, 1.0), again.rough_mm / max(found.rough_mm, 1e-3)
+    return (gain > LEAST_GAIN and rougher < ROUGHER) or (gain > AS_MUCH and rougher < SMOOTHER)
+
+
+def _bent_on(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
+    """Return the map with the other nodes where a smooth bend of the sheet has them that suits the nodes `on` it."""
+    rows, columns = on.shape
+    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    at = np.stack([x, y], axis=-1)
+    flat = apply_homography(fit_homography(at[on], grid.nodes[on]), at)
+    terms = np.stack([x**i * y**j for i in range(BEND_ORDER + 1) for j in range(BEND_ORDER + 1 - i)], axis=-1)
+    bend, *_ = np.linalg.lstsq(terms[on], (grid.nodes - flat)[on], rcond=None)
+    return replace(grid, nodes=np.where(on[..., None], grid.nodes, flat + terms @ bend))
 
 
 def flat_beyond_lines(pixels: Image, grid: GridFit) -> GridFit:
@@ -24,16 +70,12 @@ def flat_beyond_lines(pixels: Image, grid: GridFit) -> GridFit:
     of every row. A sheet that bends is left as it is.
     """
     darkest = brightest_and_darkest(pixels)[1]
-    step = ONE_MM[-1]
-    seen = line_offsets(darkest, grid, step)[1].min(axis=-1) > SEEN
-    rows, columns = grid.nodes.shape[:2]
-    x, y = np.meshgrid(np.arange(columns) * GRID_PITCH_MM, np.arange(rows) * GRID_PITCH_MM)
-    blocks = ndimage.minimum_filter(ndimage.binary_opening(seen), 2).astype(np.float64)  # the four around each corner
-    at = [np.clip(np.round(mm / step.block_mm).astype(int), 0, n - 1) for mm, n in zip((y, x), seen.shape, strict=True)]
-    on = blocks[at[0], at[1]] > 0
+    seen = line_offsets(darkest, grid, ONE_MM[-1])[1].min(axis=-1) > SEEN
+    on = _nodes_seen(seen, grid)
     if on.sum() < LEAST_NODES or on.all():
         return grid
-    mm = np.stack([x, y], axis=-1)
+    rows, columns = on.shape
+    mm = GRID_PITCH_MM * np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).astype(np.float64)
     to_page = fit_homography(mm[on], grid.nodes[on])
     flat = apply_homography(to_page, mm)
     away_mm = np.hypot(*np.moveaxis(flat - grid.nodes, -1, 0)) / grid.px_per_mm
@@ -41,6 +83,17 @@ def flat_beyond_lines(pixels: Image, grid: GridFit) -> GridFit:
         return grid
     within = _surrounded(on)
     return replace(grid, nodes=np.where(within[..., None], grid.nodes, flat))
+
+
+def _nodes_seen(seen: NDArray[np.bool_], grid: GridFit) -> NDArray[np.bool_]:
+    """Tell of which nodes of a map all four blocks around are seen."""
+    around = ndimage.minimum_filter(ndimage.binary_opening(seen).astype(np.uint8), 2) > 0
+    blocks_per_node = GRID_PITCH_MM / ONE_MM[-1].block_mm
+    at = [
+        np.clip(np.round(np.arange(nodes) * blocks_per_node).astype(int), 0, blocks - 1)
+        for nodes, blocks in zip(grid.nodes.shape[:2], seen.shape, strict=True)
+    ]
+    return np.asarray(around[np.ix_(*at)])
 
 
 def _surrounded(on: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -127,7 +127,7 @@ def read_page(
     )
     read = functools.partial(read_strips, page, grid, runtime=runtime, flip=settings.flip)
     thin = rows_at_names(rows, labels)
-    if thin and (clear := clearly_followed(read(tuple(thin)))):
+    if thin and (clear := clearly_followed(read(tuple(thin)), named=True)):
         rows = with_rows(rows, clear)
     # only what stands where names are printed is one: noise that was taken for a name must not repel the trace
     sketch = solve(rows, labels)
