@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.printed import Slot
@@ -23,6 +24,8 @@ AT_BORDER_MM, BESIDE_BORDER_MM = 0.35, (0.25, 1.0)
 LACK_MM, FOOT_MM = 0.8, 0.3  # what is longer than a standard record by more than this is a pulse's foot
 BOTH_SHOW_MM, SURE_OF_ONE = 0.5, 0.95  # this near to a border a column shows two leads, unless its mass is one's
 ALONG, FADES_S, MOST_LED_MM, LED = 4, 0.008, 12.0, 0.5  # half-columns of a stroke, how it levels off, what it is worth
+GAP_MM, MOST_PARTED = (0.3, 4.0), 0.6  # a gap's width; the share of the rows that must show one
+INTO_GAP_MM = 0.25  # what is dropped at the ends of leads, where others usually are, is blank there
 BORDERS_WORTH = 2.0  # rows seem to begin .03 to .12 mm late, which hangs on who drew them; borders do not
 
 
@@ -119,6 +122,48 @@ def _is_met(at_mm: float, readings: Sequence[StripReading]) -> bool:
     near, far = BESIDE_BORDER_MM
     beside = min(part(presence, *side).min(initial=1.0) for side in ((-far, -near), (near, far)))
     return bool(part(evidence, -AT_BORDER_MM, AT_BORDER_MM).max(initial=0.0) >= CLEARLY_MET and beside >= PRESENT)
+
+
+def parted_by_gaps(slots: Sequence[Slot], readings: Sequence[StripReading]) -> list[Slot]:
+    """Let leads side by side end and begin where blank paper parts them, row by row: a print may be skewed.
+
+    Where most rows show a gap near a border, one that does not show it has it where the others do.
+    """
+    out = list(slots)
+    at = {(slot.row, slot.columns, slot.column): i for i, slot in enumerate(slots)}
+    for columns, column in sorted({(s.columns, s.column) for s in slots if s.column and not s.meets}):
+        pairs = [
+            (at[row, columns, column - 1], i) for (row, n, k), i in at.items()
+            if (n, k) == (columns, column) and (row, columns, column - 1) in at
+        ]  # fmt: skip
+        gaps = {after: _gap(readings[slots[after].row], slots[after].start_mm) for _, after in pairs}
+        seen = [(gap[0] - slots[i].start_mm, gap[1] - slots[i].start_mm) for i, gap in gaps.items() if gap is not None]
+        if len(seen) < MOST_PARTED * len(pairs):
+            continue
+        usual_mm = np.median(seen, axis=0)
+        for before, after in pairs:
+            border_mm = slots[after].start_mm
+            end_mm, start_mm = gaps[after] or (border_mm + usual_mm[0], border_mm + usual_mm[1])
+            into_mm = min(INTO_GAP_MM, (start_mm - end_mm) / 2)
+            out[before] = replace(out[before], end_mm=float(end_mm + into_mm))
+            out[after] = replace(out[after], start_mm=float(start_mm - into_mm))
+    return out
+
+
+def _gap(reading: StripReading, border_mm: float) -> tuple[float, float] | None:
+    """Return from where to where near a border (mm) no lead is seen in a row; None if there is no such gap."""
+    centre, reach = _half_column(border_mm, [reading]), SEARCH_MM * HALF_COLUMNS_PER_MM
+    gone = reading.presence_half < PRESENT
+    regions, _ = ndimage.label(gone)
+    found = [
+        (region[0].start, region[0].stop) for region in ndimage.find_objects(regions)
+        if centre - reach < (region[0].start + region[0].stop) / 2 < centre + reach
+        and GAP_MM[0] <= (region[0].stop - region[0].start) / HALF_COLUMNS_PER_MM <= GAP_MM[1]
+    ]  # fmt: skip
+    if not found:
+        return None
+    first, stop = max(found, key=lambda gap: gap[1] - gap[0])
+    return reading.x0_mm + first / HALF_COLUMNS_PER_MM, reading.x0_mm + stop / HALF_COLUMNS_PER_MM
 
 
 def _half_column(x_mm: float, readings: Sequence[StripReading]) -> float:

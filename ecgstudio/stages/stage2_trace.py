@@ -28,7 +28,7 @@ from ecgstudio.stages.faint_rows import (
 )
 from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
 from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
-from ecgstudio.stages.lead_ends import LACK_MM, column_borders, led_to_borders, standard_start_mm
+from ecgstudio.stages.lead_ends import LACK_MM, column_borders, led_to_borders, parted_by_gaps, standard_start_mm
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.limb_order import order_by_limb_leads
 from ecgstudio.stages.names import NameCutter, normalised_names
@@ -416,7 +416,7 @@ def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]
             first, last = s.start_mm, s.end_mm
         met_before, met_after = ((s.columns, border) in met for border in (s.column, s.column + 1))
         out.append(replace(s, start_mm=float(first), end_mm=float(last), meets=met_before, met=met_after))
-    return on_panels(out, readings)
+    return on_panels(parted_by_gaps(out, readings), readings)
 
 
 def within_standard(slots: list[Slot], *, mm_per_s: float) -> list[Slot]:

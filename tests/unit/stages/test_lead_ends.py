@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgstudio.core.grid import GridFit, PaperScale
-from ecgstudio.stages.lead_ends import column_borders, led_to_borders
+from ecgstudio.stages.lead_ends import GAP_MM, INTO_GAP_MM, column_borders, led_to_borders, parted_by_gaps
 from ecgstudio.stages.printed import Row, Slot
 from ecgstudio.stages.stage2_trace import lead_trace, within_standard
 from ecgstudio.stages.strip_reading import StripReading
@@ -110,6 +110,46 @@ def test_a_record_of_another_length_begins_where_it_is_seen_to(lack_mm: float) -
 def test_a_lead_that_begins_later_than_the_first_ones_stays_where_it_is() -> None:
     late = replace(slots()[0], row=1, start_mm=FIRST_MM + 3.0)
     assert within_standard([*slots(first_mm=FIRST_MM + 0.2), late], mm_per_s=25.0)[-1] == late
+
+
+def parted_rows(
+    *, skew_mm: float = 0.6, gap_mm: float = 1.2, without: Sequence[int] = (), met: bool = False
+) -> tuple[list[StripReading], list[Slot]]:
+    """Return rows whose leads are parted by blank paper, each row `skew_mm` right of the one above, and their slots."""
+    readings = [
+        strips([at + (row - 1) * skew_mm for at in BORDERS_MM], gap_mm=0.0 if row in without else gap_mm)[row]
+        for row in range(ROWS)
+    ]
+    return readings, [replace(slot, row=row) for row in range(ROWS) for slot in slots(met=met)]
+
+
+@given(st.floats(-0.9, 0.9), st.floats(GAP_MM[0] + 0.1, 2.0))
+def test_leads_are_parted_by_blank_paper_row_by_row(skew_mm: float, gap_mm: float) -> None:
+    readings, leads = parted_rows(skew_mm=skew_mm, gap_mm=gap_mm)
+    parted = parted_by_gaps(leads, readings)
+    into_mm = min(INTO_GAP_MM, gap_mm / 2)
+    for slot in parted:
+        right_mm = (slot.row - 1) * skew_mm  # a gap ends at the border
+        if slot.column:
+            begins_mm = BORDERS_MM[slot.column - 1] + right_mm - into_mm
+            assert slot.start_mm == pytest.approx(begins_mm, abs=0.1)
+        if slot.column < COLUMNS - 1:
+            assert slot.end_mm == pytest.approx(BORDERS_MM[slot.column] + right_mm - gap_mm + into_mm, abs=0.1)
+    assert {slot.start_mm for slot in parted if not slot.column} == {FIRST_MM}
+
+
+def test_a_row_that_shows_no_gap_is_parted_where_the_others_are() -> None:
+    readings, leads = parted_rows(skew_mm=0.0, without=(1,))
+    parted = parted_by_gaps(leads, readings)
+    assert [s.start_mm for s in parted if s.row == 1] == pytest.approx([s.start_mm for s in parted if s.row == 0])
+
+
+@pytest.mark.parametrize(
+    "drawn", [{"gap_mm": 0.0}, {"gap_mm": 5.0}, {"without": (0, 2)}, {"met": True}, {"skew_mm": 9.0}]
+)
+def test_leads_that_meet_or_are_parted_in_few_rows_stay_where_they_are(drawn: dict[str, float]) -> None:
+    readings, leads = parted_rows(**drawn)
+    assert parted_by_gaps(leads, readings) == leads
 
 
 BORDER_MM, AWAY_MM = BORDERS_MM[0], AT_MM - BORDERS_MM[0]

@@ -9,8 +9,8 @@ import pytest
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
-from ecgstudio.stages.map_edges import flat_beyond_lines
-from ecgstudio.stages.paper_map import Image
+from ecgstudio.stages.map_edges import carried_on, flat_beyond_lines
+from ecgstudio.stages.paper_map import Image, Refined, refine
 from tests.ruled_panels import ruled
 
 PX_PER_MM = 6.0
@@ -74,3 +74,31 @@ def test_lines_that_a_trace_hides_are_no_edge() -> None:
     dented[13:15, 13:15] = 0.1
     grid = replace(flat(), nodes=flat().nodes + PX_PER_MM * dented[..., None])
     assert np.array_equal(flat_beyond_lines(paper, grid).nodes[13:15, 13:15], grid.nodes[13:15, 13:15])
+
+
+def slipped(*, from_mm: float = 110.0, stretch: float = 0.09) -> Refined:
+    """Return a map that stretches the paper from some place on, so that its upright lines are lost there."""
+    x_mm = (flat().nodes[..., 0] + 0.5) / PX_PER_MM
+    away = np.where(x_mm > from_mm, stretch * (x_mm - from_mm), 0.0)
+    nodes = flat().nodes + PX_PER_MM * np.stack([away, 0 * away], axis=-1)
+    return replace(refine(page(), flat(), anchored=True), grid=replace(flat(), nodes=nodes), rough_mm=0.4)
+
+
+def test_a_map_that_slipped_is_carried_on_from_where_lines_are_seen_both_ways() -> None:
+    found = replace(slipped(), seen_px=0.6 * slipped().seen_px)
+    on_paper = beside_ruling() < 0
+    assert off_mm(found.grid)[on_paper].max() > 4.0
+    carried = carried_on(page(), found)
+    assert carried.confirmed_px > 1.3 * found.confirmed_px
+    corners_mm = np.array([[50.0, 30.0], [170.0, 30.0], [170.0, 110.0], [50.0, 110.0]])
+    measured = carried.grid.to_mm(corners_mm * PX_PER_MM - 0.5)
+    assert np.diff(measured, axis=0) == pytest.approx(np.diff(corners_mm, axis=0), abs=0.1)
+
+
+def test_what_the_lines_do_not_confirm_better_stays_as_found() -> None:
+    found = slipped()  # that claims to be confirmed already
+    assert carried_on(page(), replace(found, seen_px=2 * found.seen_px)).grid is found.grid
+    smooth = replace(found, rough_mm=0.01)
+    assert carried_on(page(), smooth) is smooth
+    whole = replace(found, grid=flat())
+    assert carried_on(page(), whole) is whole
