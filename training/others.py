@@ -1,7 +1,7 @@
 """``python -m training others``: pages with truth that other programs print, to measure on what nobody here drew.
 
-Programs, each a package of PyPI to be installed first: ecg_plot, pmecg, dicom-ecg-plot. They are no dependencies of
-this project.
+Programs, each a package of PyPI to be installed first: ecg_plot (its version 0.2.8 prints other pages than those since
+0.3), pmecg, dicom-ecg-plot. They are no dependencies of this project.
 """
 
 from __future__ import annotations
@@ -92,6 +92,18 @@ ECG_PLOT: Final = (
     Print(SINGLE, {"layout": "stacked", "gain": 5}),
     _panels(rhythm_lead="II", suffix="pdf"),
 )
+OLD_ECG_PLOT: Final = (
+    Print(HALVES, {"columns": 2}, 100, together=True),
+    Print(SINGLE, {"columns": 1}, 100),
+    Print(HALVES, {"columns": 2, "style": "bw"}, 100, "jpg", together=True),
+    Print(STANDARD, {"columns": 4, "seconds": 2.5}, 100, together=True),
+    Print(HALVES, {"columns": 2, "row_height": 4, "seconds": 5.0}, 100, together=True),
+    Print(HALVES, {"columns": 2}, 200, together=True),
+    Print(SINGLE, {"columns": 1}, 200),
+    Print(HALVES, {"columns": 2, "style": "bw"}, 200, "jpg", together=True),
+    Print(STANDARD, {"columns": 4, "seconds": 2.5}, 200, together=True),
+    Print(HALVES, {"columns": 2, "row_height": 4, "seconds": 5.0}, 200, together=True),
+)
 PMECG: Final = (
     Print(STANDARD, {"template": "4x3"}, 300),
     Print([*STANDARD, ["II"]], {"template": "4x3+1", "print_information": True}),
@@ -140,7 +152,8 @@ def main(args: argparse.Namespace) -> int:
     records = _records(source, np.random.default_rng(args.seed))
     missing = [program for program, (module, _, _) in PROGRAMS.items() if _found(module) is None]
     if len(missing) == len(PROGRAMS):
-        raise UserError(f"None of {', '.join(PROGRAMS)} is installed: pip install {' '.join(PROGRAMS)}")
+        newest = " ".join(program for program in PROGRAMS if "==" not in program)
+        raise UserError(f"None of {', '.join(PROGRAMS)} is installed: pip install {newest}")
     if missing:
         logger.warning("not installed, left out: %s", ", ".join(missing))
     for program, (_, prints, draw) in PROGRAMS.items():
@@ -166,7 +179,7 @@ def _records(source: RecordSource, rng: np.random.Generator) -> Iterator[Signals
 def _write(
     folder: Path, program: str, number: int, how: Print, draw: Callable[[Signals, Print], Drawn], mv: Signals
 ) -> None:
-    name = program.partition("[")[0]
+    name = program.partition("[")[0].replace("==", "-")
     case = f"{name}-{number:03d}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -193,6 +206,20 @@ def _draw_ecg_plot(mv: Signals, how: Print) -> Drawn:
         path = Path(folder, f"page.{how.suffix}")
         chart.save(path, dpi=how.dpi)
         return path.read_bytes(), mv
+
+
+def _draw_old_ecg_plot(mv: Signals, how: Print) -> Drawn:
+    """Print as version 0.2.8 does, by pyplot's one figure; all its columns show the same seconds."""
+    from matplotlib import pyplot as plt
+
+    ecg_plot: Any = importlib.import_module("ecg_plot.ecg_plot")
+    options = dict(how.options)
+    shown = mv[:, : round(float(options.pop("seconds", SECONDS)) * FS_HZ)]
+    ecg_plot.plot(shown, sample_rate=FS_HZ, **options)
+    out = io.BytesIO()
+    plt.savefig(out, dpi=how.dpi, bbox_inches="tight", format=how.suffix)
+    plt.close("all")
+    return out.getvalue(), shown
 
 
 def _draw_pmecg(mv: Signals, how: Print) -> Drawn:
@@ -241,5 +268,6 @@ PROGRAMS: Final[Mapping[str, tuple[str, tuple[Print, ...], Callable[[Signals, Pr
     "ecg_plot[export]": ("ecg_plot.chart", ECG_PLOT, _draw_ecg_plot),
     "pmecg": ("pmecg", PMECG, _draw_pmecg),
     "dicom-ecg-plot": ("ecg.plotter", DICOM_ECG_PLOT, _draw_dicom_ecg_plot),
+    "ecg_plot==0.2.8": ("ecg_plot.ecg_plot", OLD_ECG_PLOT, _draw_old_ecg_plot),
 }
 """Of each program, as pip knows it: a module that shows whether it is installed, its pages, and what draws one."""

@@ -10,7 +10,7 @@ import pytest
 from ecgstudio.core.leads import LEADS
 from training import others
 from training.cli import main
-from training.others import DICOM_ECG_PLOT, ECG_PLOT, HALVES, PMECG, STANDARD, Drawn, Print, Signals
+from training.others import DICOM_ECG_PLOT, ECG_PLOT, HALVES, OLD_ECG_PLOT, PMECG, STANDARD, Drawn, Print, Signals
 
 MV = np.arange(12 * 5000, dtype=np.float64).reshape(12, 5000)
 
@@ -33,7 +33,7 @@ def test_the_truth_is_what_a_page_shows() -> None:
     assert np.isnan(Print([["I"]]).truth(MV)[1:]).all()
 
 
-@pytest.mark.parametrize("how", [*ECG_PLOT, *PMECG, *DICOM_ECG_PLOT])
+@pytest.mark.parametrize("how", [*ECG_PLOT, *OLD_ECG_PLOT, *PMECG, *DICOM_ECG_PLOT])
 def test_every_page_shows_leads(how: Print) -> None:
     truth = how.truth(MV)
     assert np.isfinite(truth).any(axis=1).sum() in (6, 12)
@@ -46,11 +46,20 @@ def draw(mv: Signals, how: Print) -> Drawn:
 @pytest.mark.logs("what is not installed")
 def test_pages_and_truths_appear_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prints = Print(STANDARD, dpi=100), Print(HALVES, dpi=200, suffix="pdf")
-    monkeypatch.setattr(others, "PROGRAMS", {"fake[all]": ("json", prints, draw), "lost": ("no_such_module", (), draw)})
+    monkeypatch.setattr(
+        others,
+        "PROGRAMS",
+        {
+            "fake[all]": ("json", prints, draw),
+            "fake==0.2": ("json", prints, draw),
+            "lost": ("no_such_module", (), draw),
+        },
+    )
     assert main(["others", "--out", str(tmp_path), "--rounds", "2"]) == 0
     pages = sorted(path.name for path in (tmp_path / "fake").iterdir())
     assert pages == ["fake-000.png", "fake-001.pdf", "fake-002.png", "fake-003.pdf"]
     assert (tmp_path / "fake" / "fake-001.pdf").read_bytes() == b"a page 200"
+    assert len(list((tmp_path / "fake-0.2").glob("fake-0.2-00?.*"))) == 4
     truths = [np.load(tmp_path / "truth" / f"fake-{number:03}.npz") for number in range(4)]
     assert all(truth["mv"].shape == (12, 5000) and truth["fs"] == 500.0 for truth in truths)
     assert np.isfinite(truths[0]["mv"]).sum() == 12 * 1250
