@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.stages.paper_map import ONE_MM, Image, Refined, line_offsets, refine
 from ecgstudio.stages.view import brightest_and_darkest
 
 SEEN, FLAT_MM = 0.5, 0.06  # of a block's lines; rms by which the nodes of a flat sheet lie beside a homography
-LEAST_NODES = 60
+LEAST_NODES, COARSE_PX_PER_MM = 60, 4.8  # whole pixels in a block
 HARDLY, LEAST_ONE_WAY, MANY = 0.3, 0.015, 0.04  # of the blocks
 ROUGH_MM = 0.07  # smoother maps have not slipped
 BEND_ORDER, CARRIED_TIMES = 3, 2
@@ -30,7 +31,7 @@ def carried_on(pixels: Image, found: Refined) -> Refined:
     for _ in range(CARRIED_TIMES):
         if found.rough_mm < ROUGH_MM:
             break
-        weight = line_offsets(brightest_and_darkest(pixels)[1], found.grid, ONE_MM[-1])[1]
+        weight = _weights(pixels, found.grid)
         one_way = (weight.max(axis=-1) > SEEN) & (weight.min(axis=-1) < HARDLY)
         if one_way.mean() < LEAST_ONE_WAY:
             break
@@ -69,8 +70,7 @@ def flat_beyond_lines(pixels: Image, grid: GridFit) -> GridFit:
     Ticks, numbers and names beside a ruled area have phases, too; nodes that follow them pull at the first millimetres
     of every row. A sheet that bends is left as it is.
     """
-    darkest = brightest_and_darkest(pixels)[1]
-    seen = line_offsets(darkest, grid, ONE_MM[-1])[1].min(axis=-1) > SEEN
+    seen = _weights(pixels, grid).min(axis=-1) > SEEN
     on = _nodes_seen(seen, grid)
     if on.sum() < LEAST_NODES or on.all():
         return grid
@@ -83,6 +83,11 @@ def flat_beyond_lines(pixels: Image, grid: GridFit) -> GridFit:
         return grid
     within = _surrounded(on)
     return replace(grid, nodes=np.where(within[..., None], grid.nodes, flat))
+
+
+def _weights(pixels: Image, grid: GridFit) -> F64:
+    """Return how clearly each block of a map shows lines across and down, 0..1; for that a coarse look is enough."""
+    return line_offsets(brightest_and_darkest(pixels)[1], grid, ONE_MM[-1], px_per_mm=COARSE_PX_PER_MM)[1]
 
 
 def _nodes_seen(seen: NDArray[np.bool_], grid: GridFit) -> NDArray[np.bool_]:

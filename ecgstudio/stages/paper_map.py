@@ -397,16 +397,18 @@ def _on_bold_lines(darkest: Image, grid: GridFit) -> GridFit:
     return GridFit(nodes, grid.scale, grid.confidence)
 
 
-def line_offsets(grey: Image, grid: GridFit, step: Step) -> tuple[F64, F64]:
+def line_offsets(
+    grey: Image, grid: GridFit, step: Step, *, px_per_mm: float = REFINE_PX_PER_MM
+) -> tuple[F64, F64]:
     """Measure by demodulation how far each block's printed lines lie from the map: mm [R, C, 2] and weights.
 
     The weight compares the line's own frequency with neighbouring ones that carry no lines.
     """
     width_mm, height_mm = grid.size_mm
     period_mm, block_mm = step.period_mm, step.block_mm
-    block = round(block_mm * REFINE_PX_PER_MM)
+    block = round(block_mm * px_per_mm)
     shape = (round(height_mm / block_mm) * block, round(width_mm / block_mm) * block)
-    image = rectified(grey, grid, px_per_mm=REFINE_PX_PER_MM, origin_mm=(0.0, 0.0), shape=shape).astype(np.float32)
+    image = rectified(grey, grid, px_per_mm=px_per_mm, origin_mm=(0.0, 0.0), shape=shape).astype(np.float32)
     image -= cv2.blur(image, (2 * block + 1, 2 * block + 1))
     limit = 3.0 * float(np.median(np.abs(image))) + 2.0
     np.clip(image, -limit, limit, out=image)  # a trace must not outweigh many grid lines
@@ -414,7 +416,7 @@ def line_offsets(grey: Image, grid: GridFit, step: Step) -> tuple[F64, F64]:
     deltas, weights = [], []
     for axis in (0, 1):
         n = shape[1 - axis]
-        position_mm = (np.arange(n, dtype=np.float64) + 0.5) / REFINE_PX_PER_MM
+        position_mm = (np.arange(n, dtype=np.float64) + 0.5) / px_per_mm
 
         def demodulate(cycles_per_mm: float, position_mm: F64 = position_mm, axis: int = axis) -> Complex:
             carrier = np.exp(-2j * np.pi * cycles_per_mm * position_mm)
