@@ -213,8 +213,13 @@ def _cut_off(rows: list[Row], division: _Division, seams: Seams | None) -> float
 def _as_long_as_divided(
     rows: list[Row], starts_mm: list[float], counts: list[int], widths_mm: list[float]
 ) -> list[Row]:
-    """Let every row reach as far as its columns do; a rhythm strip reaches as far as the longest of them."""
+    """Let every row reach as far as its columns do; a rhythm strip reaches as far as the longest of them.
+
+    A row whose beginning was not seen reaches no farther than the others.
+    """
     ends = [start + n * w for start, n, w in zip(starts_mm, counts, widths_mm, strict=True)]
+    farthest = max(max(row.end_mm for row in rows), ends[int(np.argmin(starts_mm))]) if rows else np.inf
+    ends = [min(end, farthest) for end in ends]
     last = max((end for end, n in zip(ends, counts, strict=True) if n > 1), default=-np.inf)
     return [
         replace(r, end_mm=end if n > 1 else max(r.end_mm, last)) for r, end, n in zip(rows, ends, counts, strict=True)

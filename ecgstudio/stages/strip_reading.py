@@ -37,7 +37,7 @@ NAME_HALF_MM, NAME_HALF_MM_PER_LETTER, NAME_HALF_HEIGHT_MM = 0.8, 0.95, 2.2
 SAME_TRACE_MM = 1.2
 GOES_ON_MM, GOES_ON, MOST_ROWS = 4.0, 0.7, 0.5
 # a ruled line is as straight as this nearly everywhere, where the row's very ends are left out
-RULED_MM, RULED_SHARE, RULED_MARGIN_MM, RULED_PARTS = 0.3, 0.97, 0.5, 8
+RULED_MM, RULED_SHARE, RULED_MARGIN_MM, RULED_PARTS = 0.3, 0.945, 0.5, 8
 AXIS_BESIDE_MM = 3.0  # the baseline wanders that far
 RULED_PENALTY, RULED_ROUNDS = 12.0, 3  # nats: only where there is hardly any ink but the ruled line, it is followed
 

@@ -124,6 +124,8 @@ def test_a_straight_line_with_ticks_is_ruled_and_a_lead_is_not() -> None:
     noise = np.random.default_rng(0).normal(0, 0.02, len(x_mm))
     line = 0.01 * x_mm + noise + 1.0 * (x_mm % 25 < 0.3)
     beats = 0.6 * np.exp(-((((x_mm % 20) - 10) / 0.7) ** 2))  # as low as they come, on a baseline without a wave
+    ticks = 0.25 * (x_mm % 1 < 0.3) + 3.0 * (x_mm > 195)  # every millimetre, and a leap at the end
     assert is_ruled(drawn(line))
+    assert is_ruled(drawn(line + ticks))
     assert not is_ruled(drawn(line + beats))
     assert not is_ruled(drawn(noise + 0.4 * np.sin(x_mm / 20)))
