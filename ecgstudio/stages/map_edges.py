@@ -15,6 +15,7 @@ from ecgstudio.stages.paper_map import ONE_MM, Image, Refined, line_offsets, ref
 from ecgstudio.stages.view import brightest_and_darkest
 
 SEEN, FLAT_MM = 0.5, 0.06  # of a block's lines; rms by which the nodes of a flat sheet lie beside a homography
+ASTRAY_MM = 0.25  # nodes that lie less far beside the flat sheet may know it better
 LEAST_NODES, COARSE_PX_PER_MM = 60, 4.8  # whole pixels in a block
 HARDLY, LEAST_ONE_WAY, MANY = 0.3, 0.015, 0.04  # of the blocks
 ROUGH_MM = 0.07  # smoother maps have not slipped
@@ -82,6 +83,8 @@ def flat_beyond_lines(pixels: Image, grid: GridFit) -> GridFit:
     if np.sqrt((away_mm[on] ** 2).mean()) > FLAT_MM:
         return grid
     within = _surrounded(on)
+    if away_mm[~within].max(initial=0.0) < ASTRAY_MM:
+        return grid
     return replace(grid, nodes=np.where(within[..., None], grid.nodes, flat))
 
 
