@@ -25,6 +25,7 @@ FOLLOWED_SHARE, FOLLOWED_MASS, NAMED_MASS, OFF_AXIS_MM = 0.9, 0.9, 0.8, 2.5
 NAME_CONFIDENCE, IN_LINE_MM, LEAST_IN_LINE = 0.5, 4.0, 3
 BEFORE_END_MM, LEAST_LEAD_MM = 5.0, 30.0  # no lead is so short that it ends beside its name
 NAMES_BESIDE_MM, ON_ROW_MM, ROWS_TO_KNOW_HEIGHT, LEAST_APART = 20.0, 2.0, 0.6, 0.45
+ONE_ROW_MM = 4.0  # names nearer than this above one another belong to one row
 SMOOTH_MM, BEATS_SHARE, LEAST_BEAT_MM = 6.0, 0.01, 0.8  # the edge of a sheet bends, but nothing stands out of it
 
 
@@ -118,7 +119,7 @@ def _in_lines(labels: Sequence[Label]) -> list[Label]:
 
 def _apart(places: NDArray[np.float64]) -> list[float]:
     """Join places (in order) that are nearer to one another than rows can be."""
-    groups = np.split(places, np.flatnonzero(np.diff(places) > IN_LINE_MM) + 1)
+    groups = np.split(places, np.flatnonzero(np.diff(places) > ONE_ROW_MM) + 1)
     return [float(group.mean()) for group in groups]
 
 

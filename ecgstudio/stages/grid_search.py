@@ -105,14 +105,21 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
         rows = row_lines(maps.axis, cell_mm=CELL_PX / view_px_per_mm, border_mm=_border_mm(page, view, view_px_per_mm))
     if best is None:
         return Found(view, view_px_per_mm, rows, None)
-    panels = across_panels(page.pixels, best) if best.lines > 0 else None
-    if best.lines > 0 and panels is None:
-        best = carried_on(page.pixels, best)
-    plain = flat_beyond_lines(page.pixels, best.grid) if best.lines > 0 and panels is None else best.grid
-    grid = panels.grid if panels is not None else steadied(plain)
-    grid = replace(grid, confidence=_confidence(panels or best))
+    grid = _settled(page.pixels, best)
     level = rows is None or _is_level(grid, rows, view, view_px_per_mm)
     return Found(view, view_px_per_mm, rows, grid, level)
+
+
+def _settled(pixels: Image, found: Refined) -> GridFit:
+    """Return the map of the whole sheet: across its panels, or carried on, and flat where no lines are seen."""
+    if found.lines == 0:
+        grid = steadied(found.grid)
+    elif (panels := across_panels(pixels, found)) is not None:
+        found, grid = panels, panels.grid
+    else:
+        found = carried_on(pixels, found)
+        grid = steadied(flat_beyond_lines(pixels, found.grid))
+    return replace(grid, confidence=_confidence(found))
 
 
 def squared(pixels: Image, found: Refined, *, seen: Sequence[F64] = ()) -> Refined:

@@ -170,7 +170,7 @@ def drawn_from_frame(brightest: FloatMap, dark: FloatMap, height_half: F64, firs
     (`axis_px`) far above and below, and stands alone: upright lines that come again and again are a grid.
     """
     reach = round(FRAME_UP_MM * STRIP_PX_PER_MM)
-    away = np.median(brightest) - brightest  # a column that is black all along has no paper of its own
+    away = np.median(brightest[::PAPER_EVERY]) - brightest  # a column that is black all along has no paper of its own
     trace = away[np.clip(np.round(height_half[::2]).astype(int), 0, len(away) - 1), np.arange(away.shape[1])]
     contrast = float(np.median(trace[first // 2 :]))
     beside = ndimage.maximum_filter1d(away[max(axis_px - reach, 0) : axis_px + reach + 1], 3, axis=1)
