@@ -58,11 +58,15 @@ class LeadTrace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DigitizedEcg:
-    """All traces of a page, the name of the layout they were found in, and doubts about it in words."""
+    """All traces of a page, the name of the layout they were found in, and doubts about it in words.
+
+    `nameless` strips were seen, too, but nothing tells which lead they show.
+    """
 
     traces: tuple[LeadTrace, ...]
     layout: str
     notes: tuple[str, ...] = ()
+    nameless: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "traces", tuple(self.traces))

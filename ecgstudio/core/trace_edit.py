@@ -120,7 +120,7 @@ def apply_traces(auto: DigitizedEcg | None, edit: TraceEdit | None, *, grid: Gri
     traces = list(auto.traces) if auto is not None else []
     for change in changes:
         traces = _changed(traces, change, grid)
-    return DigitizedEcg(tuple(traces), auto.layout if auto else "", auto.notes if auto else ())
+    return DigitizedEcg(tuple(traces), "") if auto is None else replace(auto, traces=tuple(traces))
 
 
 def _changed(traces: list[LeadTrace], change: TraceChange, grid: GridFit) -> list[LeadTrace]:

@@ -47,6 +47,7 @@ DOUBT_WEIGHTS: Final[Mapping[str, float]] = {
     "orientation": 0.55,
     "beats": 0.95,
     "missing": 1.17,
+    "lost": 1.40,
     "assumed": 0.00,
     "reasons": 0.77,
     "crowded": 1.77,
@@ -105,7 +106,8 @@ class QualityReport:
     twin_db, twin_lead: the same for the short against the long print of the lead whose prints agree least, `twin_uv`
     its rms in microvolt.
     coincidence: how well the beats of the third worst lead lie at the times of the others', as a correlation.
-    missing: leads that the layout prints but nobody found. assumed: of speed and gain, how many nothing told.
+    missing: leads that the layout prints but nobody found. nameless: strips that were left out. assumed: of speed and
+    gain, how many nothing told.
     crowded, leap, vague, chest, other_gain, other_speed, odd_length: see `TraceSigns`.
     """
 
@@ -124,6 +126,7 @@ class QualityReport:
     orientation_confidence: float
     coincidence: float | None = None
     missing: int = 0
+    nameless: int = 0
     assumed: int = 0
     crowded: float = 0.0
     leap: float = 0.0
@@ -147,8 +150,9 @@ def evidence(report: QualityReport) -> dict[str, float]:
     Einthoven's and Goldberger's sums, and the two prints of a lead, are from agreeing by AGREES_DB. scale: pulse or
     print against the scale in use. grid, orientation: what lacks to their full confidence. beats: how far those of
     several leads are from lying at the times of the others'. missing: leads that were not found, of half a record.
-    assumed: of speed and gain, what nothing told. reasons: how many there are. crowded, vague, chest: what may be
-    noise. leap: steps that no pen takes. gain, speed: the chance that it is another. length: time that no cart prints.
+    lost: whether strips were left out while leads are missing. assumed: of speed and gain, what nothing told. reasons:
+    how many there are. crowded, vague, chest: what may be noise. leap: steps that no pen takes. gain, speed: the chance
+    that it is another. length: time that no cart prints.
     """
     sure = np.sort([lead.confidence * lead.read for lead in report.leads])
     limbs_db = [db for db in (report.einthoven_db, report.goldberger_db) if db is not None]
@@ -162,6 +166,7 @@ def evidence(report: QualityReport) -> dict[str, float]:
         "orientation": 1 - report.orientation_confidence,
         "beats": 0.0 if report.coincidence is None else _astray(report.coincidence),
         "missing": min(report.missing / MANY_MISSING, 1.0),
+        "lost": float(report.missing > 0 and report.nameless > 0),
         "assumed": min(report.assumed / 2, 1.0),
         "reasons": min(len(report.reasons), MANY_REASONS) / MANY_REASONS,
         "crowded": _noise(report.crowded),
@@ -242,7 +247,8 @@ def assess(
         twin_lead=twin[0] if twin else None, twin_db=twin[1] if twin else None, twin_uv=twin[2] if twin else None,
         pulse_mm=grid.scale.pulse_height_mm, scale_agrees=agrees,
         grid_confidence=grid.confidence, orientation_confidence=keypoints.orientation_confidence,
-        coincidence=_third_worst(together), missing=len(missing), assumed=grid.scale.source.count("assumed"),
+        coincidence=_third_worst(together), missing=len(missing), nameless=ecg.nameless,
+        assumed=grid.scale.source.count("assumed"),
         crowded=signs.crowded_share, leap=max(signs.leaps.values(), default=0.0), vague=signs.vague,
         chest=signs.chest, other_gain=signs.gain, other_speed=signs.speed, odd_length=signs.length,
     )  # fmt: skip

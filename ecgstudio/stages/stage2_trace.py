@@ -233,7 +233,7 @@ def _traces_of(
         used = grid.scale.mm_per_mV
         read = tuple(replace(t, mv=t.mv * np.float32(used / gain_of(t.lead, gains))) for t in read)
         doubts = *doubts, gains_doubt(gains)
-    return DigitizedEcg(read, found.layout.name, doubts)
+    return DigitizedEcg(read, found.layout.name, doubts, nameless=sum(not slot.lead for slot in found.slots))
 
 
 def _begin_mm(slot: Slot, origin_mm: float, *, together: bool) -> float:

@@ -394,6 +394,7 @@ def test_a_consistent_page_is_hardly_doubted() -> None:
         {"orientation_confidence": 0.2},
         {"coincidence": 0.5},
         {"missing": 3},
+        {"missing": 1, "nameless": 1},
         {"assumed": 1},
         {"reasons": ("one", "two", "three")},
         {"crowded": 0.3},
@@ -415,7 +416,7 @@ def test_whatever_speaks_against_a_page_never_lessens_its_doubt(worse: dict[str,
 @given(
     confidence=st.floats(0, 1), einthoven_db=st.none() | st.floats(-60, 120), twin_db=st.none() | st.floats(-60, 120),
     scale_agrees=st.none() | st.booleans(), grid_confidence=st.floats(0, 1), orientation_confidence=st.floats(0, 1),
-    coincidence=st.none() | st.floats(-1, 1), missing=st.integers(0, 12),
+    coincidence=st.none() | st.floats(-1, 1), missing=st.integers(0, 12), nameless=st.integers(0, 30),
     crowded=st.floats(0, 1), leap=st.floats(0, 90), vague=st.floats(0, 1), chest=st.none() | st.floats(0, 1),
     other_gain=st.floats(0, 1), other_speed=st.floats(0, 1), odd_length=st.floats(0, 9),
     assumed=st.integers(0, 2), reasons=st.lists(st.just("why"), max_size=9).map(tuple),
@@ -426,6 +427,12 @@ def test_a_doubt_is_a_probability_and_so_is_its_evidence(**checks: Any) -> None:
     assert 0 <= report.doubt <= 1
     assert set(evidence(report)) == set(DOUBT_WEIGHTS)
     assert all(0 <= value <= 1 for value in evidence(report).values())
+
+
+def test_strips_that_were_left_out_speak_against_a_page_only_where_leads_are_missing() -> None:
+    whole, partial = replace(PLAIN, missing=0), replace(PLAIN, missing=3)
+    assert replace(whole, nameless=2).doubt == whole.doubt
+    assert replace(partial, nameless=2).doubt > partial.doubt
 
 
 def test_no_check_that_speaks_against_a_page_counts_for_it() -> None:

@@ -175,6 +175,18 @@ def test_a_name_that_stage_0_overlooked_is_read_at_a_second_look() -> None:
     assert ecg.of("aVL")[0].confidence.max() > 0.85
 
 
+def test_strips_that_nothing_names_are_counted_and_left_out() -> None:
+    synth = synth_page("3x4")
+    lies = without_names(synth, "V2", "V5")
+    order = ("V4", "aVL", "V1", "I", "V6", "II", "aVF", "V2", "III", "V3", "V5", "aVR")
+    shuffled = dict(zip(LEADS, order, strict=True))
+    names = tuple(shuffled.get(name, name) for name in lies.names)
+    ecg = read(synth, keypoints=replace(lies, names=names), runtime=Illiterate(synth))
+    assert ecg.nameless == 2
+    assert "2 strip(s) without a readable name were left out" in ecg.notes
+    assert {trace.lead for trace in ecg.traces} == {name for name in names if name in LEADS}
+
+
 def test_a_name_that_cannot_be_read_is_inferred_with_less_confidence() -> None:
     synth = synth_page("3x4")
     ecg = read(synth, keypoints=without_names(synth, "aVL"), runtime=Illiterate(synth))
