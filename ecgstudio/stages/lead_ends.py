@@ -49,15 +49,17 @@ def column_borders(
     numbers = range(1, columns)
     first_mm, last_mm = ends_mm
     beyond_mm = last_mm - first_mm - columns * said[1]
+    walked = dict[int, tuple[float, float]]()
     if abs(beyond_mm) < 2 * SEARCH_MM:
         lines = [(first_mm, (last_mm - first_mm) / columns), (said[0] + beyond_mm / 2, said[1])]
     else:  # a beginning or end is lost
         lines = [said]
         first_mm, last_mm = said[0], said[0] + columns * said[1]
+        walked = _walked(said, readings, columns)
     places = [(0.0, first_mm, END_WORTH), (float(columns), last_mm, END_WORTH)]
     for k in numbers:
         seen = [_seam(start + k * pitch, readings, reach_mm=SEARCH_MM) for start, pitch in lines]
-        clearest = max((at for at in seen if at is not None), key=lambda at: at[1], default=None)
+        clearest = max((at for at in (*seen, walked.get(k)) if at is not None), key=lambda at: at[1], default=None)
         if clearest is not None:
             places.append((float(k), *clearest))
     start_mm, pitch_mm = _common_line(np.array(places), lines)
@@ -68,6 +70,24 @@ def column_borders(
         shown = near is not None and abs(near[0] - expected_mm) < BESIDE_MM
         at_mm = near[0] if near is not None and shown else expected_mm
         found.append(Border(at_mm, _is_met(at_mm, readings)))
+    return found
+
+
+def _walked(
+    line: tuple[float, float], readings: Sequence[StripReading], columns: int
+) -> dict[int, tuple[float, float]]:
+    """Return the borders that are met on a walk from column to column, each telling where the next may be.
+
+    Names stand beside the beginnings of their leads, but not always equally far: their pitch may be some percent off.
+    """
+    start_mm, pitch_mm = line
+    at_mm, found = start_mm, dict[int, tuple[float, float]]()
+    for k in range(1, columns):
+        seam = _seam(at_mm + pitch_mm, readings, reach_mm=SEARCH_MM)
+        at_mm += pitch_mm
+        if seam is not None:
+            at_mm, found[k] = seam[0], seam
+            pitch_mm = (at_mm - start_mm) / k
     return found
 
 

@@ -68,6 +68,13 @@ def test_where_the_ends_are_far_from_the_names_the_names_count() -> None:
     assert found(strips(()), ends_mm=(FIRST_MM + 30.0, LAST_MM)) == pytest.approx(BORDERS_MM, abs=0.01)
 
 
+@pytest.mark.parametrize("stretch", [0.965, 1.035])
+def test_where_an_end_is_lost_each_border_tells_where_the_next_one_is(stretch: float) -> None:
+    cut = {"ends_mm": (FIRST_MM, LAST_MM - 35.0), "said": (FIRST_MM, PITCH_MM * stretch)}
+    assert abs(3 * PITCH_MM * (stretch - 1)) > 6  # so far no border is looked for
+    assert found(strips(BORDERS_MM, evidence=0.45), **cut) == pytest.approx(BORDERS_MM, abs=0.04)
+
+
 @pytest.mark.parametrize(("evidence", "gap_mm", "met"), [(0.9, 0.0, True), (0.9, 2.0, False), (0.3, 0.0, False)])
 def test_leads_meet_where_all_rows_show_it_and_no_gap_lies_between(evidence: float, gap_mm: float, met: bool) -> None:
     readings = strips(BORDERS_MM, evidence=evidence, gap_mm=gap_mm)
