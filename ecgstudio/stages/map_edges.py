@@ -21,6 +21,8 @@ HARDLY, LEAST_ONE_WAY, MANY = 0.3, 0.015, 0.04  # of the blocks
 ROUGH_MM = 0.07  # smoother maps have not slipped
 BEND_ORDER, CARRIED_TIMES = 3, 2
 LEAST_GAIN, ROUGHER, AS_MUCH, SMOOTHER = 1.05, 1.2, 1.0, 0.6
+EDGE_BLOCKS, EDGE_SEEN, EDGE_INSIDE = 2, 0.3, 0.5
+GROWN_NODES, GROWN_TIMES, SAME_LINE_MM = 8, 4, 0.5  # each time by 40 mm
 
 
 def carried_on(pixels: Image, found: Refined) -> Refined:
@@ -46,6 +48,56 @@ def carried_on(pixels: Image, found: Refined) -> Refined:
             break
         found = again
     return found
+
+
+def grown(pixels: Image, found: Refined) -> Refined:
+    """Return the map grown over what the picture shows beyond it, as long as lines are seen up to its edge.
+
+    On a sheet seen aslant a map may begin with a part of it only. What confirms no more of the paper is left as found.
+    """
+    for _ in range(GROWN_TIMES):
+        sides = _going_on(pixels, found.grid)
+        if not any(sides):
+            break
+        again = refine(pixels, _padded(found.grid, sides), anchored=False)
+        if again.confirmed_px <= found.confirmed_px:
+            break
+        found = replace(again, grid=_with_nodes_of(found.grid, again.grid))
+    return found
+
+
+def _with_nodes_of(before: GridFit, after: GridFit) -> GridFit:
+    """Return the grown map with the nodes that were there before where they were, unless it counts lines otherwise."""
+    rows, columns = after.nodes.shape[:2]
+    at_mm = GRID_PITCH_MM * np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).astype(np.float64)
+    aside_mm = np.nanmedian(before.to_mm(after.nodes) - at_mm, axis=(0, 1))
+    were_mm = at_mm + GRID_PITCH_MM * np.round(aside_mm / GRID_PITCH_MM)
+    known = ((were_mm >= 0) & (were_mm <= before.size_mm)).all(axis=-1)
+    if np.abs(were_mm - at_mm - aside_mm).max() > SAME_LINE_MM:
+        return after
+    return replace(after, nodes=np.where(known[..., None], before.to_page(were_mm), after.nodes))
+
+
+def _going_on(pixels: Image, grid: GridFit) -> tuple[bool, bool, bool, bool]:
+    """Tell on which sides (left, right, top, bottom) the picture goes on beyond a map, and lines with it."""
+    size = np.array([pixels.shape[1], pixels.shape[0]])
+    inside = ((grid.nodes > 0) & (grid.nodes < size - 1)).all(axis=-1)
+    edges = (inside[:, 0], inside[:, -1], inside[0], inside[-1])
+    if max(edge.mean() for edge in edges) < EDGE_INSIDE:
+        return False, False, False, False
+    seen = _weights(pixels, grid).min(axis=-1) > SEEN
+    parts = (seen[:, :EDGE_BLOCKS], seen[:, -EDGE_BLOCKS:], seen[:EDGE_BLOCKS], seen[-EDGE_BLOCKS:])
+    left, right, top, bottom = (
+        bool(edge.mean() >= EDGE_INSIDE and part.mean() >= EDGE_SEEN) for edge, part in zip(edges, parts, strict=True)
+    )
+    return left, right, top, bottom
+
+
+def _padded(grid: GridFit, sides: tuple[bool, bool, bool, bool]) -> GridFit:
+    left, right, top, bottom = (GROWN_NODES * side for side in sides)
+    rows, columns = grid.nodes.shape[:2]
+    x, y = np.meshgrid(np.arange(-left, columns + right), np.arange(-top, rows + bottom))
+    return replace(grid, nodes=grid.to_page(GRID_PITCH_MM * np.stack([x, y], axis=-1).astype(np.float64)))
 
 
 def _is_better(again: Refined, found: Refined) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
-from ecgstudio.stages.map_edges import carried_on, flat_beyond_lines
+from ecgstudio.stages.map_edges import carried_on, flat_beyond_lines, grown
 from ecgstudio.stages.paper_map import Image, Refined, refine
 from tests.ruled_panels import ruled
 
@@ -102,3 +102,41 @@ def test_what_the_lines_do_not_confirm_better_stays_as_found() -> None:
     assert carried_on(page(), smooth) is smooth
     whole = replace(found, grid=flat())
     assert carried_on(page(), whole) is whole
+
+
+def part(columns: slice, rows: slice) -> Refined:
+    """Return a map of a part of the ruled area, and what confirms it."""
+    return refine(page(), replace(flat(), nodes=flat().nodes[rows, columns]), anchored=True)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        (slice(20, 41), slice(0, 29)),
+        (slice(0, 22), slice(0, 29)),
+        (slice(0, 41), slice(14, 29)),
+        (slice(12, 30), slice(8, 18)),
+    ],
+)
+def test_a_map_of_a_part_grows_over_all_that_is_ruled(columns: slice, rows: slice) -> None:
+    found = part(columns, rows)
+    whole = grown(page(), found)
+    assert whole.confirmed_px > 1.2 * found.confirmed_px
+    low_mm, high_mm = np.array(RULED_MM[:2]), np.array(RULED_MM[:2]) + RULED_MM[2:]
+    corners = whole.grid.to_mm(np.stack([low_mm, high_mm]) * PX_PER_MM - 0.5)
+    assert (corners > 0).all()
+    assert (corners < whole.grid.size_mm).all()
+    inner_mm = np.stack([low_mm + 10, high_mm - 10])
+    measured = whole.grid.to_mm(inner_mm * PX_PER_MM - 0.5)
+    assert np.diff(measured, axis=0) == pytest.approx(np.diff(inner_mm, axis=0), abs=0.05)
+    before = found.grid.nodes[3:-3, 3:-3].reshape(-1, 2)
+    aside = whole.grid.to_mm(before) / GRID_PITCH_MM
+    assert aside == pytest.approx(np.round(aside), abs=0.01)
+
+
+def test_a_map_that_covers_what_is_ruled_or_the_whole_picture_stays_as_it_is() -> None:
+    ruled_only = part(slice(4, 40), slice(0, 28))
+    assert grown(page(), ruled_only) is ruled_only
+    lines_everywhere = ruled(SIZE_MM, [(0.0, 0.0, *SIZE_MM)], px_per_mm=PX_PER_MM)
+    whole = refine(lines_everywhere, flat(), anchored=True)
+    assert grown(lines_everywhere, whole) is whole
