@@ -11,6 +11,8 @@ from ecgstudio.core.leads import LAYOUTS, LEAD_INDEX, Layout, shape_name
 from ecgstudio.stages.printed import Label, Slot
 
 GAP_COST, CONTRADICTION_COST, FREE_COST = 0.35, 0.6, 1.2  # in names read for sure
+SHORTENED = {"II": ("I",), "III": ("I", "II")}  # what is read where a trace hides a stroke
+SHORTENED_WORTH = 0.5
 GUESSED_CONFIDENCE = 0.35
 UNLABELLED_CONFIDENCE = 0.12
 NAMES_TO_TRUST = 3
@@ -84,7 +86,9 @@ def _as_template(
             continue
         score -= GAP_COST
         if names:
-            score -= CONTRADICTION_COST * max(w for _, w in names)
+            label, weight = max(names, key=lambda item: item[1])
+            shortened = label.lead in SHORTENED.get(lead, ())
+            score += SHORTENED_WORTH * weight if shortened else -CONTRADICTION_COST * weight
             contradicted.append(i)
         chosen.append(Naming(lead, GUESSED_CONFIDENCE))
     # what merely follows from the template is worth little where the template itself is in doubt

@@ -372,6 +372,16 @@ def test_one_misread_name_does_not_reorder_the_page(data: st.DataObject) -> None
     assert any("does not fit" in note for note in notes_of(layout))
 
 
+@pytest.mark.parametrize(("read", "printed"), [("I", "II"), ("I", "III"), ("II", "III")])
+def test_a_numeral_that_lost_strokes_does_not_reorder_the_page(read: str, printed: str) -> None:
+    template = LAYOUTS["3x4"]
+    labels = [label for label in labels_of(template) if label.lead != read]  # the name itself was not read
+    layout = solve(template, [replace(x, lead=read, confidence=0.8) if x.lead == printed else x for x in labels])
+    assert placed(layout) == expected(template)
+    assert {s.lead for s in layout.slots if not s.read} == {read, printed}
+    assert any("does not fit" in note for note in notes_of(layout))
+
+
 # --- what is no name, and what divides a page without names ------------------------------------------------
 
 
