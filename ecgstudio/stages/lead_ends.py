@@ -51,7 +51,7 @@ def column_borders(
     beyond_mm = last_mm - first_mm - columns * said[1]
     walked = dict[int, tuple[float, float]]()
     if abs(beyond_mm) < 2 * SEARCH_MM:
-        lines = [(first_mm, (last_mm - first_mm) / columns), (said[0] + beyond_mm / 2, said[1])]
+        lines = [(first_mm, (last_mm - first_mm) / columns), (said[0] + beyond_mm / 2, said[1]), said]
     else:  # a beginning or end is lost
         lines = [said]
         first_mm, last_mm = said[0], said[0] + columns * said[1]

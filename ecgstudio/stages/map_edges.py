@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.interpolate import RBFInterpolator
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import apply_homography, fit_homography
@@ -19,7 +20,7 @@ ASTRAY_MM = 0.25  # nodes that lie less far beside the flat sheet may know it be
 LEAST_NODES, COARSE_PX_PER_MM = 60, 4.8  # whole pixels in a block
 HARDLY, LEAST_ONE_WAY, MANY = 0.3, 0.015, 0.04  # of the blocks
 ROUGH_MM = 0.07  # smoother maps have not slipped
-BEND_ORDER, CARRIED_TIMES = 3, 2
+NEIGHBOURS, STIFF, MOST_STEPS, STEP_GAIN = 40, 0.5, 6, 1.002
 LEAST_GAIN, ROUGHER, AS_MUCH, SMOOTHER = 1.05, 1.2, 1.0, 0.6
 EDGE_BLOCKS, EDGE_SEEN, EDGE_INSIDE = 2, 0.3, 0.5
 GROWN_NODES, GROWN_TIMES, SAME_LINE_MM = 8, 4, 0.5  # each time by 40 mm
@@ -28,23 +29,33 @@ GROWN_NODES, GROWN_TIMES, SAME_LINE_MM = 8, 4, 0.5  # each time by 40 mm
 def carried_on(pixels: Image, found: Refined) -> Refined:
     """Return the map carried on from where lines are seen both ways to where they are seen one way, if both are there.
 
-    On a sheet that bends away a map may slip to wrong lines, upright ones mostly, and lose them: it is bent on smoothly
-    from what is sure and refined anew. What confirms no more of the paper is left as found.
+    On a sheet that bends away a map may slip to wrong lines, upright ones mostly, and lose them: from what is sure it
+    is bent on and refined anew, step by step. What confirms no more of the paper is left as found.
     """
-    for _ in range(CARRIED_TIMES):
-        if found.rough_mm < ROUGH_MM:
+    if found.rough_mm < ROUGH_MM:
+        return found
+    weight = _weights(pixels, found.grid)
+    one_way = (weight.max(axis=-1) > SEEN) & (weight.min(axis=-1) < HARDLY)
+    if one_way.mean() < LEAST_ONE_WAY:
+        return found
+    for within in (True, False) if one_way.mean() >= MANY else (True,):  # a slip begins within what is seen
+        again = _step_by_step(pixels, found, within=within)
+        if _is_better(again, found):
+            return again
+    return found
+
+
+def _step_by_step(pixels: Image, found: Refined, *, within: bool) -> Refined:
+    """Bend the map on from what is surely seen, at first from `within` it, as long as more and more is confirmed."""
+    for step in range(MOST_STEPS):
+        seen = _weights(pixels, found.grid).min(axis=-1) > SEEN
+        on = _surrounded(_nodes_seen(seen, found.grid))
+        if within and step == 0:
+            on = ndimage.binary_erosion(on)
+        if on.sum() < LEAST_NODES or on.all():
             break
-        weight = _weights(pixels, found.grid)
-        one_way = (weight.max(axis=-1) > SEEN) & (weight.min(axis=-1) < HARDLY)
-        if one_way.mean() < LEAST_ONE_WAY:
-            break
-        sure = _surrounded(_nodes_seen(weight.min(axis=-1) > SEEN, found.grid))
-        inside = ndimage.binary_erosion(sure)  # a slip begins within what is seen
-        for on in (inside, sure) if one_way.mean() >= MANY else (inside,):
-            again = refine(pixels, _bent_on(found.grid, on), anchored=False) if on.sum() >= LEAST_NODES else found
-            if _is_better(again, found):
-                break
-        else:
+        again = refine(pixels, _bent_on(found.grid, on), anchored=False)
+        if again.confirmed_px <= STEP_GAIN * found.confirmed_px:
             break
         found = again
     return found
@@ -107,14 +118,17 @@ def _is_better(again: Refined, found: Refined) -> bool:
 
 
 def _bent_on(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
-    """Return the map with the other nodes where a smooth bend of the sheet has them that suits the nodes `on` it."""
-    rows, columns = on.shape
-    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    """Return the map with the other nodes where the sheet has them if it bends on as next to them it does `on` nodes.
+
+    A thin-plate spline through the nearest nodes goes on as they do: it knows where the sheet curls, where a polynomial
+    of the whole would have to know how.
+    """
+    y, x = np.mgrid[: on.shape[0], : on.shape[1]].astype(np.float64)
     at = np.stack([x, y], axis=-1)
-    flat = apply_homography(fit_homography(at[on], grid.nodes[on]), at)
-    terms = np.stack([x**i * y**j for i in range(BEND_ORDER + 1) for j in range(BEND_ORDER + 1 - i)], axis=-1)
-    bend, *_ = np.linalg.lstsq(terms[on], (grid.nodes - flat)[on], rcond=None)
-    return replace(grid, nodes=np.where(on[..., None], grid.nodes, flat + terms @ bend))
+    bend = RBFInterpolator(at[on], grid.nodes[on], neighbors=NEIGHBOURS, smoothing=STIFF, kernel="thin_plate_spline")
+    nodes = grid.nodes.copy()
+    nodes[~on] = bend(at[~on])
+    return replace(grid, nodes=nodes)
 
 
 def flat_beyond_lines(pixels: Image, grid: GridFit) -> GridFit:

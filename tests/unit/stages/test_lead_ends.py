@@ -68,6 +68,11 @@ def test_where_the_ends_are_far_from_the_names_the_names_count() -> None:
     assert found(strips(()), ends_mm=(FIRST_MM + 30.0, LAST_MM)) == pytest.approx(BORDERS_MM, abs=0.01)
 
 
+@pytest.mark.parametrize("ends_mm", [(FIRST_MM, LAST_MM - 6.0), (FIRST_MM, LAST_MM - 4.0)])
+def test_borders_that_are_hardly_shown_are_looked_for_where_the_names_have_them(ends_mm: tuple[float, float]) -> None:
+    assert found(strips(BORDERS_MM, evidence=0.25), ends_mm=ends_mm) == pytest.approx(BORDERS_MM, abs=0.1)
+
+
 @pytest.mark.parametrize("stretch", [0.965, 1.035])
 def test_where_an_end_is_lost_each_border_tells_where_the_next_one_is(stretch: float) -> None:
     cut = {"ends_mm": (FIRST_MM, LAST_MM - 35.0), "said": (FIRST_MM, PITCH_MM * stretch)}
