@@ -23,7 +23,7 @@ ROUGH_MM = 0.07  # smoother maps have not slipped
 NEIGHBOURS, STIFF, MOST_STEPS, STEP_GAIN = 40, 0.5, 6, 1.002
 LEAST_GAIN, ROUGHER, AS_MUCH, SMOOTHER = 1.05, 1.2, 1.0, 0.6
 EDGE_BLOCKS, EDGE_SEEN, EDGE_INSIDE = 2, 0.3, 0.5
-GROWN_NODES, GROWN_TIMES, SAME_LINE_MM = 8, 4, 0.5  # each time by 40 mm
+GROWN_NODES, GROWN_TIMES = 8, 4  # each time by 40 mm
 
 
 def carried_on(pixels: Image, found: Refined) -> Refined:
@@ -73,20 +73,8 @@ def grown(pixels: Image, found: Refined) -> Refined:
         again = refine(pixels, _padded(found.grid, sides), anchored=False)
         if again.confirmed_px <= found.confirmed_px:
             break
-        found = replace(again, grid=_with_nodes_of(found.grid, again.grid))
+        found = again
     return found
-
-
-def _with_nodes_of(before: GridFit, after: GridFit) -> GridFit:
-    """Return the grown map with the nodes that were there before where they were, unless it counts lines otherwise."""
-    rows, columns = after.nodes.shape[:2]
-    at_mm = GRID_PITCH_MM * np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).astype(np.float64)
-    aside_mm = np.nanmedian(before.to_mm(after.nodes) - at_mm, axis=(0, 1))
-    were_mm = at_mm + GRID_PITCH_MM * np.round(aside_mm / GRID_PITCH_MM)
-    known = ((were_mm >= 0) & (were_mm <= before.size_mm)).all(axis=-1)
-    if np.abs(were_mm - at_mm - aside_mm).max() > SAME_LINE_MM:
-        return after
-    return replace(after, nodes=np.where(known[..., None], before.to_page(were_mm), after.nodes))
 
 
 def _going_on(pixels: Image, grid: GridFit) -> tuple[bool, bool, bool, bool]:
