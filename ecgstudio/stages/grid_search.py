@@ -15,7 +15,7 @@ from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import GridMaps, Image, Runtime, Status
-from ecgstudio.stages.map_edges import carried_on, flat_beyond_lines, grown
+from ecgstudio.stages.map_edges import carried_on, flat_beyond_lines, grown, nodes_on_lines
 from ecgstudio.stages.panel_map import across_panels
 from ecgstudio.stages.paper_map import (
     BOLD,
@@ -118,7 +118,8 @@ def _settled(pixels: Image, found: Refined) -> GridFit:
         found, grid = panels, panels.grid
     else:
         found = carried_on(pixels, grown(pixels, found))
-        grid = steadied(flat_beyond_lines(pixels, found.grid))
+        seen = nodes_on_lines(pixels, found.grid)
+        grid = steadied(flat_beyond_lines(found.grid, seen), seen=seen if seen.any() else None)
     return replace(grid, confidence=_confidence(found))
 
 

@@ -48,8 +48,7 @@ def carried_on(pixels: Image, found: Refined) -> Refined:
 def _step_by_step(pixels: Image, found: Refined, *, within: bool) -> Refined:
     """Bend the map on from what is surely seen, at first from `within` it, as long as more and more is confirmed."""
     for step in range(MOST_STEPS):
-        seen = _weights(pixels, found.grid).min(axis=-1) > SEEN
-        on = _surrounded(_nodes_seen(seen, found.grid))
+        on = _surrounded(nodes_on_lines(pixels, found.grid))
         if within and step == 0:
             on = ndimage.binary_erosion(on)
         if on.sum() < LEAST_NODES or on.all():
@@ -119,14 +118,17 @@ def _bent_on(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
     return replace(grid, nodes=nodes)
 
 
-def flat_beyond_lines(pixels: Image, grid: GridFit) -> GridFit:
-    """Return the map with the nodes where no lines are seen laid flat, if the sheet is flat where they are.
+def nodes_on_lines(pixels: Image, grid: GridFit) -> NDArray[np.bool_]:
+    """Tell around which nodes [R, C] of a map lines are seen both ways."""
+    return _nodes_seen(_weights(pixels, grid).min(axis=-1) > SEEN, grid)
+
+
+def flat_beyond_lines(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
+    """Return the map with the nodes where no lines are seen laid flat, if the sheet is flat where they are (`on`).
 
     Ticks, numbers and names beside a ruled area have phases, too; nodes that follow them pull at the first millimetres
     of every row. A sheet that bends is left as it is.
     """
-    seen = _weights(pixels, grid).min(axis=-1) > SEEN
-    on = _nodes_seen(seen, grid)
     if on.sum() < LEAST_NODES or on.all():
         return grid
     rows, columns = on.shape

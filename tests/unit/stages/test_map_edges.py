@@ -9,7 +9,7 @@ import pytest
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
-from ecgstudio.stages.map_edges import carried_on, flat_beyond_lines, grown
+from ecgstudio.stages.map_edges import carried_on, flat_beyond_lines, grown, nodes_on_lines
 from ecgstudio.stages.paper_map import Image, Refined, refine
 from tests.ruled_panels import ruled
 
@@ -39,31 +39,35 @@ def beside_ruling() -> F64:
     return np.maximum.reduce([left - x, x - left - width, top - y, y - top - height])
 
 
+def laid_flat(paper: Image, grid: GridFit) -> GridFit:
+    return flat_beyond_lines(grid, nodes_on_lines(paper, grid))
+
+
 def test_nodes_that_follow_what_is_no_line_are_laid_flat() -> None:
     astray = np.where(beside_ruling() > 0, 0.06 * beside_ruling(), 0.0)
     grid = replace(flat(), nodes=flat().nodes + PX_PER_MM * astray[..., None])
     assert off_mm(grid).max() > 2.0
-    assert off_mm(flat_beyond_lines(page(), grid)).max() < 0.02
+    assert off_mm(laid_flat(page(), grid)).max() < 0.02
 
 
 def test_a_sheet_that_bends_is_left_as_it_is() -> None:
     x_mm = flat().nodes[..., 0] / PX_PER_MM
     bent = flat().nodes + PX_PER_MM * 0.3 * np.sin(x_mm / 12.0)[..., None]
     grid = replace(flat(), nodes=bent)
-    assert flat_beyond_lines(page(), grid) is grid
+    assert laid_flat(page(), grid) is grid
 
 
 def test_where_hardly_a_line_is_seen_nothing_is_known_of_the_sheet() -> None:
     blank = np.full_like(page(), 255)
     grid = replace(flat(), nodes=flat().nodes + 1.0)
-    assert flat_beyond_lines(blank, grid) is grid
+    assert laid_flat(blank, grid) is grid
 
 
 @pytest.mark.parametrize("moved_px", [0.0, 3.0])
 def test_the_lines_that_are_seen_keep_their_place(moved_px: float) -> None:
     grid = replace(flat(), nodes=flat().nodes + moved_px)
     inside = beside_ruling() < -GRID_PITCH_MM
-    assert np.array_equal(flat_beyond_lines(page(), grid).nodes[inside], grid.nodes[inside])
+    assert np.array_equal(laid_flat(page(), grid).nodes[inside], grid.nodes[inside])
 
 
 def test_lines_that_a_trace_hides_are_no_edge() -> None:
@@ -73,7 +77,7 @@ def test_lines_that_a_trace_hides_are_no_edge() -> None:
     dented = np.zeros(flat().nodes.shape[:2])
     dented[13:15, 13:15] = 0.1
     grid = replace(flat(), nodes=flat().nodes + PX_PER_MM * dented[..., None])
-    assert np.array_equal(flat_beyond_lines(paper, grid).nodes[13:15, 13:15], grid.nodes[13:15, 13:15])
+    assert np.array_equal(laid_flat(paper, grid).nodes[13:15, 13:15], grid.nodes[13:15, 13:15])
 
 
 def slipped(*, from_mm: float = 110.0, stretch: float = 0.09) -> Refined:
