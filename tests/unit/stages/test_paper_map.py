@@ -21,6 +21,7 @@ from ecgstudio.stages.paper_map import (
     rectified,
     refine,
     smoothed,
+    steadied,
     unwrap_axis,
 )
 
@@ -344,3 +345,50 @@ def test_a_map_that_nothing_confirms_loses_even_at_the_expected_scale() -> None:
     near = found(px_per_mm=6.7, seen_px=8e4, lines=0.05, bold=1.1)
     far = found(px_per_mm=5.35, seen_px=7.6e5, lines=0.4, bold=1.4)
     assert likeliest([near, far], 6.9) is far
+
+
+# --- steady maps --------------------------------------------------------------------------------------------
+
+NODES = (40, 60)
+SHEET = (slice(6, 34), slice(8, 52))  # where its lines are seen
+
+
+def sheet(*, bend_mm: float = 0.0, noise_mm: float = 0.0, seed: int = 0) -> tuple[GridFit, F64]:
+    """Return a map of a sheet that lies in waves, measured with noise and unknown beyond its lines, and the truth."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: NODES[0], : NODES[1]].astype(np.float64)
+    true = 30.0 * np.stack([x, y], axis=-1) + 6.0 * bend_mm * np.stack([np.sin(y / 4), np.sin(x / 4)], axis=-1)
+    beyond = np.ones(NODES, bool)
+    beyond[SHEET] = False
+    away_mm = ndimage.gaussian_filter(rng.normal(size=(*NODES, 2)), (1, 1, 0)) * noise_mm * 3.5
+    lost_mm = ndimage.gaussian_filter(rng.normal(size=(*NODES, 2)), (3, 3, 0)) * 10.0  # about 1
+    lost_mm *= 0.05 * ndimage.distance_transform_edt(beyond)[..., None]
+    return GridFit(true + 6.0 * (away_mm + lost_mm), SCALE, 0.5), true
+
+
+def off_um(grid: GridFit, true: F64) -> float:
+    return float(1000 * np.sqrt(((grid.nodes - true)[SHEET] ** 2).mean()) / 6.0)
+
+
+def seen() -> np.ndarray:
+    on = np.zeros(NODES, bool)
+    on[SHEET] = True
+    return on
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_of_a_flat_sheet_is_smoothed_away(seed: int) -> None:
+    noisy, true = sheet(noise_mm=0.015, seed=seed)
+    assert off_um(steadied(noisy, seen=seen()), true) < 0.75 * off_um(noisy, true)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bends_of_a_sheet_stay_as_they_were_measured(seed: int) -> None:
+    noisy, true = sheet(bend_mm=0.3, noise_mm=0.015, seed=seed)
+    assert off_um(steadied(noisy, seen=seen()), true) < 1.3 * off_um(noisy, true) < 25
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_lies_beyond_the_lines_does_not_move_those_that_are_seen(seed: int) -> None:
+    noisy, true = sheet(noise_mm=0.015, seed=seed)
+    assert off_um(steadied(noisy, seen=seen()), true) < 0.8 * off_um(steadied(noisy), true)
