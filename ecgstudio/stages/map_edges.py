@@ -79,7 +79,7 @@ def grown(pixels: Image, found: Refined) -> Refined:
 def _going_on(pixels: Image, grid: GridFit) -> tuple[bool, bool, bool, bool]:
     """Tell on which sides (left, right, top, bottom) the picture goes on beyond a map, and lines with it."""
     size = np.array([pixels.shape[1], pixels.shape[0]])
-    inside = ((grid.nodes > 0) & (grid.nodes < size - 1)).all(axis=-1)
+    inside = np.asarray(((grid.nodes > 0) & (grid.nodes < size - 1)).all(axis=-1))
     edges = (inside[:, 0], inside[:, -1], inside[0], inside[-1])
     if max(edge.mean() for edge in edges) < EDGE_INSIDE:
         return False, False, False, False
