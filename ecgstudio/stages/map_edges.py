@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -20,10 +21,14 @@ ASTRAY_MM = 0.25  # nodes that lie less far beside the flat sheet may know it be
 LEAST_NODES, COARSE_PX_PER_MM = 60, 4.8  # whole pixels in a block
 HARDLY, LEAST_ONE_WAY, MANY = 0.3, 0.015, 0.04  # of the blocks
 ROUGH_MM = 0.07  # smoother maps have not slipped
-NEIGHBOURS, STIFF, MOST_STEPS, STEP_GAIN = 40, 0.5, 6, 1.002
+BEND_ORDER, NEIGHBOURS, STIFF = 3, 40, 0.5
+MOST_STEPS, STEP_GAIN, STEP_ROUGHER, CRUMPLED_MM = 4, 1.002, 1.1, 0.2
 LEAST_GAIN, ROUGHER, AS_MUCH, SMOOTHER = 1.05, 1.2, 1.0, 0.6
 EDGE_BLOCKS, EDGE_SEEN, EDGE_INSIDE = 2, 0.3, 0.5
 GROWN_NODES, GROWN_TIMES = 8, 4  # each time by 40 mm
+
+
+Bend = Callable[[GridFit, NDArray[np.bool_]], GridFit]
 
 
 def carried_on(pixels: Image, found: Refined) -> Refined:
@@ -38,14 +43,17 @@ def carried_on(pixels: Image, found: Refined) -> Refined:
     one_way = (weight.max(axis=-1) > SEEN) & (weight.min(axis=-1) < HARDLY)
     if one_way.mean() < LEAST_ONE_WAY:
         return found
-    for within in (True, False) if one_way.mean() >= MANY else (True,):  # a slip begins within what is seen
-        again = _step_by_step(pixels, found, within=within)
-        if _is_better(again, found):
-            return again
-    return found
+    likeliest = found
+    for bend in (_curled_on, _bent_on):
+        for within in (True, False) if one_way.mean() >= MANY else (True,):  # a slip begins within what is seen
+            again = _step_by_step(pixels, found, bend=bend, within=within)
+            if _is_better(again, found):
+                likeliest = max(likeliest, again, key=_likelihood)
+                break
+    return likeliest
 
 
-def _step_by_step(pixels: Image, found: Refined, *, within: bool) -> Refined:
+def _step_by_step(pixels: Image, found: Refined, *, bend: Bend, within: bool) -> Refined:
     """Bend the map on from what is surely seen, at first from `within` it, as long as more and more is confirmed."""
     for step in range(MOST_STEPS):
         on = _surrounded(nodes_on_lines(pixels, found.grid))
@@ -53,11 +61,16 @@ def _step_by_step(pixels: Image, found: Refined, *, within: bool) -> Refined:
             on = ndimage.binary_erosion(on)
         if on.sum() < LEAST_NODES or on.all():
             break
-        again = refine(pixels, _bent_on(found.grid, on), anchored=False)
-        if again.confirmed_px <= STEP_GAIN * found.confirmed_px:
+        again = refine(pixels, bend(found.grid, on), anchored=False)
+        if again.confirmed_px <= STEP_GAIN * found.confirmed_px or again.rough_mm > STEP_ROUGHER * found.rough_mm:
             break
         found = again
     return found
+
+
+def _likelihood(found: Refined) -> float:
+    """Rank maps by what confirms them, and by how smooth they are: the raster of a screen confirms any bend."""
+    return found.confirmed_px / (1 + (found.rough_mm / CRUMPLED_MM) ** 2)
 
 
 def grown(pixels: Image, found: Refined) -> Refined:
@@ -104,11 +117,10 @@ def _is_better(again: Refined, found: Refined) -> bool:
     return (gain > LEAST_GAIN and rougher < ROUGHER) or (gain > AS_MUCH and rougher < SMOOTHER)
 
 
-def _bent_on(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
-    """Return the map with the other nodes where the sheet has them if it bends on as next to them it does `on` nodes.
+def _curled_on(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
+    """Return the map with the other nodes where the sheet has them if it goes on as it does next to them.
 
-    A thin-plate spline through the nearest nodes goes on as they do: it knows where the sheet curls, where a polynomial
-    of the whole would have to know how.
+    A thin-plate spline through the nearest of the nodes `on` it knows where a sheet curls, and follows what is no line.
     """
     y, x = np.mgrid[: on.shape[0], : on.shape[1]].astype(np.float64)
     at = np.stack([x, y], axis=-1)
@@ -116,6 +128,17 @@ def _bent_on(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
     nodes = grid.nodes.copy()
     nodes[~on] = bend(at[~on])
     return replace(grid, nodes=nodes)
+
+
+def _bent_on(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
+    """Return the map with the other nodes where a smooth bend of the whole that suits the nodes `on` it has them."""
+    rows, columns = on.shape
+    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    at = np.stack([x, y], axis=-1)
+    flat = apply_homography(fit_homography(at[on], grid.nodes[on]), at)
+    terms = np.stack([x**i * y**j for i in range(BEND_ORDER + 1) for j in range(BEND_ORDER + 1 - i)], axis=-1)
+    bend, *_ = np.linalg.lstsq(terms[on], (grid.nodes - flat)[on], rcond=None)
+    return replace(grid, nodes=np.where(on[..., None], grid.nodes, flat + terms @ bend))
 
 
 def nodes_on_lines(pixels: Image, grid: GridFit) -> NDArray[np.bool_]:
