@@ -9,6 +9,7 @@ import pytest
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
+from ecgstudio.stages import map_edges
 from ecgstudio.stages.map_edges import carried_on, flat_beyond_lines, grown, nodes_on_lines
 from ecgstudio.stages.paper_map import Image, Refined, refine
 from tests.ruled_panels import ruled
@@ -106,6 +107,26 @@ def test_what_the_lines_do_not_confirm_better_stays_as_found() -> None:
     assert carried_on(page(), smooth) is smooth
     whole = replace(found, grid=flat())
     assert carried_on(page(), whole) is whole
+
+
+@pytest.mark.parametrize(
+    ("curled", "bent", "wins"),
+    [
+        ((4.4, 0.42), (1.95, 0.10), "_bent_on"),
+        ((1.48, 0.17), (1.08, 0.18), "_curled_on"),
+        ((1.02, 0.39), (1.0, 0.4), ""),
+    ],
+)
+def test_what_is_confirmed_and_smooth_wins(
+    curled: tuple[float, float], bent: tuple[float, float], wins: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = slipped()
+    maps = {
+        name: replace(found, seen_px=times * found.seen_px, rough_mm=rough_mm)
+        for name, (times, rough_mm) in (("_curled_on", curled), ("_bent_on", bent))
+    }
+    monkeypatch.setattr(map_edges, "_step_by_step", lambda *args, bend, within: maps[bend.__name__])
+    assert carried_on(page(), found) is maps.get(wins, found)
 
 
 def part(columns: slice, rows: slice) -> Refined:
