@@ -43,28 +43,27 @@ def carried_on(pixels: Image, found: Refined) -> Refined:
     one_way = (weight.max(axis=-1) > SEEN) & (weight.min(axis=-1) < HARDLY)
     if one_way.mean() < LEAST_ONE_WAY:
         return found
+    sure = _surrounded(_nodes_seen(weight.min(axis=-1) > SEEN, found.grid))
+    inside = ndimage.binary_erosion(sure)  # a slip begins within what is seen
     likeliest = found
     for bend in (_curled_on, _bent_on):
-        for within in (True, False) if one_way.mean() >= MANY else (True,):  # a slip begins within what is seen
-            again = _step_by_step(pixels, found, bend=bend, within=within)
+        for on in (inside, sure) if one_way.mean() >= MANY else (inside,):
+            again = _step_by_step(pixels, found, on, bend=bend)
             if _is_better(again, found):
                 likeliest = max(likeliest, again, key=_likelihood)
                 break
     return likeliest
 
 
-def _step_by_step(pixels: Image, found: Refined, *, bend: Bend, within: bool) -> Refined:
-    """Bend the map on from what is surely seen, at first from `within` it, as long as more and more is confirmed."""
-    for step in range(MOST_STEPS):
-        on = _surrounded(nodes_on_lines(pixels, found.grid))
-        if within and step == 0:
-            on = ndimage.binary_erosion(on)
+def _step_by_step(pixels: Image, found: Refined, on: NDArray[np.bool_], *, bend: Bend) -> Refined:
+    """Bend the map on from the nodes `on` it, then from those that are seen, as long as more and more is confirmed."""
+    for _ in range(MOST_STEPS):
         if on.sum() < LEAST_NODES or on.all():
             break
         again = refine(pixels, bend(found.grid, on), anchored=False)
         if again.confirmed_px <= STEP_GAIN * found.confirmed_px or again.rough_mm > STEP_ROUGHER * found.rough_mm:
             break
-        found = again
+        found, on = again, _surrounded(nodes_on_lines(pixels, again.grid))
     return found
 
 

@@ -125,7 +125,7 @@ def test_what_is_confirmed_and_smooth_wins(
         name: replace(found, seen_px=times * found.seen_px, rough_mm=rough_mm)
         for name, (times, rough_mm) in (("_curled_on", curled), ("_bent_on", bent))
     }
-    monkeypatch.setattr(map_edges, "_step_by_step", lambda *args, bend, within: maps[bend.__name__])
+    monkeypatch.setattr(map_edges, "_step_by_step", lambda *args, bend: maps[bend.__name__])
     assert carried_on(page(), found) is maps.get(wins, found)
 
 
