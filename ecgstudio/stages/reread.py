@@ -20,6 +20,7 @@ from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.core.leads import LAYOUTS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, content_digest
+from ecgstudio.stages.meetings import read_together
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.settings import TraceSettings
 from ecgstudio.stages.strip_reading import (
@@ -126,9 +127,12 @@ def read_moved_rows(
                 reading.begins_mm,
                 len(reading.height_px),
                 names,
+                [(each.centre_mm, each.half_px, each.height_half) for each in found.readings],
             ]
         )
-        read = partial(_read_again, page, near, row, reading, names=names, runtime=runtime, settings=settings)
+        read = partial(
+            _read_again, page, near, row, found.readings, number, names=names, runtime=runtime, settings=settings
+        )
         try:
             fresh = memo.recall(key, read)
         except StageError:
@@ -188,18 +192,24 @@ def _read_again(
     page: Page,
     grid: GridFit,
     row: Row,
-    before: StripReading,
+    readings: Sequence[StripReading],
+    number: int,
     *,
     names: Sequence[Sequence[Label]],
     runtime: Runtime,
     settings: TraceSettings,
 ) -> StripReading:
-    """Read one row column by column as it was read before. Raises StageError if no trace can be followed."""
+    """Read one row column by column as it was read before, and together with the others where it meets them.
+
+    Raises StageError if no trace can be followed.
+    """
     known, found = names
+    before = readings[number]
     end_mm = before.x0_mm + (len(before.height_px) - 0.1) / STRIP_PX_PER_MM  # not a hair longer than before
     whole = replace(row, start_mm=before.x0_mm + STRIP_MARGIN_MM, end_mm=end_mm - STRIP_MARGIN_MM)
     fresh = read_strips(page, grid, (whole,), runtime=runtime, flip=settings.flip, names=known)
     printed = printed_strips([replace(each, row=row, x0_mm=before.x0_mm) for each in fresh])
     printed = [beginning_at(each, before.begins_mm) for each in printed]
     (reading,) = read_beside_names(page, grid, printed, found, before=known, runtime=runtime, flip=settings.flip)
-    return reading
+    together = read_together([reading if i == number else each for i, each in enumerate(readings)], only={number})
+    return replace(together[number], looked=None)

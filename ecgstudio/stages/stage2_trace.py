@@ -31,6 +31,7 @@ from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, s
 from ecgstudio.stages.lead_ends import LACK_MM, column_borders, led_to_borders, parted_by_gaps, standard_start_mm
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.limb_order import order_by_limb_leads
+from ecgstudio.stages.meetings import read_together
 from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.pacing_spikes import pacing_spikes, with_spikes
 from ecgstudio.stages.panels import on_panels
@@ -168,6 +169,7 @@ def read_page(
     if overlooked:
         layout = solve([reading.row for reading in readings], [*labels, *overlooked], seams=seams_of(readings))
     readings = read_beside_names(page, grid, readings, layout.names, before=names, runtime=runtime, flip=settings.flip)
+    readings = [replace(each, looked=None) for each in read_together(readings)]
     as_read = refine_slots(layout, readings)
     ordered = order_by_limb_leads(as_read, readings)
     together = columns_are_simultaneous([slot for slot in ordered if slot.lead], readings)

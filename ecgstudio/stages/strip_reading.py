@@ -39,7 +39,16 @@ GOES_ON_MM, GOES_ON, MOST_ROWS = 4.0, 0.7, 0.5
 # a ruled line is as straight as this nearly everywhere, where the row's very ends are left out
 RULED_MM, RULED_SHARE, RULED_MARGIN_MM, RULED_PARTS = 0.3, 0.945, 0.5, 8
 AXIS_BESIDE_MM = 3.0  # the baseline wanders that far
+LEAST_LOG = -1e4  # what half precision holds
 RULED_PENALTY, RULED_ROUNDS = 12.0, 3  # nats: only where there is hardly any ink but the ruled line, it is followed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """What was seen of a row: kept, in half precision, only until all rows were read together."""
+
+    columns: NDArray[np.float16]  # [H, 2W] log-probabilities of the trace's height
+    brightest: NDArray[np.float16]  # [H, W] the strip's brightest channel, normalised
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +71,7 @@ class StripReading:
     begins_mm: float = -np.inf
     needles: F64 = field(default_factory=lambda: np.zeros((0, 3)))
     leaps_mm: tuple[float, ...] = ()
+    looked: Looked | None = None
 
     @property
     def height_px(self) -> F64:
@@ -175,6 +185,7 @@ def _read(
             boundary=boundary[i],
             needles=needles(columns[i], maps.segmentation[i, 1:], height[i]),
             leaps_mm=leaps_mm[i],
+            looked=Looked(np.maximum(columns[i], LEAST_LOG).astype(np.float16), strips[i, 0].astype(np.float16)),
         )
         for i, row in enumerate(rows)
     ]

@@ -1,0 +1,316 @@
+"""Where traces of several rows meet: whose stroke is whose, decided for all rows together by the ink there is.
+
+The trace network sees one strip at a time. Where beats run into another row's it may give both rows the same stroke and
+leave another to nobody. Here the paths of all rows are drawn again with the page's pen and compared with the picture
+(analysis by synthesis): a row takes another way, or two rows change places, if less ink is left that no row explains,
+less blank paper is drawn on, and the paths bend less, for what the network finds less likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstudio.core.arrays import F64
+from ecgstudio.stages.contract import FloatMap
+from ecgstudio.stages.other_ways import Way, other_way
+from ecgstudio.stages.pen import Pen, fitted_pen, ink_of
+from ecgstudio.stages.strip_reading import StripReading
+from ecgstudio.stages.strips import STRIP_PX_PER_MM
+
+PRESENT = 0.3
+ROWS_APART = 3  # rows farther apart do not meet
+TOUCH_PX = 6.0
+JOINED, MARGIN = 16, 8  # half-columns: meetings closer than this are one; what is looked at beside them
+LONGEST = 128  # half-columns: what is longer is no beat but rows that lie on each other
+AROUND, NEAR_TAKEN_PX = 6, 6.0
+LEAST_COLUMNS_SWAPPED, LONGEST_SWAP = 2, 72
+BESIDE_PX = 6  # columns of the picture on either side
+PEN_MEETINGS = 5  # the pen is measured at so many
+WAYS = (Way(bend=0.25, beside=0.0, ink=0.05), Way(bend=0.125, beside=2.0, ink=0.0))
+BLANK_COST = 1.5  # per row, relative to ink that is left
+# what a state costs: per px² of ink left and of blank paper drawn on, per px bent, per nat of unlikeliness
+INK_LEFT, BLANK_DRAWN, BENT, UNLIKELY = 0.014, 0.0258, 0.00059, 0.0655
+LEAST_GAIN = 0.1
+MASS_HALF_PX, LEAST_MASS, UNSURE = 13, 1e-4, 0.2
+CHANGED_PX = 2.0
+MOST_ROUNDS = 8  # per row
+
+
+def read_together(readings: Sequence[StripReading], *, only: Collection[int] | None = None) -> list[StripReading]:
+    """Return rows of one page, from top to bottom, with those paths where they meet that explain the ink best.
+
+    Rows without what the network said of them (`looked`), or not in `only`, stay as they are.
+    """
+    out = list(readings)
+    if len(out) < 2:
+        return out
+    sheet = _Sheet.of(out)
+    movable = {row for row in sheet.inks if only is None or row in only}
+    meetings = [each for each in _meetings(sheet) if movable & each.rows]
+    pen = _pen_at(sheet, meetings)
+    if pen is None:
+        return out
+    before = sheet.paths.copy()
+    for meeting in meetings:
+        _Reader(sheet, meeting, pen, movable & meeting.rows).run()
+    for i in np.flatnonzero((sheet.paths != before).any(axis=1)):
+        out[i] = _along(out[i], sheet.paths[i] - sheet.tops[i], before[i] - sheet.tops[i])
+    return out
+
+
+def _along(reading: StripReading, height: F64, before: F64) -> StripReading:
+    """Return a row as read along another path, which is less sure where it differs."""
+    count = len(height)
+    changed = np.abs(height - before) > CHANGED_PX
+    mass = reading.mass_half.copy()
+    if reading.looked is not None:
+        mass[:count][changed] = np.maximum(_mass(reading.looked.columns, height)[changed], UNSURE)
+    height_half = reading.height_half.copy()
+    height_half[:count] = height
+    return replace(reading, height_half=height_half, mass_half=mass)
+
+
+def _mass(columns: NDArray[np.float16], height: F64, first: int = 0) -> F64:
+    """Return the network's probability of heights [W] near a path that begins at a half-column."""
+    chance = columns[:, first : first + len(height)]
+    rows = np.round(height).astype(int)[None] + np.arange(-MASS_HALF_PX, MASS_HALF_PX + 1)[:, None]
+    near = np.take_along_axis(chance, np.clip(rows, 0, len(chance) - 1), axis=0).astype(np.float32)
+    return np.asarray((np.exp(near) * ((rows >= 0) & (rows < len(chance)))).sum(axis=0), np.float64)
+
+
+@dataclass(slots=True, eq=False)
+class _Sheet:
+    """All rows in one frame: strip pixels down the sheet."""
+
+    columns: dict[int, NDArray[np.float16]]  # [H, W] of these: log-probabilities
+    tops: F64  # [R] where each strip's row 0 is
+    paths: F64  # [R, n]
+    present: NDArray[np.bool_]  # [R, n]
+    inks: dict[int, FloatMap]  # [H, W] of the rows of which it is known what was seen
+
+    @classmethod
+    def of(cls, readings: Sequence[StripReading]) -> _Sheet:
+        count = min(len(each.height_half) for each in readings) // 2 * 2
+        tops = np.array([each.centre_mm * STRIP_PX_PER_MM - each.half_px + 0.5 for each in readings])
+        inks = {
+            row: ink_of(each.looked.brightest.astype(np.float32), each.height_half, each.presence_half > 0.5)
+            for row, each in enumerate(readings) if each.looked is not None
+        }  # fmt: skip
+        return cls(
+            columns={row: each.looked.columns for row, each in enumerate(readings) if each.looked is not None},
+            tops=tops,
+            paths=np.stack([each.height_half[:count] for each in readings]) + tops[:, None],
+            present=np.stack([each.presence_half[:count] > PRESENT for each in readings]),
+            inks=inks,
+        )
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        for i in range(len(self.paths)):
+            yield from ((i, j) for j in range(i + 1, min(i + 1 + ROWS_APART, len(self.paths))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Meeting:
+    """Half-columns first to last in which traces of rows meet."""
+
+    first: int
+    last: int
+    rows: frozenset[int]
+
+
+def _meetings(sheet: _Sheet) -> list[_Meeting]:
+    touch = {
+        (i, j): touching(sheet.paths[i], sheet.paths[j]) & sheet.present[i] & sheet.present[j] for i, j in sheet.pairs()
+    }
+    anywhere = np.logical_or.reduce(list(touch.values()))
+    joined = np.convolve(anywhere, np.ones(2 * JOINED + 1), mode="same") > 0
+    found = []
+    for first, last in _stretches(joined):
+        low, high = first + MARGIN, min(last - MARGIN, sheet.paths.shape[1] - MARGIN)
+        rows = frozenset(row for pair, met in touch.items() if met[first:last].any() for row in pair)
+        if MARGIN <= low < high <= low + LONGEST:
+            found.append(_Meeting(low, high, rows))
+    return found
+
+
+def touching(a: F64, b: F64) -> NDArray[np.bool_]:
+    """Tell in which half-columns the strokes of two paths [n] touch."""
+    (a_low, a_high), (b_low, b_high) = _strokes(a), _strokes(b)
+    return np.asarray((a_low <= b_high + TOUCH_PX) & (b_low <= a_high + TOUCH_PX))
+
+
+def _strokes(path: F64) -> tuple[F64, F64]:
+    """Return from where to where a path's stroke goes in each half-column: half-way to its neighbours."""
+    middles = (path[1:] + path[:-1]) / 2
+    ends = np.stack([np.append(path[:1], middles), np.append(middles, path[-1:])])
+    return np.minimum(ends.min(axis=0), path), np.maximum(ends.max(axis=0), path)
+
+
+def _stretches(on: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    steps = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(np.int8)))
+    return [(int(first), int(last)) for first, last in steps.reshape(-1, 2)]
+
+
+def _pen_at(sheet: _Sheet, meetings: Sequence[_Meeting]) -> Pen | None:
+    """Measure the page's pen where rows meet; None where there is nothing to measure."""
+    lines = []
+    for number in np.unique(np.linspace(0, len(meetings) - 1, PEN_MEETINGS).round().astype(int)) if meetings else ():
+        meeting = meetings[number]
+        for row in sorted(meeting.rows):
+            if row in sheet.inks:
+                window = _Window.of(sheet, meeting, row)
+                lines.append((window.ink, [window.line(sheet.paths[other]) for other in _near(sheet, row)]))
+    return fitted_pen(lines) if lines else None
+
+
+def _near(sheet: _Sheet, row: int) -> list[int]:
+    return [other for other in range(len(sheet.paths)) if abs(other - row) <= ROWS_APART + 1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    """A row's strip around a meeting: some whole columns, all rows, and the lines that are drawn on it."""
+
+    ink: FloatMap  # [H, right - left]
+    left: int
+    top: float
+    around: slice  # half-columns
+    lines: dict[int, FloatMap] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, sheet: _Sheet, meeting: _Meeting, row: int) -> _Window:
+        count = sheet.paths.shape[1]
+        left, right = max(meeting.first // 2 - BESIDE_PX, 0), min(meeting.last // 2 + BESIDE_PX, count // 2)
+        around = slice(max(2 * left - BESIDE_PX, 0), min(2 * right + BESIDE_PX, count))
+        return cls(sheet.inks[row][:, left:right], left, float(sheet.tops[row]), around)
+
+    def line(self, path: F64) -> tuple[F64, F64]:
+        """Return a path in the window's pixels, a little more on either side."""
+        return np.arange(self.around.start, self.around.stop) / 2 - 0.25 - self.left, path[self.around] - self.top
+
+    def drawn(self, pen: Pen, path: F64) -> FloatMap:
+        return pen.drawn(*self.line(path), (self.ink.shape[0], self.ink.shape[1]))
+
+
+Change = Mapping[int, F64]
+"""Rows with the paths [n] that they take."""
+
+
+@dataclass(slots=True, eq=False)
+class _Reader:
+    """Finds the paths of the rows that meet at one place, step by step; the sheet's paths follow."""
+
+    sheet: _Sheet
+    meeting: _Meeting
+    pen: Pen
+    movable: Collection[int]
+    _gains: dict[tuple[object, ...], tuple[float, Change]] = field(default_factory=dict)
+    _windows: dict[int, _Window] = field(default_factory=dict)
+
+    def run(self) -> None:
+        moved: Collection[int] = self.meeting.rows
+        for _ in range(MOST_ROUNDS * len(self.meeting.rows)):
+            touch = self._touch()
+            self._gains = {k: v for k, v in self._gains.items() if k[:2] in touch and not set(k[:2]) & set(moved)}
+            for pair, stretches in touch.items():
+                if set(pair) & set(moved):
+                    for key, change in self._changes(*pair, stretches):
+                        self._gains[*pair, *key] = self._gain(change), change
+            gain, best = max(self._gains.values(), key=lambda each: each[0], default=(0.0, {}))
+            if gain <= LEAST_GAIN:
+                return
+            for row, path in best.items():
+                self.sheet.paths[row] = path
+                for window in self._windows.values():
+                    window.lines.pop(row, None)
+            moved = {row for row in self.meeting.rows if any(abs(row - other) <= ROWS_APART for other in best)}
+
+    def _touch(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
+        part = slice(self.meeting.first, self.meeting.last)
+        met = {
+            (i, j): _stretches(touching(self.sheet.paths[i, part], self.sheet.paths[j, part]))
+            for i, j in self.sheet.pairs() if i in self.meeting.rows and j in self.meeting.rows
+        }  # fmt: skip
+        return {pair: [(a + part.start, b + part.start) for a, b in found] for pair, found in met.items() if found}
+
+    def _changes(
+        self, i: int, j: int, stretches: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[tuple[object, ...], Change]]:
+        """Yield what two rows that touch may do: each takes another way, or they change places from here to there."""
+        paths = self.sheet.paths
+        first = max(stretches[0][0] - AROUND, self.meeting.first)
+        last = min(stretches[-1][1] + AROUND, self.meeting.last)
+        for row, other in ((i, j), (j, i)):
+            for number, way in enumerate(WAYS if row in self.movable else ()):
+                part = self._other_way(row, other, first, last, way)
+                if part is not None and np.abs(part - paths[row, first:last]).max() >= CHANGED_PX:
+                    path = paths[row].copy()
+                    path[first:last] = part
+                    yield (row, number), {row: path}
+        if i not in self.movable or j not in self.movable:
+            return
+        places = {place for stretch in stretches for place in stretch}
+        places |= {a + int(np.argmin(np.abs(paths[i, a:b] - paths[j, a:b]))) for a, b in stretches}
+        ordered = sorted(places)
+        for at, begin in enumerate(ordered):
+            for end in ordered[at + 1 :]:
+                if LEAST_COLUMNS_SWAPPED <= end - begin <= LONGEST_SWAP:
+                    upper, lower = paths[i].copy(), paths[j].copy()
+                    upper[begin:end], lower[begin:end] = paths[j, begin:end], paths[i, begin:end]
+                    yield ("swap", begin, end), {i: upper, j: lower}
+
+    def _other_way(self, row: int, other: int, first: int, last: int, way: Way) -> F64 | None:
+        window = self._window(row)
+        rows = np.arange(len(window.ink))[:, None]
+        low, high = (each[1:-1] - window.top for each in _strokes(self.sheet.paths[other, first - 1 : last + 1]))
+        taken = (rows >= low - NEAR_TAKEN_PX) & (rows <= high + NEAR_TAKEN_PX)
+        left = np.clip(window.ink - self._explained(row, but=(row,)), 0, 1) - BLANK_COST * (1 - window.ink)
+        columns = np.clip(np.arange(first, last) // 2 - window.left, 0, left.shape[1] - 1)
+        height = self.sheet.paths[row] - window.top
+        found = other_way(self.sheet.columns[row], height, first, last, way, taken=taken, left=left[:, columns])
+        return None if found is None else np.asarray(found + window.top)
+
+    def _window(self, row: int) -> _Window:
+        if row not in self._windows:
+            self._windows[row] = _Window.of(self.sheet, self.meeting, row)
+        return self._windows[row]
+
+    def _explained(self, seen_on: int, *, but: Collection[int]) -> FloatMap:
+        """Draw the paths of all rows, but for some, on the strip of one."""
+        window = self._window(seen_on)
+        explained = np.zeros(window.ink.shape, np.float32)
+        for row in _near(self.sheet, seen_on):
+            if row not in but:
+                if row not in window.lines:
+                    window.lines[row] = window.drawn(self.pen, self.sheet.paths[row])
+                np.maximum(explained, window.lines[row], out=explained)
+        return explained
+
+    def _gain(self, change: Change) -> float:
+        """Return how much less all costs with a change, seen on the strip of its first row."""
+        first = min(change)
+        window = self._window(first)
+        after = self._explained(first, but=tuple(change))
+        for path in change.values():
+            np.maximum(after, window.drawn(self.pen, path), out=after)
+        gain = _unlike(window.ink, self._explained(first, but=())) - _unlike(window.ink, after)
+        for row, path in change.items():
+            gain += self._cost(row, self.sheet.paths[row]) - self._cost(row, path)
+        return gain
+
+    def _cost(self, row: int, path: F64) -> float:
+        """Return what a row's path costs by itself."""
+        first, last = self.meeting.first, self.meeting.last
+        bent = float(np.abs(np.diff(path[first - 3 : last + 3], 2)).sum())
+        mass = _mass(self.sheet.columns[row], path[first:last] - self.sheet.tops[row], first)
+        return BENT * bent - UNLIKELY * float(np.log(mass + LEAST_MASS).sum()) / 2
+
+
+def _unlike(ink: FloatMap, explained: FloatMap) -> float:
+    """Return what ink costs that is left, and blank paper that is drawn on."""
+    left = ink - explained
+    return INK_LEFT * float((np.maximum(left, 0) ** 2).sum()) + BLANK_DRAWN * float((np.minimum(left, 0) ** 2).sum())
