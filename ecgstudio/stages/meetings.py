@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.other_ways import Way, other_way
+from ecgstudio.stages.other_ways import Way, centred, other_way
 from ecgstudio.stages.pen import Pen, fitted_pen, ink_of
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
@@ -38,6 +38,8 @@ LEAST_GAIN = 0.1
 MASS_HALF_PX, LEAST_MASS, UNSURE = 13, 1e-4, 0.2
 CHANGED_PX = 2.0
 MOST_ROUNDS = 8  # per row
+LAG_STEPS = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)
+MOST_AWAY_PX = 60.0  # at one beat a row may have been read quite differently
 
 
 def read_together(readings: Sequence[StripReading], *, only: Collection[int] | None = None) -> list[StripReading]:
@@ -55,8 +57,10 @@ def read_together(readings: Sequence[StripReading], *, only: Collection[int] | N
     if pen is None:
         return out
     before = sheet.paths.copy()
-    for meeting in meetings:
-        _Reader(sheet, meeting, pen, movable & meeting.rows).run()
+    readers = [_Reader(sheet, meeting, pen, movable & meeting.rows) for meeting in meetings]
+    for reader in readers:
+        reader.run()
+    _as_at_other_beats(sheet, readers, movable)
     for i in np.flatnonzero((sheet.paths != before).any(axis=1)):
         out[i] = _along(out[i], sheet.paths[i] - sheet.tops[i], before[i] - sheet.tops[i])
     return out
@@ -199,6 +203,8 @@ class _Window:
 Change = Mapping[int, F64]
 """Rows with the paths [n] that they take."""
 
+NO_WAY: tuple[float, F64 | None] = (-np.inf, None)
+
 
 @dataclass(slots=True, eq=False)
 class _Reader:
@@ -219,15 +225,40 @@ class _Reader:
             for pair, stretches in touch.items():
                 if set(pair) & set(moved):
                     for key, change in self._changes(*pair, stretches):
-                        self._gains[*pair, *key] = self._gain(change), change
+                        self._gains[*pair, *key] = self.gain(change), change
             gain, best = max(self._gains.values(), key=lambda each: each[0], default=(0.0, {}))
             if gain <= LEAST_GAIN:
                 return
-            for row, path in best.items():
-                self.sheet.paths[row] = path
-                for window in self._windows.values():
-                    window.lines.pop(row, None)
+            self.take(best)
             moved = {row for row in self.meeting.rows if any(abs(row - other) <= ROWS_APART for other in best)}
+
+    def as_later(self, row: int, lag: float) -> F64 | None:
+        """Return a row's path if it went here as it does so many half-columns later; None if it does, or cannot."""
+        path = self.sheet.paths[row]
+        part = _beside(self.meeting)
+        later = _later(path[None], part, lag)
+        if later is None:
+            return None
+        there = later[0]
+        ends = np.r_[:MARGIN, len(there) - MARGIN : len(there)]
+        level = float(np.median(path[part][ends] - there[ends]))
+        first, last = self.meeting.first, self.meeting.last
+        chance = np.exp(self.sheet.columns[row][:, first:last].astype(np.float32))
+        top = self.sheet.tops[row]
+        height = centred(chance, there[MARGIN:-MARGIN] + level - top) + top
+        if np.abs(height - path[first:last]).max() < CHANGED_PX:
+            return None
+        out = path.copy()
+        out[first:last] = height
+        return out
+
+    def take(self, change: Change) -> None:
+        """Let rows take other paths, where they meet here."""
+        part = slice(self.meeting.first, self.meeting.last)
+        for row, path in change.items():
+            self.sheet.paths[row, part] = path[part]
+            for window in self._windows.values():
+                window.lines.pop(row, None)
 
     def _touch(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
         part = slice(self.meeting.first, self.meeting.last)
@@ -290,7 +321,7 @@ class _Reader:
                 np.maximum(explained, window.lines[row], out=explained)
         return explained
 
-    def _gain(self, change: Change) -> float:
+    def gain(self, change: Change) -> float:
         """Return how much less all costs with a change, seen on the strip of its first row."""
         first = min(change)
         window = self._window(first)
@@ -308,6 +339,62 @@ class _Reader:
         bent = float(np.abs(np.diff(path[first - 3 : last + 3], 2)).sum())
         mass = _mass(self.sheet.columns[row], path[first:last] - self.sheet.tops[row], first)
         return BENT * bent - UNLIKELY * float(np.log(mass + LEAST_MASS).sum()) / 2
+
+
+def _as_at_other_beats(sheet: _Sheet, readers: Sequence[_Reader], movable: Collection[int]) -> None:
+    """Let rows go where they meet as they do at other beats: each as is best, or as is best for all beats together."""
+    lags = {
+        (i, j): _lag(sheet, here.meeting, there.meeting)
+        for i, here in enumerate(readers) for j, there in enumerate(readers) if i != j
+    }  # fmt: skip
+    for row in sorted(movable):
+        ways = {
+            (i, j): (reader.gain({row: path}), path)
+            for i, reader in enumerate(readers) if row in reader.movable
+            for j, other in enumerate(readers) if row in other.movable
+            if (lag := lags.get((i, j))) is not None and (path := reader.as_later(row, lag)) is not None
+        }  # fmt: skip
+        totals: dict[int, float] = {}
+        for (_, j), (gain, _) in ways.items():
+            totals[j] = totals.get(j, 0.0) + gain
+        usual = max(totals, key=lambda j: totals[j], default=-1)
+        for i, reader in enumerate(readers):
+            gain, path = max((way for (at, _), way in ways.items() if at == i), key=lambda w: w[0], default=NO_WAY)
+            if gain <= LEAST_GAIN and totals.get(usual, 0.0) > LEAST_GAIN:
+                gain, path = ways.get((i, usual), NO_WAY)
+                gain += 2 * LEAST_GAIN
+            if path is not None and gain > LEAST_GAIN:
+                reader.take({row: path})
+
+
+def _beside(meeting: _Meeting) -> slice:
+    return slice(meeting.first - MARGIN, meeting.last + MARGIN)
+
+
+def _later(paths: F64, part: slice, lag: float) -> F64 | None:
+    """Return a part of paths [R, n] as many half-columns later; None beyond their ends."""
+    at = np.arange(part.start, part.stop) + lag
+    if part.start < 0 or part.stop > paths.shape[1] or at[0] < 0 or at[-1] > paths.shape[1] - 1:
+        return None
+    whole = np.minimum(np.floor(at).astype(int), paths.shape[1] - 2)
+    return np.asarray(paths[:, whole] + (at - whole) * (paths[:, whole + 1] - paths[:, whole]))
+
+
+def _lag(sheet: _Sheet, here: _Meeting, there: _Meeting) -> float | None:
+    """Return how many half-columns after one meeting of rows the same part of a beat comes at another."""
+    paths, part = sheet.paths[sorted(here.rows & there.rows)], _beside(here)
+    middle = (there.first + there.last - here.first - here.last) / 2
+
+    def unlike(lag: float) -> float:
+        later = _later(paths, part, lag)
+        if later is None or not len(later):
+            return np.inf
+        away = later - paths[:, part]
+        return float(np.minimum(np.abs(away - np.median(away, axis=1, keepdims=True)), MOST_AWAY_PX).sum())
+
+    whole = min((float(round(middle) + step) for step in range(-JOINED, JOINED + 1)), key=unlike)
+    best = min((whole + step for step in LAG_STEPS), key=unlike)
+    return best if np.isfinite(unlike(best)) else None
 
 
 def _unlike(ink: FloatMap, explained: FloatMap) -> float:

@@ -92,11 +92,11 @@ def other_way(
     gain = np.float32(way.ink) * np.cumsum(left, axis=0)[middles]
     around = (height[[first - 2, first - 1, last, last + 1]] - (BIN_PX - 1) / 2) / BIN_PX
     path = smooth_path(likely, gain, around[:2], around[2:], bend=way.bend * BIN_PX)
-    return _centred(chance, np.asarray(path * float(BIN_PX) + (BIN_PX - 1) / 2, np.float64))
+    return centred(chance, np.asarray(path * float(BIN_PX) + (BIN_PX - 1) / 2, np.float64))
 
 
-def _centred(chance: FloatMap, height: F64) -> F64:
-    """Move heights [W] to the mean of what is likely near them; where nothing is they stay."""
+def centred(chance: FloatMap, height: F64) -> F64:
+    """Move heights [W] to the mean of what has a chance [H, W] near them; where nothing has they stay."""
     rows = np.arange(-WIDE_PX, WIDE_PX + 1)[:, None]
     narrow = np.abs(rows) <= np.clip(NARROW_PX + np.abs(np.gradient(height)), None, WIDE_PX)
     for _ in range(CENTRINGS):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ecgstudio.core.arrays import F64
+from ecgstudio.stages import meetings
 from ecgstudio.stages.meetings import UNSURE, read_together, touching
 from ecgstudio.stages.pen import Pen
 from ecgstudio.stages.printed import Row
@@ -41,15 +42,16 @@ def readings(truth: list[F64], read: list[F64]) -> list[StripReading]:
     out = []
     for row, path in enumerate(read):
         top = float(np.median(truth[row])) - HALF_PX
-        ink = np.maximum.reduce([PEN.drawn(AT, each - top, (2 * HALF_PX, WIDTH)) for each in truth])
+        width = len(path) // 2
+        ink = np.maximum.reduce([PEN.drawn(AT[: 2 * width], each - top, (2 * HALF_PX, width)) for each in truth])
         rows = np.arange(2 * HALF_PX)[:, None]
-        chances = np.full((2 * HALF_PX, 2 * WIDTH), 1e-7)
+        chances = np.full((2 * HALF_PX, len(path)), 1e-7)
         for each in truth:
             spread = 2 + np.abs(np.gradient(each)) / 2
             chances += np.exp(-(((rows - (each - top)) / spread) ** 2) / 2) / spread
         looked = Looked(np.log(chances / chances.sum(axis=0)).astype(np.float16), (-4 * ink).astype(np.float16))
         centre_mm = (top + HALF_PX - 0.5) / 8
-        ones = np.ones(2 * WIDTH)
+        ones = np.ones(len(path))
         row_mm = Row(centre_mm, 0.0, WIDTH / 8, 1.0)
         out.append(StripReading(row_mm, 0.0, centre_mm, HALF_PX, path - top, ones, ones, 0 * ones, looked=looked))
     return out
@@ -111,6 +113,21 @@ def test_only_rows_that_may_be_moved_are() -> None:
     lower = read_together(read, only={1})
     assert lower[0] is read[0]
     assert worst(lower, truth) < 12
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_a_row_goes_as_it_does_at_other_beats(monkeypatch: pytest.MonkeyPatch, shift: float) -> None:
+    monkeypatch.setattr(meetings, "WAYS", ())
+    monkeypatch.setattr(meetings, "LONGEST_SWAP", 0)
+    beats = [beat(start, up=20, down=200, width=16) for start in (30.0, 120.0 + shift, 210.0)]
+    truth = sheet((np.sum(beats, axis=0), LEVEL_BELOW[1]))
+    tip = (truth[0] > truth[1]) & (AT > 110) & (AT < 200)  # only the second beat was read wrongly
+    read = readings(truth, [truth[0], np.where(tip, truth[0], truth[1])])
+    assert worst(read, truth) > 40
+    assert worst(read_together(read), truth) < 12
+    part = slice(200, 430)
+    alone, so_read = [each[part] for each in truth], [each[part] for each in paths(read)]
+    assert worst(read_together(readings(alone, so_read)), alone) > 40
 
 
 def test_rows_of_which_nothing_is_known_stay() -> None:
