@@ -32,13 +32,19 @@ class Pen:
 
     def drawn(self, x_px: F64, y_px: F64, shape: tuple[int, int]) -> FloatMap:
         """Draw a line through pixel centres [N] on blank paper of a shape: f32, 0 paper to 1 ink."""
-        paper = np.zeros((shape[0] * FINER, shape[1] * FINER), np.uint8)
-        xy = np.clip((np.stack([x_px, y_px], axis=1) + 0.5) * FINER - 0.5, -FARTHEST_PX, FARTHEST_PX)
+        beside = round(self.width_px + 4 * self.blur_px) + 1  # rows that the line cannot reach stay blank
+        first, last = (int(np.clip(y, 0, shape[0])) for y in (y_px.min() - beside, y_px.max() + beside + 1))
+        drawn = np.zeros(shape, np.float32)
+        if first >= last:
+            return drawn
+        paper = np.zeros(((last - first) * FINER, shape[1] * FINER), np.uint8)
+        xy = np.clip((np.stack([x_px, y_px - first], axis=1) + 0.5) * FINER - 0.5, -FARTHEST_PX, FARTHEST_PX)
         fixed = np.round(xy * 2**SUBPIXEL_BITS).astype(np.int32)
         thick = max(1, round((self.width_px - EDGES_PX) * FINER))
         cv2.polylines(paper, [fixed[:, None]], False, 255, thick, cv2.LINE_AA, SUBPIXEL_BITS)
-        fine = cv2.resize(paper, shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        return np.asarray(cv2.GaussianBlur(fine, (0, 0), self.blur_px), np.float32)
+        fine = cv2.resize(paper, (shape[1], last - first), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        drawn[first:last] = cv2.GaussianBlur(fine, (0, 0), self.blur_px)
+        return drawn
 
 
 def ink_of(brightest: FloatMap, height_half: F64, present: NDArray[np.bool_]) -> FloatMap:
