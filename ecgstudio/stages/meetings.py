@@ -38,6 +38,7 @@ LEAST_GAIN = 0.1
 MASS_HALF_PX, LEAST_MASS, UNSURE = 13, 1e-4, 0.2
 CHANGED_PX = 2.0
 MOST_ROUNDS = 8  # per row
+FARTHEST = 8  # meetings before and after in which a row may go as it should here
 LAG_STEPS = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)
 MOST_AWAY_PX = 60.0  # at one beat a row may have been read quite differently
 
@@ -345,7 +346,7 @@ def _as_at_other_beats(sheet: _Sheet, readers: Sequence[_Reader], movable: Colle
     """Let rows go where they meet as they do at other beats: each as is best, or as is best for all beats together."""
     lags = {
         (i, j): _lag(sheet, here.meeting, there.meeting)
-        for i, here in enumerate(readers) for j, there in enumerate(readers) if i != j
+        for i, here in enumerate(readers) for j, there in enumerate(readers) if 0 < abs(i - j) <= FARTHEST
     }  # fmt: skip
     for row in sorted(movable):
         ways = {
