@@ -57,7 +57,7 @@ class StripReading:
 
     Whole column i lies at x0 + (i + 0.5) / 8 mm. What stands before `begins_mm` was found to be no lead. `needles`
     [N, 3] are thin strokes that the heights pass by (half-column and row of the tip, rows beyond the heights).
-    At `leaps_mm` the path goes up or down where nothing is drawn.
+    At `leaps_mm` the path goes up or down where nothing is drawn. `looked` is there until rows were read together.
     """
 
     row: Row

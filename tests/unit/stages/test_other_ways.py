@@ -66,11 +66,13 @@ def test_ink_that_nobody_explains_draws_a_path_and_what_is_taken_repels_it() -> 
     drawn = other_way(both, upper, 10, 30, Way(0.02, 0.0, 0.5), taken=NOTHING_TAKEN, left=left)
     assert drawn is not None
     assert np.abs(drawn[7:13] - 100).max() < BIN_PX
+    likelier = columns(upper, lower, lower, lower)
     taken = NOTHING_TAKEN.copy()
-    taken[90:110] = True
-    away = other_way(both, lower, 10, 30, Way(0.01, 3.0, 0.0), taken=taken, left=NOTHING_LEFT)
-    assert away is not None
-    assert np.abs(away - 60).max() < BIN_PX
+    for beside, height in ((0.0, 100), (3.0, 60)):
+        away = other_way(likelier, lower, 10, 30, Way(0.01, beside, 0.0), taken=taken, left=NOTHING_LEFT)
+        assert away is not None
+        assert np.abs(away[7:13] - height).max() < BIN_PX
+        taken[90:110] = True
 
 
 def test_there_is_no_way_at_the_very_ends_of_a_strip() -> None:
