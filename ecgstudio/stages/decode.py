@@ -31,22 +31,26 @@ def trace_path(log_columns: FloatMap, ink: FloatMap | None = None) -> tuple[F64,
     """
     probability = np.exp(log_columns)
     batch, n, width = probability.shape
-    coarse = probability.reshape(batch, n // 2, 2, width // 2, 2).sum(axis=(2, 4)) / 2
+    coarse = probability[:, 0::2] + probability[:, 1::2]
+    coarse = (coarse[..., 0::2] + coarse[..., 1::2]) / 2
     window = (1, MASS_WINDOW_PX // 2)
     mass_map = np.stack([
         cv2.boxFilter(strip, -1, window, normalize=False, borderType=cv2.BORDER_CONSTANT) for strip in coarse
     ])  # fmt: skip
     path = _viterbi(np.log(mass_map + np.float32(1e-4)), passing_cost(ink, mass_map.shape))
-    height = np.repeat(2.0 * path + 0.5, 2, axis=1)
-    offsets = np.arange(-EXPECT_HALF_PX, EXPECT_HALF_PX + 1)[None, :, None]
+    height = np.repeat(2.0 * path + 0.5, 2, axis=1).ravel()
+    strip, column = (index.ravel() for index in np.indices((batch, width)))
     mass = np.zeros_like(height)
+    moved = np.arange(len(height))
     for _ in range(RECENTRINGS):
-        rows = np.round(height).astype(np.intp)[:, None, :] + offsets
-        near = np.take_along_axis(probability, np.clip(rows, 0, n - 1), axis=1)
+        middle = np.round(height[moved]).astype(np.intp)
+        rows = middle[:, None] + np.arange(-EXPECT_HALF_PX, EXPECT_HALF_PX + 1)
+        near = probability[strip[moved, None], np.clip(rows, 0, n - 1), column[moved, None]]
         near = np.where((rows >= 0) & (rows < n), near, 0)
-        mass = near.sum(axis=1, dtype=np.float64)
-        height = np.where(mass > 1e-6, (near * rows).sum(axis=1) / np.maximum(mass, 1e-9), height)
-    return height, np.clip(mass, 0, 1)
+        mass[moved] = found = near.sum(axis=1, dtype=np.float64)
+        height[moved] = np.where(found > 1e-6, (near * rows).sum(axis=1) / np.maximum(found, 1e-9), height[moved])
+        moved = moved[np.round(height[moved]) != middle]  # others would see the same again
+    return height.reshape(batch, width), np.clip(mass, 0, 1).reshape(batch, width)
 
 
 def passing_cost(ink: FloatMap | None, shape: tuple[int, ...]) -> FloatMap:

@@ -31,7 +31,7 @@ from ecgstudio.stages.paper_map import (
     unwrap_axis,
 )
 from ecgstudio.stages.row_lines import LEAST_AXIS, RowLines, row_lines
-from ecgstudio.stages.view import View, brightest_and_darkest, upright_view
+from ecgstudio.stages.view import View, brightest_and_darkest, median_strength, upright_view
 
 NETWORK_PX_PER_MM = 5.0
 CELL_PX = 4
@@ -238,7 +238,7 @@ def _from_spectrum(image: NDArray[np.uint8], view: View, px_per_mm: float, *, re
     """Find a 1-mm grid without emphasis on 5 mm by its local frequency near the scale that stage 0 expects."""
     grey = brightest_and_darkest(image)[1].astype(np.float32)
     grey -= cv2.blur(grey, (21, 21))
-    limit = 3 * float(np.median(np.abs(grey))) + 2
+    limit = 3 * median_strength(grey) + 2
     np.clip(grey, -limit, limit, out=grey)
     taper = np.hanning(grey.shape[0])[:, None] * np.hanning(grey.shape[1])[None, :]
     spectrum = np.abs(np.fft.fft2(grey * taper))

@@ -12,7 +12,8 @@ from ecgstudio.stages.view import brightest_and_darkest
 
 Image = NDArray[np.uint8]
 
-DARKNESS_PERCENTILE: Final = 99.0
+LEVELS: Final = 256
+DARKNESS_SHARE: Final = 0.99
 INK_LEVELS: Final = (0.4, 0.5, 0.6)  # of that darkness: grids of many colours come more or less near to it
 MOST_INK: Final = 0.035  # of the picture; what covers more is no trace alone
 PAPER_MM: Final = 1.5  # so near to any ink there is paper
@@ -28,15 +29,19 @@ def without_ink(pixels: Image, *, px_per_mm: float) -> Image | None:
     """
     brightest, darkest = brightest_and_darkest(pixels)
     reach = 2 * max(1, round(PAPER_MM * px_per_mm)) + 1
-    paper = cv2.blur(cv2.dilate(brightest, np.ones((3, 3), np.uint8)), (reach, reach)).astype(np.float32)
-    dark = paper - brightest
-    darkness = float(np.percentile(dark, DARKNESS_PERCENTILE))
-    found = (dark > level * darkness for level in INK_LEVELS)
-    ink = next((mask for mask in found if mask.mean() <= MOST_INK), None)
-    if ink is None:
+    paper = cv2.blur(cv2.dilate(brightest, np.ones((3, 3), np.uint8)), (reach, reach))
+    dark = cv2.subtract(paper, brightest)
+    lighter = np.cumsum(cv2.calcHist([dark], [0], None, [LEVELS], [0, LEVELS]).ravel()) / dark.size  # or as light
+    darkness = int(np.argmax(lighter >= DARKNESS_SHARE))
+    above = next((at for level in INK_LEVELS if lighter[at := int(level * darkness)] >= 1 - MOST_INK), None)
+    if above is None:
         return None
+    ink = cv2.threshold(dark, above, 1, cv2.THRESH_BINARY)[1]
     edge = 2 * max(1, round(EDGE_MM * px_per_mm)) + 1
-    bare = 1 - cv2.dilate(ink.astype(np.float32), np.ones((edge, edge), np.uint8))
-    share = cv2.blur(bare, (reach, reach))
-    around = cv2.blur(darkest * bare, (reach, reach)) / np.maximum(share, 1e-3)
-    return np.where((bare > 0) | (share < LEAST_BARE), darkest, np.round(around)).astype(np.uint8)
+    bare = cv2.subtract(1, cv2.dilate(ink, np.ones((edge, edge), np.uint8)))
+    share = cv2.boxFilter(bare, cv2.CV_32F, (reach, reach))
+    around = cv2.boxFilter(cv2.multiply(darkest, bare), cv2.CV_32F, (reach, reach))
+    given_way = (bare == 0) & (share >= LEAST_BARE)
+    out = darkest.copy()
+    out[given_way] = np.round(around[given_way] / share[given_way])
+    return out

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,33 +12,31 @@ from scipy.signal import find_peaks
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS
-from ecgstudio.stages.lead_order import GAP_COST, Candidates, Order, best_order, shape_of
-from ecgstudio.stages.name_pitch import MARGIN_MM, NAME_SPREAD_MM, NAMES_WITHIN_MM, NamePlace, pitch_of_names
+from ecgstudio.stages.lead_order import Candidates, Order, best_order, shape_of
+from ecgstudio.stages.name_pitch import NAMES_WITHIN_MM
 from ecgstudio.stages.names import STROKES
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
-from ecgstudio.stages.seams import SIDE_BY_SIDE, STRETCH_COST, STRETCHES, Seams, seam_worth, seen_seams
+from ecgstudio.stages.row_division import (
+    OFFSET_COST,
+    PITCH_CONFIDENCE,
+    USUAL_OFFSET_MM,
+    Division,
+    at_column,
+    divide,
+)
+from ecgstudio.stages.seams import Seams, seam_worth
 
 FloatMap = NDArray[np.float32]
 
 MIN_ROW_MM = 24.0
 MIN_ROW_DISTANCE_MM = 6.5
 SAME_ROW_MM = 9.0
-CROWDED = {6: 0.6}  # six leads in a row are rare
 NAME_OFFSETS_MM = tuple(np.arange(-14.0, 29.0, 1.5))
 CUT_OFFSETS_MM = tuple(np.arange(-56.0, -15.0, 3.0))  # of pages whose first column begins outside the picture
-USUAL_OFFSET_MM, OFFSET_COST = 2.0, 0.01
-NAME_REACH_MM = 8.0
-ELSEWHERE_COST, BORDER_WORTH = 0.3, 0.6
-# in names read for sure: how much more usual than rows of any number of leads
-SHAPE_WORTH, USUAL_WORTH = 0.8, 1.6
-KNOWN_SHAPES = frozenset(layout.shape for layout in LAYOUTS.values()) | {"12x1+2", "12x1+3"}
-USUAL_SHAPES = frozenset({"3x4", "3x4+1", "3x4+2", "3x4+3", "6x2", "6x2+1", "12x1", "12x1+1"})
 NAME_ABOVE_MM, PANEL_MM = 32.0, 120.0  # names stand near their traces, or on the upper edge of a lead's own panel
-PITCH_CONFIDENCE = 0.5
 LONE_SPACING_MM, MIN_SPACING, IN_LINE_MM, NAMES_FOR_ROW = 30.0, 0.45, 4.0, 2
 HEIGHTS_APART, HEIGHTS_WORSE, HEIGHTS_BETTER = 0.6, 1.5, 0.5  # of the spacing of rows; in names read for sure
 TICKS, TICK_LINE_MM = 3, 3.0  # no page prints a name so often in one line
-MARGIN_COST_MM = 2.0
 SAME_END_MM, ROWS_TO_AGREE, MOST_ROWS = 8.0, 3, 0.55
 BEFORE_MM = 8.0  # no name stands so far before its lead, but in the margin
 
@@ -124,18 +121,18 @@ def solve_layout(
     known = None
     if vouched is not None and len(vouched.all_rows) == len(rows):
         known = [len(leads) for leads in vouched.all_rows]
-    solutions: list[tuple[float, _Division, list[tuple[int, int]], Order, Candidates]] = []
+    solutions: list[tuple[float, Division, list[tuple[int, int]], Order, Candidates]] = []
     for offset_mm, worse in _name_heights(rows, labels):
         by_row = _labels_of_rows(rows, labels, offset_mm)
         for spots_mm in (NAME_OFFSETS_MM, CUT_OFFSETS_MM):
-            division = _divide(
+            division = divide(
                 rows, by_row, edges, cell_mm=cell_mm, origin_mm=origin_mm, known=known, seams=seams, offsets_mm=spots_mm
             )
             if spots_mm is CUT_OFFSETS_MM and max(division.counts, default=1) == 1:
                 continue
             places = [(row, column) for row, n in enumerate(division.counts) for column in range(n)]
             near = [
-                _at_column(row, found, n, division.offset_mm, width)
+                at_column(row, found, n, division.offset_mm, width)
                 for row, found, n, width in zip(rows, by_row, division.counts, division.widths_mm, strict=True)
             ]
             at = [near[row].get(column, []) for row, column in places]
@@ -183,7 +180,7 @@ def without_ticks(labels: Sequence[Label]) -> list[Label]:
     return [label for label in labels if label.lead not in STROKES or not is_tick(label)]
 
 
-def _cut_off(rows: list[Row], division: _Division, seams: Seams | None) -> float:
+def _cut_off(rows: list[Row], division: Division, seams: Seams | None) -> float:
     """Return how many mm of the first column's beginning lie outside the picture.
 
     Names that stand before their leads belong to leads that begin there, if that is where leads are seen to meet: it is
@@ -319,144 +316,3 @@ def _labels_of_rows(rows: list[Row], labels: list[Label], offset_mm: float) -> l
         if miss_mm[row] <= limit and inside:
             out[row].append(label)
     return [sorted(found, key=lambda label: label.x_mm) for found in out]
-
-
-@dataclass(frozen=True, slots=True)
-class _Division:
-    """How a page's rows are divided: leads per row, where names stand right of a lead's start, and mm per lead."""
-
-    counts: list[int]
-    offset_mm: float
-    widths_mm: list[float]
-    score: float
-
-
-def _divide(
-    rows: list[Row],
-    by_row: list[list[Label]],
-    edges: FloatMap,
-    *,
-    cell_mm: float,
-    origin_mm: tuple[float, float],
-    known: list[int] | None,
-    seams: Seams | None,
-    offsets_mm: Sequence[float],
-) -> _Division:
-    """Decide how many leads stand side by side in each row, how wide they are, and where their names stand.
-
-    Some first rows share one number of columns (rhythm strips lie below), one pitch and one habit of placing names:
-    whatever explains most names with fewest gaps. The pitch may differ from an equal division of the rows as they
-    were seen: an end may be cut off or faded.
-    """
-    best: tuple[float, list[int], float, float] = (-np.inf, [1] * len(rows), 0.0, 1.0)
-    lengths = [row.end_mm - row.start_mm for row in rows]
-    borders = {
-        n: np.array([_divided(row, n, edges, cell_mm=cell_mm, origin_mm=origin_mm) for row in rows])
-        for n in SIDE_BY_SIDE if n > 1
-    }  # fmt: skip
-    wanted = {n for n in SIDE_BY_SIDE if known is None or n in known}
-
-    def explained(n: int, offset: float, stretch: float) -> F64:
-        return np.array([
-            _explained(row, found, n, offset, length * stretch / n)
-            for row, found, length in zip(rows, by_row, lengths, strict=True)
-        ])  # fmt: skip
-
-    seen = seen_seams(rows, seams)
-    for offset in offsets_mm:
-        unusual = OFFSET_COST * abs(offset - USUAL_OFFSET_MM)
-        single = explained(1, offset, 1.0)
-        if known is None or max(known) == 1:
-            counts = [1] * len(rows)
-            total = float(single.sum()) - unusual + _shape_worth(counts)
-            if total > best[0]:
-                best = (total, counts, float(offset), 1.0)
-        for n in sorted(wanted - {1}):
-            for stretch in STRETCHES:
-                split = explained(n, offset, stretch)
-                if stretch == 1.0 and seams is None:
-                    split += BORDER_WORTH * (borders[n] - 0.25)
-                cost = unusual + CROWDED.get(n, 0.0) + STRETCH_COST * abs(stretch - 1)
-                for k in range(1, len(rows) + 1):
-                    counts = [n] * k + [1] * (len(rows) - k)
-                    if known is not None and counts != known:
-                        continue
-                    explained_by_names = float(split[:k].sum() + single[k:].sum())
-                    total = explained_by_names - cost + _shape_worth(counts) + seen[k, n, stretch]
-                    if total > best[0]:
-                        best = (total, counts, float(offset), stretch)
-    score, counts, offset, stretch = best
-    widths = [length * (stretch if n > 1 else 1.0) / n for n, length in zip(counts, lengths, strict=True)]
-    pitch, offset = _pitch(rows, by_row, counts, offset, widths, seams)
-    if pitch is not None:
-        widths = [pitch if n > 1 else width for n, width in zip(counts, widths, strict=True)]
-    return _Division(counts, offset, widths, score)
-
-
-def _pitch(
-    rows: list[Row],
-    by_row: list[list[Label]],
-    counts: list[int],
-    offset: float,
-    widths: list[float],
-    seams: Seams | None,
-) -> tuple[float | None, float]:
-    """Return mm per lead and where names stand in it, alike in every column, as they say it; None if too few do."""
-    places: list[NamePlace] = [
-        (column, label.x_mm, row.start_mm)
-        for row, found, n, width in zip(rows, by_row, counts, widths, strict=True) if n > 1
-        for column, names in _at_column(row, found, n, offset, width).items()
-        for label, _ in names if label.confidence >= PITCH_CONFIDENCE
-    ]  # fmt: skip
-    divided = [row for row, n in zip(rows, counts, strict=True) if n > 1]
-    said = pitch_of_names(places, divided, columns=max(counts, default=1), seams=seams)
-    return said or (None, offset)
-
-
-def _shape_worth(counts: list[int]) -> float:
-    shape = shape_of(counts)
-    return USUAL_WORTH if shape in USUAL_SHAPES else SHAPE_WORTH if shape in KNOWN_SHAPES else 0.0
-
-
-def _explained(row: Row, found: list[Label], columns: int, offset_mm: float, width_mm: float) -> float:
-    """Score a division of a row: names at expected places, less gaps and names elsewhere."""
-    if not found:
-        return -GAP_COST * columns
-    near = _at_column(row, found, columns, offset_mm, width_mm).values()
-    named = [max(weight for _, weight in names) for names in near]
-    used = sum(max(_weight(label) for label, _ in names) for names in near)
-    elsewhere = sum(_weight(label) for label in found) - used
-    return sum(named) - GAP_COST * (columns - len(named)) - ELSEWHERE_COST * elsewhere
-
-
-def _at_column(
-    row: Row, found: list[Label], columns: int, offset_mm: float, width_mm: float
-) -> dict[int, list[tuple[Label, float]]]:
-    """Return the names near each column's expected place, with their weights there."""
-    near: dict[int, list[tuple[Label, float]]] = {}
-    for label in found:
-        at = (label.x_mm - row.start_mm - offset_mm) / width_mm
-        column = min(max(round(at), 0), columns - 1)
-        miss = (at - column) * width_mm
-        beside_mm = row.start_mm - label.x_mm
-        if column == 0 and offset_mm > 0 and MARGIN_MM[0] <= beside_mm <= MARGIN_MM[1]:
-            miss = min(abs(miss), MARGIN_COST_MM)
-        if abs(miss) <= NAME_REACH_MM:
-            near.setdefault(column, []).append((label, _weight(label) * math.exp(-((miss / NAME_SPREAD_MM) ** 2))))
-    return near
-
-
-def _weight(label: Label) -> float:
-    """Trust a plain stroke less: a separator or the edge of a pulse looks like the name I."""
-    return label.confidence * (0.75 if label.lead == "I" else 1.0)
-
-
-def _divided(row: Row, columns: int, edges: FloatMap, *, cell_mm: float, origin_mm: tuple[float, float]) -> float:
-    """Return the mean evidence of lead edges at the places that this number of columns asks for."""
-    y = int((row.y_mm - origin_mm[1]) / cell_mm)
-    band = edges[max(0, y - 3) : y + 4].max(axis=0, initial=0.0) if len(edges) else np.zeros(1)
-    found = []
-    for k in range(1, columns):
-        x = int((row.start_mm + k * (row.end_mm - row.start_mm) / columns - origin_mm[0]) / cell_mm)
-        found.append(float(band[max(0, x - 4) : x + 5].max(initial=0.0)))
-    return float(np.mean(found))

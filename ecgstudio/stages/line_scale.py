@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM
-from ecgstudio.stages.view import brightest_and_darkest, upright_view
+from ecgstudio.stages.view import brightest_and_darkest, median_strength, upright_view
 
 Image = NDArray[np.uint8]
 
@@ -58,7 +58,8 @@ def scale_by_lines(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrore
         return None
     periods = np.geomspace(shortest, longest, STEPS)
     likely: LineScale | None = None
-    for seen in (comb(image, periods).min(axis=0), comb_of_parts(image, periods).min(axis=0)):
+    grey = flattened(image)
+    for seen in (comb(grey, periods).min(axis=0), comb_of_parts(grey, periods).min(axis=0)):
         best, off = int(np.argmax(seen)), np.log(periods / supposed_px)
         if seen[best] < LEAST_SEEN:
             continue
@@ -82,7 +83,8 @@ def lines_confirm(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrored
     periods = np.geomspace(half_way / 2, 2 * half_way, STEPS)
     if periods[0] < LEAST_PERIOD_PX:
         return False
-    seen = np.maximum(comb(image, periods).min(axis=0), comb_of_parts(image, periods).min(axis=0))
+    grey = flattened(image)
+    seen = np.maximum(comb(grey, periods).min(axis=0), comb_of_parts(grey, periods).min(axis=0))
     supposed, half = (float(seen[np.abs(np.log(periods / at)) < NEAR].max()) for at in (supposed_px, supposed_px / 2))
     return supposed >= LEAST_SEEN and supposed > half
 
@@ -96,18 +98,16 @@ def _view(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrored: bool) 
     return view.pixels(pixels), 1 / float(np.sqrt(abs(np.linalg.det(view.matrix))))
 
 
-def comb(image: Image, periods_px: F64) -> F64:
+def comb(grey: NDArray[np.float32], periods_px: F64) -> F64:
     """Return how much what repeats with each period stands out [2, P], along and across: log power of its harmonics.
 
-    The power is that at the harmonics, the weakest counts, against that between them.
+    The power is that at the harmonics, the weakest counts, against that between them, in a `flattened` picture.
     """
-    grey = _flattened(image)
     return np.stack([_comb(part, periods_px) for part in (grey, np.ascontiguousarray(grey.T))])
 
 
-def comb_of_parts(image: Image, periods_px: F64) -> F64:
+def comb_of_parts(grey: NDArray[np.float32], periods_px: F64) -> F64:
     """Return the same as most of the ruled parts of a picture show it, each for itself."""
-    grey = _flattened(image)
     width = round(ASLANT / float(np.log(periods_px[1] / periods_px[0])))
     seen = []
     for turned in (grey, np.ascontiguousarray(grey.T)):
@@ -126,11 +126,11 @@ def comb_of_parts(image: Image, periods_px: F64) -> F64:
     return np.stack(seen)
 
 
-def _flattened(image: Image) -> NDArray[np.float32]:
+def flattened(image: Image) -> NDArray[np.float32]:
     """Return the dark lines of a picture without its shades; what is much darker counts no more than a line."""
     grey = brightest_and_darkest(image)[1].astype(np.float32)
     grey -= cv2.blur(grey, (41, 41))
-    limit = 3.0 * float(np.median(np.abs(grey))) + 2.0
+    limit = 3.0 * median_strength(grey) + 2.0
     return np.clip(grey, -limit, limit)
 
 

@@ -13,12 +13,14 @@ from scipy.interpolate import RBFInterpolator
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
-from ecgstudio.stages.paper_map import ONE_MM, Image, Refined, line_offsets, refine
+from ecgstudio.stages.line_offsets import COARSE_PX_PER_MM, ONE_MM, Image, line_offsets
+from ecgstudio.stages.paper_map import Refined, refine
 from ecgstudio.stages.view import brightest_and_darkest
 
 SEEN, FLAT_MM = 0.5, 0.06  # of a block's lines; rms by which the nodes of a flat sheet lie beside a homography
 ASTRAY_MM = 0.25  # nodes that lie less far beside the flat sheet may know it better
-LEAST_NODES, COARSE_PX_PER_MM = 60, 4.8  # whole pixels in a block
+LEAST_NODES = 60
+COARSE_LOOK = replace(ONE_MM[-1], px_per_mm=COARSE_PX_PER_MM)
 HARDLY, LEAST_ONE_WAY, MANY = 0.3, 0.015, 0.04  # of the blocks
 ROUGH_MM = 0.07  # smoother maps have not slipped
 BEND_ORDER, NEIGHBOURS, STIFF = 3, 40, 0.5
@@ -168,7 +170,7 @@ def flat_beyond_lines(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
 
 def _weights(pixels: Image, grid: GridFit) -> F64:
     """Return how clearly each block of a map shows lines across and down, 0..1; for that a coarse look is enough."""
-    return line_offsets(brightest_and_darkest(pixels)[1], grid, ONE_MM[-1], px_per_mm=COARSE_PX_PER_MM)[1]
+    return line_offsets(brightest_and_darkest(pixels)[1], grid, COARSE_LOOK)[1]
 
 
 def _nodes_seen(seen: NDArray[np.bool_], grid: GridFit) -> NDArray[np.bool_]:

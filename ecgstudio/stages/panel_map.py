@@ -17,16 +17,8 @@ from scipy import ndimage
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
-from ecgstudio.stages.paper_map import (
-    ONE_MM,
-    Image,
-    Refined,
-    Step,
-    line_offsets,
-    rectified,
-    shifted,
-    smooth_map,
-)
+from ecgstudio.stages.line_offsets import ONE_MM, Image, Step, line_offsets, rectified
+from ecgstudio.stages.paper_map import Refined, shifted, smooth_map
 from ecgstudio.stages.view import brightest_and_darkest
 
 MASK_PX_PER_MM = 4.0

@@ -7,7 +7,7 @@ rest; then the map is refined on the original pixels by demodulating the printed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,16 +19,13 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.stages.ink import without_ink
-from ecgstudio.stages.view import brightest_and_darkest, coarse_centres, upsampled
+from ecgstudio.stages.line_offsets import FIVE_MM, ONE_MM, POLISH, Image, Step, line_offsets, rectified
+from ecgstudio.stages.view import brightest_and_darkest, median_strength
 
 Complex = NDArray[np.complex128]
-Image = NDArray[np.uint8]
 
-RASTER_STEP_PX = 4  # the map is smooth: linear between every fourth pixel is exact to 0.01 px
 TRUSTED_VECTOR = 0.35  # a smoothed phase vector longer than this is trusted
 MAX_SCALE_ERROR = 0.35  # coarse px/mm of stage 0 may be off by this share
-REFINE_PX_PER_MM = 8.0
-BETWEEN_HARMONICS = 0.1  # cycles per mm: half-way between the harmonics of 5-mm lines
 UNKNOWN_SCALE = PaperScale(25.0, 10.0, "assumed")
 
 
@@ -165,46 +162,6 @@ def nodes_from_cells(cell_map: CellMap, *, cells_to_page: F64, margin_mm: float 
     return page.reshape(count[1], count[0], 2)
 
 
-def rectified(
-    pixels: Image, grid: GridFit, *, px_per_mm: float, origin_mm: tuple[float, float], shape: tuple[int, int]
-) -> Image:
-    """Sample original pixels once into a rectified raster; pixel (0, 0) has its centre half a pixel from the origin."""
-    at, coarse_shape = coarse_centres(shape, RASTER_STEP_PX)
-    mm = (at + 0.5) / px_per_mm + np.array(origin_mm)
-    page = grid.lattice_to_page(mm[: coarse_shape[1], 0], mm[:: coarse_shape[1], 1])
-    full = upsampled(page.astype(np.float32), shape, RASTER_STEP_PX)
-    # pages finer than the raster are averaged first, so that nothing aliases
-    zoom = grid.px_per_mm / px_per_mm
-    if zoom > 1.35:
-        small = cv2.resize(pixels, None, fx=1 / zoom, fy=1 / zoom, interpolation=cv2.INTER_AREA)
-        scale = np.array([small.shape[1] / pixels.shape[1], small.shape[0] / pixels.shape[0]], np.float32)
-        full, pixels = (full + np.float32(0.5)) * scale - np.float32(0.5), small
-    out = cv2.remap(pixels, full[..., 0], full[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(out, np.uint8)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One pass of refinement: which lines, averaged over which blocks, how smooth the correction is.
-
-    A pass that grows unwraps the phase, so that it may follow the sheet out of the region that was known; the others
-    take each offset as less than half a period.
-    """
-
-    period_mm: float
-    block_mm: float
-    blur: float
-    sigma: float
-    grows: bool
-
-
-FIVE_MM = Step(5.0, 5.0, 1.5, 1.6, grows=False)
-ONE_MM = (
-    Step(1.0, 2.5, 0.8, 2.2, grows=True),
-    Step(1.0, 2.5, 1.2, 2.0, grows=True),
-    Step(1.0, 2.5, 1.5, 1.6, grows=False),
-)
-POLISH = Step(1.0, 2.5, 1.5, 1.6, grows=False)  # where the ink can be told from the lines
 CROP_MARGIN_MM = 60.0
 SMOOTH_ORDER = 6
 NODE_NOISE_MM, SEEN_NOISE_MM, UNSEEN = 0.06, 0.03, 0.02  # of any nodes, of those on lines; what the others count
@@ -356,11 +313,12 @@ def _is_harmonic(darkest: Image, grid: GridFit) -> bool:
     """Tell whether what the map takes for 1-mm lines are harmonics of 5-mm lines: bold lines 4 or 6 of its mm apart."""
 
     def share(period_mm: float) -> float:
-        _, weight = line_offsets(darkest, grid, Step(period_mm, period_mm, 1.5, 1.6, grows=False))
+        step = Step(period_mm, period_mm, 1.5, 1.6, grows=False, px_per_mm=BOLD_PX_PER_MM)
+        _, weight = line_offsets(darkest, grid, step)
         return float((weight.min(axis=-1) > 0.5).mean())
 
     other = max(share(4.0), share(6.0))
-    return other > BOLD_SHARE and other > 2 * share(5.0)
+    return other > BOLD_SHARE and other > 2 * share(GRID_PITCH_MM)
 
 
 def _boldness(darkest: Image, grid: GridFit) -> float:
@@ -369,7 +327,7 @@ def _boldness(darkest: Image, grid: GridFit) -> float:
     shape = (int(height_mm * BOLD_PX_PER_MM), int(width_mm * BOLD_PX_PER_MM))
     image = rectified(darkest, grid, px_per_mm=BOLD_PX_PER_MM, origin_mm=(0.0, 0.0), shape=shape).astype(np.float32)
     image -= cv2.blur(image, (2 * BOLD_SMOOTH_PX + 1, 2 * BOLD_SMOOTH_PX + 1))
-    limit = 3.0 * float(np.median(np.abs(image))) + 2.0
+    limit = 3.0 * median_strength(image) + 2.0
     np.clip(image, -limit, limit, out=image)
     band, chunk = round(BOLD_BAND_MM * BOLD_PX_PER_MM), round(BOLD_CHUNK_MM * BOLD_PX_PER_MM)
     times = np.arange(chunk) / chunk
@@ -392,7 +350,7 @@ def _boldness(darkest: Image, grid: GridFit) -> float:
 
 def _on_bold_lines(darkest: Image, grid: GridFit) -> GridFit:
     """Renumber the millimetres so that nodes lie on the emphasised 5-mm lines, if the paper has them."""
-    delta, weight = line_offsets(darkest, grid, FIVE_MM)
+    delta, weight = line_offsets(darkest, grid, replace(FIVE_MM, px_per_mm=BOLD_PX_PER_MM))
     whole = []
     for k in (0, 1):
         mean = (weight[..., k] * np.exp(2j * np.pi * delta[..., k] / 5.0)).sum() / max(weight[..., k].sum(), 1e-9)
@@ -404,67 +362,6 @@ def _on_bold_lines(darkest: Image, grid: GridFit) -> GridFit:
     x, y = np.meshgrid(np.arange(columns) * GRID_PITCH_MM - whole[0], np.arange(rows) * GRID_PITCH_MM - whole[1])
     nodes = grid.to_page(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(rows, columns, 2)
     return GridFit(nodes, grid.scale, grid.confidence)
-
-
-def line_offsets(
-    grey: Image, grid: GridFit, step: Step, *, px_per_mm: float = REFINE_PX_PER_MM
-) -> tuple[F64, F64]:
-    """Measure by demodulation how far each block's printed lines lie from the map: mm [R, C, 2] and weights.
-
-    The weight compares the line's own frequency with neighbouring ones that carry no lines.
-    """
-    width_mm, height_mm = grid.size_mm
-    period_mm, block_mm = step.period_mm, step.block_mm
-    block = round(block_mm * px_per_mm)
-    shape = (round(height_mm / block_mm) * block, round(width_mm / block_mm) * block)
-    image = rectified(grey, grid, px_per_mm=px_per_mm, origin_mm=(0.0, 0.0), shape=shape).astype(np.float32)
-    image -= cv2.blur(image, (2 * block + 1, 2 * block + 1))
-    limit = 3.0 * float(np.median(np.abs(image))) + 2.0
-    np.clip(image, -limit, limit, out=image)  # a trace must not outweigh many grid lines
-    blocks = (shape[1] // block, shape[0] // block)
-    deltas, weights = [], []
-    for axis in (0, 1):
-        n = shape[1 - axis]
-        position_mm = (np.arange(n, dtype=np.float64) + 0.5) / px_per_mm
-
-        def demodulate(cycles_per_mm: float, position_mm: F64 = position_mm, axis: int = axis) -> Complex:
-            carrier = np.exp(-2j * np.pi * cycles_per_mm * position_mm)
-            parts = []
-            for part in (carrier.real, carrier.imag):
-                wave = part.astype(np.float32)
-                product = image * (wave[None, :] if axis == 0 else wave[:, None])
-                small = cv2.resize(product, blocks, interpolation=cv2.INTER_AREA).astype(np.float64)
-                parts.append(ndimage.gaussian_filter(small, step.blur, mode="nearest"))
-            return np.asarray(parts[0] + 1j * parts[1])
-
-        line = demodulate(1.0 / period_mm)
-        beside = [np.abs(demodulate(1.0 / period_mm + side * BETWEEN_HARMONICS)) for side in (1, -1)]
-        noise = (beside[0] + beside[1]) / 2
-        floor = ndimage.gaussian_filter(noise, 3.0, mode="nearest") + 0.02
-        power = np.abs(line) ** 2
-        # lines are dark: their phase is that of a minimum, half a turn away; `delta` is true minus assumed mm
-        weight = power / (power + (2.5 * floor) ** 2)
-        turns = np.angle(-line) / (2 * np.pi)
-        if step.grows:
-            turns, weight = _unwrapped(turns, weight)
-        deltas.append(turns * period_mm)
-        weights.append(weight)
-    return np.stack(deltas, axis=-1), np.stack(weights, axis=-1)
-
-
-def _unwrapped(turns: F64, weight: F64) -> tuple[F64, F64]:
-    """Unwrap phases (in turns) over the largest coherent region; elsewhere the weight becomes 0."""
-    regions, count = ndimage.label(ndimage.binary_opening(weight > 0.4))
-    if count == 0:
-        return turns, np.zeros_like(weight)
-    sizes = ndimage.sum(weight, regions, np.arange(1, count + 1))
-    main = regions == 1 + int(np.argmax(sizes))
-    if main.sum() < 12:
-        return turns, np.zeros_like(weight)
-    phase = unwrap_phase(np.ma.masked_array(turns * 2 * np.pi, ~main))
-    whole = np.ma.filled(phase, 0.0) / (2 * np.pi)
-    whole -= np.round(np.median(whole[main]))
-    return whole, np.where(main, weight, 0.0)
 
 
 def _cropped(grid: GridFit, seen: NDArray[np.bool_], *, block_mm: float) -> tuple[GridFit, float]:

@@ -77,4 +77,7 @@ def fitted_pen(lines: Sequence[tuple[FloatMap, Sequence[tuple[F64, F64]]]]) -> P
             total += float(((ink - again) ** 2).sum())
         return total
 
-    return min((Pen(width, blur) for width in WIDTHS_PX for blur in BLURS_PX), key=unlike)
+    near = min((Pen(width, BLURS_PX[1]) for width in WIDTHS_PX), key=unlike)
+    at = WIDTHS_PX.index(near.width_px)
+    beside = WIDTHS_PX[max(at - 1, 0) : at + 2]  # a pen that blurs more looks a little wider
+    return min((near, *(Pen(width, blur) for width in beside for blur in (BLURS_PX[0], BLURS_PX[2]))), key=unlike)

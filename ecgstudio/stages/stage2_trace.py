@@ -31,11 +31,11 @@ from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, s
 from ecgstudio.stages.lead_ends import LACK_MM, column_borders, led_to_borders, parted_by_gaps, standard_start_mm
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.limb_order import order_by_limb_leads
+from ecgstudio.stages.line_offsets import rectified
 from ecgstudio.stages.meetings import read_together
 from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.pacing_spikes import pacing_spikes, with_spikes
 from ecgstudio.stages.panels import on_panels
-from ecgstudio.stages.paper_map import rectified
 from ecgstudio.stages.print_skew import print_skew, supposed_skew
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.pulse_feet import begins_after_foot

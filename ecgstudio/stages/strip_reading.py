@@ -29,6 +29,7 @@ from ecgstudio.stages.strokes import (
 
 STRIP_HALVES_MM = (30.0, 40.0, 54.0)  # a strip is as tall as its trace needs: the network reads low ones best
 STRIP_MARGIN_MM = 12.0
+ROWS_AT_ONCE = 4  # more of them take memory, and no less time
 NEAR_EDGE_MM = 6.0  # apexes near a strip's edge are read low
 MIN_PRINTED = 0.4
 FLIP_AGREE_PX = 10.0
@@ -111,7 +112,10 @@ def read_strips(
     if span_mm is None:
         span_mm = min(r.start_mm for r in rows) - STRIP_MARGIN_MM, max(r.end_mm for r in rows) + STRIP_MARGIN_MM
     lowest_mm = STRIP_HALVES_MM[0]
-    readings = _read(page, grid, rows, span_mm=span_mm, half_mm=lowest_mm, runtime=runtime, flip=flip, names=names)
+    readings = []
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[first : first + ROWS_AT_ONCE]
+        readings += _read(page, grid, some, span_mm=span_mm, half_mm=lowest_mm, runtime=runtime, flip=flip, names=names)
     for before, half_mm in pairwise(STRIP_HALVES_MM):
         for i, reading in enumerate(readings):
             if reading.half_px == _half_px(before) and _reach_mm(reading) > before - NEAR_EDGE_MM:

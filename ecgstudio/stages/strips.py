@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.page import Page
-from ecgstudio.stages.paper_map import rectified
+from ecgstudio.stages.line_offsets import rectified
 from ecgstudio.stages.view import brightest_and_darkest
 
 STRIP_PX_PER_MM = 8.0
@@ -25,4 +25,7 @@ def cut_strip(
 
 def normalised(strips: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bring strips [B, 2, H, W] to the trace network's range: about the mean of their own brightest channel."""
-    return np.asarray((strips - strips[:, :1].mean(axis=(2, 3), keepdims=True)) / np.float32(CONTRAST), np.float32)
+    middle = np.array([strip[0].mean(dtype=np.float32) for strip in strips], np.float32)
+    out = strips - middle[:, None, None, None]
+    out *= np.float32(1 / CONTRAST)
+    return out

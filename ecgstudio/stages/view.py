@@ -12,6 +12,7 @@ from ecgstudio.core.arrays import F64
 
 Image = NDArray[np.uint8]
 
+SAMPLED = 37  # every so many pixels tell a median: no multiple of what repeats in rulings or blocks
 SHRINK_FROM = 1.35  # from this many page pixels per view pixel on, the page is averaged before it is sampled
 
 
@@ -96,3 +97,8 @@ def brightest_and_darkest(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ND
     red, green, blue = cv2.split(rgb)
     most, least = (np.asarray(of(of(red, green), blue), np.uint8) for of in (cv2.max, cv2.min))
     return most, least
+
+
+def median_strength(image: NDArray[np.float32]) -> float:
+    """Return the median of how far pixels are from 0, by a sample of them."""
+    return float(np.median(np.abs(image.ravel()[::SAMPLED])))

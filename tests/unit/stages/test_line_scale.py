@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ecgstudio.stages.line_scale import comb, comb_of_parts, lines_confirm, scale_by_lines
+from ecgstudio.stages.line_scale import comb, comb_of_parts, flattened, lines_confirm, scale_by_lines
 from tests.ruled_panels import panels_side_by_side, ruled
 
 TRUE_PX_PER_MM = 6.0
@@ -75,8 +75,8 @@ def test_bold_lines_tell_the_scale_of_a_sheet_seen_aslant(factor: float) -> None
     panels = panels_side_by_side(2, 4, width_mm=150.0, height_mm=60.0, gap_mm=7.3)
     photo = seen_aslant(ruled((330.0, 290.0), panels, px_per_mm=TRUE_PX_PER_MM))
     periods = np.geomspace(20.0, 100.0, 400)
-    whole = comb(photo, periods).min(axis=0).max()
-    assert comb_of_parts(photo, periods).min(axis=0).max() > whole + 0.7
+    whole = comb(flattened(photo), periods).min(axis=0).max()
+    assert comb_of_parts(flattened(photo), periods).min(axis=0).max() > whole + 0.7
     assert by_lines(photo, TRUE_PX_PER_MM * factor) == pytest.approx(0.92 * TRUE_PX_PER_MM, rel=0.05)
 
 

@@ -11,6 +11,7 @@ from scipy import ndimage
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.stages.ink import without_ink
+from ecgstudio.stages.line_offsets import rectified
 from ecgstudio.stages.paper_map import (
     BOLD,
     AxisField,
@@ -18,7 +19,6 @@ from ecgstudio.stages.paper_map import (
     fit_cells,
     likeliest,
     nodes_from_cells,
-    rectified,
     refine,
     smoothed,
     steadied,
