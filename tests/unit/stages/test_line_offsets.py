@@ -56,9 +56,9 @@ def test_lines_are_found_where_they_are(by: tuple[float, float], px_per_mm: floa
 @pytest.mark.parametrize("px_per_mm", [4.0, REFINE_PX_PER_MM])
 def test_bold_lines_are_found_within_half_of_their_distance(px_per_mm: float) -> None:
     delta, weight = line_offsets(ruled(5.0), astray((1.7, -2.1)), replace(FIVE_MM, px_per_mm=px_per_mm))
-    delta, weight = inner(delta)[1:-1, 1:-1], inner(weight)[1:-1, 1:-1]
-    np.testing.assert_allclose(delta, np.broadcast_to([-1.7, 2.1], delta.shape), atol=0.05)
-    assert weight.min() > 0.7
+    away = np.abs(delta - [-1.7, 2.1])[weight > 0.75]
+    assert away.max() < 0.05
+    assert (weight > 0.75).mean() > 0.6  # the map begins beyond the paper's edge
 
 
 def test_a_pass_that_grows_follows_lines_farther_than_half_of_their_distance() -> None:
