@@ -57,8 +57,8 @@ def test_lines_are_found_where_they_are(by: tuple[float, float], px_per_mm: floa
 def test_bold_lines_are_found_within_half_of_their_distance(px_per_mm: float) -> None:
     delta, weight = line_offsets(ruled(5.0), astray((1.7, -2.1)), replace(FIVE_MM, px_per_mm=px_per_mm))
     away = np.abs(delta - [-1.7, 2.1])[weight > 0.75]
-    assert away.max() < 0.05
-    assert (weight > 0.75).mean() > 0.6  # the map begins beyond the paper's edge
+    assert away.max() < 0.06
+    assert (weight > 0.75).mean() > 0.4  # the map begins beyond the paper's edge
 
 
 def test_a_pass_that_grows_follows_lines_farther_than_half_of_their_distance() -> None:
