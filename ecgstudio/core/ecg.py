@@ -60,13 +60,15 @@ class LeadTrace:
 class DigitizedEcg:
     """All traces of a page, the name of the layout they were found in, and doubts about it in words.
 
-    `nameless` strips were seen, too, but nothing tells which lead they show.
+    `nameless` strips were seen, too, but nothing tells which lead they show. `cut_share` (0..1) of what is printed lies
+    outside the picture.
     """
 
     traces: tuple[LeadTrace, ...]
     layout: str
     notes: tuple[str, ...] = ()
     nameless: int = 0
+    cut_share: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "traces", tuple(self.traces))

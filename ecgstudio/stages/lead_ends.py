@@ -18,6 +18,7 @@ HALF_COLUMNS_PER_MM = 2 * STRIP_PX_PER_MM
 SEARCH_MM, NEAR_MM = 3.5, 1.0  # how far from where it should be a border is looked for, at first and at last
 FAINT_BORDER, LEAST_EVIDENCE = 0.1, 0.5
 END_WORTH = 0.5  # of the end of a row, beside 1 for a border that all rows show clearly
+ROWS_MM, MOST_SEEN = (125.0, 250.0), 0.6  # of 5 or 10 s at 25 mm/s; what must be seen of them
 MOST_MISS_MM, BESIDE_MM = 1.0, 0.5  # a border is .03 mm off (median of 240): what lies further off is something else
 CLEARLY_MET, PRESENT = 0.5, 0.5
 AT_BORDER_MM, BESIDE_BORDER_MM = 0.35, (0.25, 1.0)
@@ -38,13 +39,18 @@ class Border:
 
 
 def column_borders(
-    readings: Sequence[StripReading], columns: int, *, ends_mm: tuple[float, float], said: tuple[float, float]
+    readings: Sequence[StripReading],
+    columns: int,
+    *,
+    ends_mm: tuple[float, float],
+    said: tuple[float, float],
+    cut: tuple[bool, bool] = (False, False),
 ) -> list[Border]:
     """Return the borders before columns 1, 2, ... of rows that are divided alike.
 
-    The rows seem to reach from the first to the second of `ends_mm`; `said` is the start of the first column and the
-    width of all (mm) by the names. A border lies where the rows show it; one that they hardly show, where those that
-    they show and the ends of the rows say that it should be.
+    The rows seem to reach from the first to the second of `ends_mm`, or go on there outside the picture (`cut`); `said`
+    is the start of the first column and the width of all (mm) by the names. A border lies where the rows show it; one
+    that they hardly show, where those that they show and the ends of the rows say that it should be.
     """
     numbers = range(1, columns)
     first_mm, last_mm = ends_mm
@@ -56,7 +62,11 @@ def column_borders(
         lines = [said]
         first_mm, last_mm = said[0], said[0] + columns * said[1]
         walked = _walked(said, readings, columns)
-    places = [(0.0, first_mm, END_WORTH), (float(columns), last_mm, END_WORTH)]
+    ends = ((0.0, first_mm), (float(columns), last_mm))
+    places = [(*end, END_WORTH) for end, lost in zip(ends, cut, strict=True) if not lost]
+    if cut[0] != cut[1]:  # a whole row may be of usual length
+        long_mm = [mm for mm in ROWS_MM if MOST_SEEN * mm < last_mm - first_mm < mm]
+        lines += [(last_mm - mm if cut[0] else first_mm, mm / columns) for mm in long_mm]
     for k in numbers:
         seen = [_seam(start + k * pitch, readings, reach_mm=SEARCH_MM) for start, pitch in lines]
         clearest = max((at for at in (*seen, walked.get(k)) if at is not None), key=lambda at: at[1], default=None)
@@ -109,6 +119,8 @@ def _seam(expected_mm: float, readings: Sequence[StripReading], *, reach_mm: flo
 
 def _common_line(places: F64, lines: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Return start and pitch of the line that most places lie on: rows (number, mm, worth); `lines` are tried too."""
+    if not len(places):
+        return lines[-1]
     number, at_mm, worth = places.T
 
     def miss(line: tuple[float, float]) -> float:

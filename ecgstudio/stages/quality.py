@@ -57,6 +57,7 @@ DOUBT_WEIGHTS: Final[Mapping[str, float]] = {
     "gain": 1.67,
     "speed": 1.20,
     "length": 0.76,
+    "cut": 3.00,
 }
 """Log odds of an SNR below 10 dB, per `evidence`; fitted by ``python -m training doubt`` on rendered pages."""
 REVIEW_DOUBT: Final = 0.06  # from which a page wants a human; most good pages stay below half of it
@@ -77,6 +78,7 @@ DOUBT_WORDS: Final[Mapping[str, str]] = {
     "vague": "tall waves are uncertain",
     "chest": "chest leads are unlike those beside them",
     "length": "the record is a little shorter or longer than carts print",
+    "cut": "a part lies outside the picture",
 }
 """What to say of a doubted page where no check has failed."""
 AGREES_DB: Final = 20.0  # two ways to the same lead that agree so well say no more by agreeing better
@@ -108,7 +110,7 @@ class QualityReport:
     coincidence: how well the beats of the third worst lead lie at the times of the others', as a correlation.
     missing: leads that the layout prints but nobody found. nameless: strips that were left out. assumed: of speed and
     gain, how many nothing told.
-    crowded, leap, vague, chest, other_gain, other_speed, odd_length: see `TraceSigns`.
+    crowded, leap, vague, chest, other_gain, other_speed, odd_length: see `TraceSigns`. cut_share: of what is printed.
     """
 
     status: Verdict
@@ -135,6 +137,7 @@ class QualityReport:
     other_gain: float = 0.0
     other_speed: float = 0.0
     odd_length: float = 0.0
+    cut_share: float = 0.0
 
     @property
     def doubt(self) -> float:
@@ -152,7 +155,7 @@ def evidence(report: QualityReport) -> dict[str, float]:
     several leads are from lying at the times of the others'. missing: leads that were not found, of half a record.
     lost: whether strips were left out while leads are missing. assumed: of speed and gain, what nothing told. reasons:
     how many there are. crowded, vague, chest: what may be noise. leap: steps that no pen takes. gain, speed: the chance
-    that it is another. length: time that no cart prints.
+    that it is another. length: time that no cart prints. cut: what lies outside the picture is as good as noise.
     """
     sure = np.sort([lead.confidence * lead.read for lead in report.leads])
     limbs_db = [db for db in (report.einthoven_db, report.goldberger_db) if db is not None]
@@ -176,6 +179,7 @@ def evidence(report: QualityReport) -> dict[str, float]:
         "gain": report.other_gain,
         "speed": report.other_speed,
         "length": min(report.odd_length / ODD_LENGTH, 1.0),
+        "cut": _noise(report.cut_share),
     }
 
 
@@ -251,6 +255,7 @@ def assess(
         assumed=grid.scale.source.count("assumed"),
         crowded=signs.crowded_share, leap=max(signs.leaps.values(), default=0.0), vague=signs.vague,
         chest=signs.chest, other_gain=signs.gain, other_speed=signs.speed, odd_length=signs.length,
+        cut_share=ecg.cut_share,
     )  # fmt: skip
     doubted = reasons_of_doubt(report, signs)
     if not doubted:

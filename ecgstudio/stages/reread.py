@@ -20,6 +20,7 @@ from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.core.leads import LAYOUTS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, content_digest
+from ecgstudio.stages.cut_off import NOT_CUT, CutOff
 from ecgstudio.stages.meetings import read_together
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.settings import TraceSettings
@@ -71,6 +72,7 @@ class PageReading:
     """All strips of a page as read, and which lead is where: what traces are made of once the scale is known.
 
     `names` are those that were known when the strips were first read; the layout's own were found with their help.
+    `cut` tells what of the rows lies outside the picture.
     """
 
     layout: PageLayout
@@ -78,6 +80,7 @@ class PageReading:
     slots: tuple[Slot, ...]
     doubts: tuple[str, ...]
     names: tuple[Label, ...]
+    cut: CutOff = NOT_CUT
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,7 @@ from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LAYOUTS, LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
+from ecgstudio.stages.cut_off import cut_off, lost_share
 from ecgstudio.stages.decode import resample_heights, sharpened
 from ecgstudio.stages.drawn_lines import ending_with_lines, lines_along, lines_on_paper
 from ecgstudio.stages.faint_rows import (
@@ -27,15 +28,15 @@ from ecgstudio.stages.faint_rows import (
     with_rows,
 )
 from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
-from ecgstudio.stages.layout import common_ends, find_rows, rows_beside_names, solve_layout
-from ecgstudio.stages.lead_ends import LACK_MM, column_borders, led_to_borders, parted_by_gaps, standard_start_mm
+from ecgstudio.stages.layout import find_rows, rows_beside_names, solve_layout
+from ecgstudio.stages.lead_ends import led_to_borders
 from ecgstudio.stages.lead_order import name_doubts
+from ecgstudio.stages.lead_places import COMMON_END_MM, refine_slots, within_standard
 from ecgstudio.stages.limb_order import order_by_limb_leads
 from ecgstudio.stages.line_offsets import rectified
 from ecgstudio.stages.meetings import read_together
 from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.pacing_spikes import pacing_spikes, with_spikes
-from ecgstudio.stages.panels import on_panels
 from ecgstudio.stages.print_skew import print_skew, supposed_skew
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.pulse_feet import begins_after_foot
@@ -61,16 +62,12 @@ from ecgstudio.stages.unnamed import usual_layout
 
 LAYOUT_PX_PER_MM = 5.0
 LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
-COMMON_END_MM = 6.0  # rows that start or end this near to the others do so where the others do
 LOOK_AROUND_MM = tuple((x, y) for x in (-1.5, 0.0, 1.5) for y in (-0.7, 0.7))
 LOOK_CONFIDENCE, LOOK_AGAINST = 0.45, 0.8
-STANDARD_SECONDS, EXCESS_MM = (10.0, 5.0), 2.5
 OUTPUT_HZ = 500.0
 END_DOUBT_MM = 0.2  # how well the ends of leads are known
 SUREST = 0.999  # only what a human drew is certain
 END_MARGIN_PX = 1.75  # columns this near to a lead's end show its neighbour too
-LEAST_LATE_MM = 2.0  # later than the pitch says a first lead is seen to begin: faintly, or outside the picture
-HALF_ROWS_MM, HALF_WITHIN = (62.5, 125.0, 250.0), 0.04  # of 5 or 10 s at 25 or 50 mm/s
 MAX_BRIDGE_S = 0.06  # longer unreadable stretches stay missing
 LEAST_PRESENCE = 0.2
 HARDLY_PRESENT, CLEARLY_FOLLOWED = 0.02, 0.7  # a lead that ends flat looks like a pulse, though its line is plain
@@ -170,7 +167,8 @@ def read_page(
         layout = solve([reading.row for reading in readings], [*labels, *overlooked], seams=seams_of(readings))
     readings = read_beside_names(page, grid, readings, layout.names, before=names, runtime=runtime, flip=settings.flip)
     readings = [replace(each, looked=None) for each in read_together(readings)]
-    as_read = refine_slots(layout, readings)
+    cut = cut_off(page, grid, readings)
+    as_read = refine_slots(layout, readings, cut=cut)
     ordered = order_by_limb_leads(as_read, readings)
     together = columns_are_simultaneous([slot for slot in ordered if slot.lead], readings)
     slots = name_limb_leads(name_rhythm_strips(ordered, readings, together=together), readings)
@@ -178,7 +176,7 @@ def read_page(
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
     overruled = any(old.read and not new.read for old, new in zip(as_read, ordered, strict=True))
     doubts = *name_doubts(slots, contradicted=layout.contradicted or overruled), *stray_doubts(slots, readings)
-    return PageReading(layout, tuple(readings), tuple(slots), doubts, names)
+    return PageReading(layout, tuple(readings), tuple(slots), doubts, names, cut)
 
 
 def _traces_of(
@@ -192,24 +190,25 @@ def _traces_of(
 
     Where a lead was read along one of the page's own `lines`, that is its trace.
     """
-    named = within_standard([slot for slot in found.slots if slot.lead], mm_per_s=grid.scale.mm_per_s)
+    mm_per_s = grid.scale.mm_per_s
+    named = within_standard([slot for slot in found.slots if slot.lead], mm_per_s=mm_per_s, cut=found.cut)
     on_paper = lines_on_paper(lines, grid)
     along = [lines_along(on_paper, slot, found.readings[slot.row]) for slot in named]
     named = ending_with_lines(named, along)
     origin_mm = min(slot.start_mm for slot in named)
-    odds = simultaneity(named, list(found.readings), mm_per_s=grid.scale.mm_per_s)
+    odds = simultaneity(named, list(found.readings), mm_per_s=mm_per_s)
     together, doubts = odds > 0, found.doubts if abs(odds) >= CLEAR else (*found.doubts, _seconds_doubt(odds))
     drawn = [(slot, found.readings[slot.row], grid) for slot in named]
     now = [again[i].reading if again and i in again else each for i, each in enumerate(found.readings)]
     if again:
         moved = {number: row for row in again.values() for number in row.slots}
-        fresh = refine_slots(found.layout, now)
+        fresh = refine_slots(found.layout, now, cut=found.cut)
         for number, row in moved.items():
             slot = replace(named[number], start_mm=fresh[number].start_mm, end_mm=fresh[number].end_mm)
             drawn[number] = slot, row.reading, row.grid
         first = {i for i, slot in enumerate(named) if slot.start_mm < origin_mm + COMMON_END_MM}
         if first <= moved.keys():  # nothing holds the beginning of time where it was
-            trimmed = within_standard([slot for slot, _, _ in drawn], mm_per_s=grid.scale.mm_per_s)
+            trimmed = within_standard([slot for slot, _, _ in drawn], mm_per_s=mm_per_s, cut=found.cut)
             drawn = [(slot, reading, lattice) for slot, (_, reading, lattice) in zip(trimmed, drawn, strict=True)]
             origin_mm = min(slot.start_mm for slot in trimmed)
     automatic_mm = min(slot.start_mm for slot in named)
@@ -235,7 +234,11 @@ def _traces_of(
         used = grid.scale.mm_per_mV
         read = tuple(replace(t, mv=t.mv * np.float32(used / gain_of(t.lead, gains))) for t in read)
         doubts = *doubts, gains_doubt(gains)
-    return DigitizedEcg(read, found.layout.name, doubts, nameless=sum(not slot.lead for slot in found.slots))
+    share, outside = lost_share(named, found.readings, found.cut, mm_per_s=mm_per_s)
+    if outside:
+        doubts = *doubts, f"partly outside the picture: {', '.join(outside)}"
+    nameless = sum(not slot.lead for slot in found.slots)
+    return DigitizedEcg(read, found.layout.name, doubts, nameless=nameless, cut_share=share)
 
 
 def _begin_mm(slot: Slot, origin_mm: float, *, together: bool) -> float:
@@ -384,56 +387,6 @@ def _inside_page(page: Page, grid: GridFit, shape: tuple[int, ...]) -> NDArray[n
     xy = grid.lattice_to_page((np.arange(shape[1]) + 0.5) * cell_mm, (np.arange(shape[0]) + 0.5) * cell_mm)
     height, width = page.pixels.shape[:2]
     return np.asarray((xy > -0.5).all(axis=-1) & (xy[..., 0] < width - 0.5) & (xy[..., 1] < height - 0.5))
-
-
-def refine_slots(layout: PageLayout, readings: list[StripReading]) -> list[Slot]:
-    """Move starts and ends onto what the trace network saw; the columns' borders are common to all rows."""
-    ends = [row_ends(reading) for reading in readings]
-    starts = np.array(common_ends([e[0] for e in ends], within_mm=COMMON_END_MM))
-    stops = np.array(common_ends([e[1] for e in ends], within_mm=COMMON_END_MM))
-    slots = list(layout.slots)
-    borders: dict[tuple[int, int], float] = {}
-    met: set[tuple[int, int]] = set()
-    for columns in {s.columns for s in slots if s.columns > 1}:
-        rows = sorted({s.row for s in slots if s.columns == columns})
-        first_mm, next_mm = (
-            float(np.median([s.start_mm for s in slots if (s.columns, s.column) == (columns, k)])) for k in (0, 1)
-        )
-        pitch_mm = next_mm - first_mm
-        ends_mm = float(np.median(starts[rows])), float(np.median(stops[rows]))
-        found = column_borders([readings[r] for r in rows], columns, ends_mm=ends_mm, said=(first_mm, pitch_mm))
-        borders |= {(columns, k): border.at_mm for k, border in enumerate(found, 1)}
-        met |= {(columns, k) for k, border in enumerate(found, 1) if border.met}
-        if columns == 2:  # the names of the first are lost with its beginning, and with them the pitch
-            half_mm = ends_mm[1] - borders[2, 1]
-            usual_mm = [usual for usual in HALF_ROWS_MM if abs(half_mm / usual - 1) < HALF_WITHIN and usual > pitch_mm]
-            pitch_mm = usual_mm[0] if usual_mm else pitch_mm
-        late_mm = starts[rows] - (borders[columns, 1] - pitch_mm)
-        starts[rows] -= np.where((late_mm > LEAST_LATE_MM) & (late_mm < pitch_mm), late_mm, 0.0)
-    out = []
-    for s in slots:
-        first = starts[s.row] if s.column == 0 else borders[s.columns, s.column]
-        last = stops[s.row] if s.column == s.columns - 1 else borders[s.columns, s.column + 1]
-        if last - first < 4.0:
-            first, last = s.start_mm, s.end_mm
-        met_before, met_after = ((s.columns, border) in met for border in (s.column, s.column + 1))
-        out.append(replace(s, start_mm=float(first), end_mm=float(last), meets=met_before, met=met_after))
-    return on_panels(parted_by_gaps(out, readings), readings)
-
-
-def within_standard(slots: list[Slot], *, mm_per_s: float) -> list[Slot]:
-    """Let leads that together last about as long as a standard record begin so that they last as long."""
-    if not slots:
-        return slots
-    first_mm, last_mm = min(slot.start_mm for slot in slots), max(slot.end_mm - slot.blank_mm for slot in slots)
-    for seconds in STANDARD_SECONDS:
-        length_mm = seconds * mm_per_s
-        if -LACK_MM < last_mm - first_mm - length_mm < EXCESS_MM:
-            start_mm = standard_start_mm(slots, first_mm=first_mm, last_mm=last_mm, length_mm=length_mm)
-            return [
-                replace(slot, start_mm=start_mm) if slot.start_mm <= max(start_mm, first_mm) else slot for slot in slots
-            ]
-    return slots
 
 
 def lead_trace(

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.stages.lead_ends import GAP_MM, INTO_GAP_MM, column_borders, led_to_borders, parted_by_gaps
+from ecgstudio.stages.lead_places import within_standard
 from ecgstudio.stages.printed import Row, Slot
-from ecgstudio.stages.stage2_trace import lead_trace, within_standard
+from ecgstudio.stages.stage2_trace import lead_trace
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ecgstudio.core.leads import LAYOUTS
+from ecgstudio.stages.lead_places import refine_slots
 from ecgstudio.stages.printed import PageLayout, Row, Slot
-from ecgstudio.stages.stage2_trace import refine_slots
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 

@@ -1,0 +1,103 @@
+"""Where each lead begins and ends, once its row was read: borders, common ends, records of a standard length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ecgstudio.stages.cut_off import LEAST_SEEN, NOT_CUT, CutOff, standard_mm
+from ecgstudio.stages.layout import common_ends
+from ecgstudio.stages.lead_ends import LACK_MM, column_borders, parted_by_gaps, standard_start_mm
+from ecgstudio.stages.panels import on_panels
+from ecgstudio.stages.printed import PageLayout, Slot
+from ecgstudio.stages.strip_reading import StripReading, row_ends
+
+COMMON_END_MM = 6.0  # rows that start or end this near to the others do so where the others do
+STANDARD_SECONDS, EXCESS_MM = (10.0, 5.0), 2.5
+LEAST_LATE_MM = 2.0  # later than the pitch says a first lead is seen to begin: faintly, or outside the picture
+HALF_ROWS_MM, HALF_WITHIN = (62.5, 125.0, 250.0), 0.04  # of 5 or 10 s at 25 or 50 mm/s
+
+
+def refine_slots(layout: PageLayout, readings: Sequence[StripReading], *, cut: CutOff = NOT_CUT) -> list[Slot]:
+    """Move starts and ends onto what the trace network saw; the columns' borders are common to all rows.
+
+    A first column that begins outside the picture (`cut`) begins where its length says.
+    """
+    ends = [row_ends(reading) for reading in readings]
+    starts = np.array(common_ends([e[0] for e in ends], within_mm=COMMON_END_MM))
+    stops = np.array(common_ends([e[1] for e in ends], within_mm=COMMON_END_MM))
+    slots = list(layout.slots)
+    borders: dict[tuple[int, int], float] = {}
+    met: set[tuple[int, int]] = set()
+    for columns in {s.columns for s in slots if s.columns > 1}:
+        rows = sorted({s.row for s in slots if s.columns == columns})
+        first_mm, next_mm = (
+            float(np.median([s.start_mm for s in slots if (s.columns, s.column) == (columns, k)])) for k in (0, 1)
+        )
+        pitch_mm = next_mm - first_mm
+        ends_mm = float(np.median(starts[rows])), float(np.median(stops[rows]))
+        found = column_borders(
+            [readings[r] for r in rows], columns, ends_mm=ends_mm, said=(first_mm, pitch_mm), cut=(cut.begins, cut.ends)
+        )
+        borders |= {(columns, k): border.at_mm for k, border in enumerate(found, 1)}
+        met |= {(columns, k) for k, border in enumerate(found, 1) if border.met}
+        if columns == 2:  # the names of the first are lost with its beginning, and with them the pitch
+            half_mm = ends_mm[1] - borders[2, 1]
+            usual_mm = [usual for usual in HALF_ROWS_MM if abs(half_mm / usual - 1) < HALF_WITHIN and usual > pitch_mm]
+            pitch_mm = usual_mm[0] if usual_mm else pitch_mm
+        late_mm = starts[rows] - (borders[columns, 1] - pitch_mm)
+        starts[rows] -= np.where((late_mm > LEAST_LATE_MM) & (late_mm < pitch_mm), late_mm, 0.0)
+    out = []
+    for s in slots:
+        first = starts[s.row] if s.column == 0 else borders[s.columns, s.column]
+        last = stops[s.row] if s.column == s.columns - 1 else borders[s.columns, s.column + 1]
+        if last - first < 4.0:
+            first, last = s.start_mm, s.end_mm
+        met_before, met_after = ((s.columns, border) in met for border in (s.column, s.column + 1))
+        out.append(replace(s, start_mm=float(first), end_mm=float(last), meets=met_before, met=met_after))
+    parted = on_panels(parted_by_gaps(out, readings), readings)
+    return _begun_outside(parted) if cut.begins and cut.ends else parted
+
+
+def _begun_outside(slots: list[Slot]) -> list[Slot]:
+    """Let the first of two columns, neither of which is whole, begin where it does if it is of usual length.
+
+    Nothing else says when the second one begins.
+    """
+    second = [slot for slot in slots if (slot.columns, slot.column) == (2, 1)]
+    first = [slot for slot in slots if (slot.columns, slot.column) == (2, 0)]
+    if not first or not second:
+        return slots
+    border_mm = float(np.median([slot.start_mm for slot in second]))
+    seen_mm = max(border_mm - min(slot.start_mm for slot in first), max(slot.end_mm for slot in second) - border_mm)
+    usual_mm = [mm for mm in HALF_ROWS_MM if LEAST_SEEN * mm < seen_mm < (1 + HALF_WITHIN) * mm]
+    if not usual_mm:
+        return slots
+    start_mm = border_mm - usual_mm[0]
+    return [replace(slot, start_mm=min(slot.start_mm, start_mm)) if slot in first else slot for slot in slots]
+
+
+def within_standard(slots: list[Slot], *, mm_per_s: float, cut: CutOff = NOT_CUT) -> list[Slot]:
+    """Let leads that together last about as long as a standard record begin so that they last as long.
+
+    So do leads that begin outside the picture (`cut`), if they end within it.
+    """
+    if not slots:
+        return slots
+    first_mm, last_mm = min(slot.start_mm for slot in slots), max(slot.end_mm - slot.blank_mm for slot in slots)
+    for seconds in STANDARD_SECONDS:
+        length_mm = seconds * mm_per_s
+        if -LACK_MM < last_mm - first_mm - length_mm < EXCESS_MM:
+            start_mm = standard_start_mm(slots, first_mm=first_mm, last_mm=last_mm, length_mm=length_mm)
+            return [
+                replace(slot, start_mm=start_mm) if slot.start_mm <= max(start_mm, first_mm) else slot for slot in slots
+            ]
+    whole_mm = standard_mm(last_mm - first_mm, mm_per_s=mm_per_s) if cut.begins and not cut.ends else None
+    if whole_mm is None:
+        return slots
+    return [
+        replace(slot, start_mm=last_mm - whole_mm) if slot.start_mm <= first_mm + COMMON_END_MM else slot
+        for slot in slots
+    ]
