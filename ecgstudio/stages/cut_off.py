@@ -16,10 +16,13 @@ from ecgstudio.stages.printed import Slot
 from ecgstudio.stages.strip_reading import StripReading, row_ends
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
-BORDER_MM = 2.0  # a trace that comes as near to the border of the picture as this goes on outside it
+BORDER_MM = 0.7  # a trace that comes as near to the border of the picture as this goes on outside it
+NEAR_MM, SLANTS_MM, STEP_MM = 2.5, 3.0, 0.1  # so do rows that all end near to it though it is aslant
+MOST_ROWS = 0.75  # a slanting border may cut some rows only: then the others tell where all begin
 LEAVES_MM = 0.3  # so near to its border a stroke is cut
+BESIDE_ENDS_MM = 2.0  # where a row itself comes near to it
 STANDARD_SECONDS = (5.0, 10.0)
-LEAST_SEEN = 0.6  # of a row of standard length: of shorter ones nobody knows how long they are
+LEAST_SEEN = 0.75  # of a row of standard length: of shorter ones nobody knows how long they are
 AS_LONG, SAID = 0.98, 0.02  # of what a lead should last; what is worth saying
 
 
@@ -36,13 +39,18 @@ class CutOff:
 
     @property
     def begins(self) -> bool:
-        """Tell whether the sheet begins outside the picture: at least half of its rows do."""
-        return bool(self.before) and sum(self.before) >= len(self.before) / 2
+        """Tell whether the sheet begins outside the picture: nearly all of its rows do."""
+        return bool(self.before) and sum(self.before) >= MOST_ROWS * len(self.before)
 
     @property
     def ends(self) -> bool:
-        """Tell whether the sheet ends outside the picture: at least half of its rows do."""
-        return bool(self.after) and sum(self.after) >= len(self.after) / 2
+        """Tell whether the sheet ends outside the picture: nearly all of its rows do."""
+        return bool(self.after) and sum(self.after) >= MOST_ROWS * len(self.after)
+
+    @property
+    def ends_inside(self) -> bool:
+        """Tell whether no row goes on outside the picture after its end."""
+        return not any(self.after)
 
 
 NOT_CUT = CutOff()
@@ -56,16 +64,24 @@ def cut_off(page: Page, grid: GridFit, readings: Sequence[StripReading]) -> CutO
         xy = grid.to_page(mm)
         return np.asarray(~((xy > within_px - 0.5) & (xy < size - 0.5 - within_px)).all(axis=-1))
 
-    before, after, gone = [], [], []
+    beyond_mm = np.arange(0.0, NEAR_MM + STEP_MM, STEP_MM)[:, None]
+    ends_mm, apart_mm, gone = [], [], []
     for reading in readings:
         x_mm = reading.x0_mm + (np.arange(len(reading.height_half)) + 0.5) / (2 * STRIP_PX_PER_MM)
         path_mm = reading.centre_mm + (reading.height_half - reading.half_px + 0.5) / STRIP_PX_PER_MM
         first, last = row_ends(reading)
-        ends = np.array([[at, np.interp(at, x_mm, path_mm)] for at in (first, last)])
-        before.append(bool(outside(ends[0] - [BORDER_MM, 0.0])))
-        after.append(bool(outside(ends[1] + [BORDER_MM, 0.0])))
+        ends_mm.append((first, last))
+        places = ([at, np.interp(at, x_mm, path_mm)] + beyond_mm * [side, 0.0] for at, side in ((first, -1), (last, 1)))
+        apart_mm.append([float(beyond_mm[outside(mm)].min(initial=np.inf)) for mm in places])
         gone.append(outside(np.stack([x_mm, path_mm], axis=1), LEAVES_MM * grid.px_per_mm))
-    return CutOff(tuple(before), tuple(after), tuple(gone))
+    ends, apart = np.array(ends_mm).reshape(-1, 2), np.array(apart_mm).reshape(-1, 2)
+    return CutOff(_cut(ends[:, 0], apart[:, 0]), _cut(ends[:, 1], apart[:, 1]), tuple(gone))
+
+
+def _cut(ends_mm: F64, apart_mm: F64) -> tuple[bool, ...]:
+    """Tell of which rows one end is cut off, by where they end and how far from the picture's border (mm)."""
+    slants = len(ends_mm) > 1 and bool((apart_mm <= NEAR_MM).all()) and float(np.ptp(ends_mm)) > SLANTS_MM
+    return tuple(bool(apart <= (NEAR_MM if slants else BORDER_MM)) for apart in apart_mm)
 
 
 def standard_mm(length_mm: float, *, mm_per_s: float) -> float | None:
@@ -104,7 +120,7 @@ def lost_share(
         if slot.columns == 1 and (begins or ends):
             expected_mm = max(expected_mm, whole_mm, standard_mm(seen_mm, mm_per_s=mm_per_s) or 0.0)
         x_mm = reading.x0_mm + (np.arange(len(reading.height_half)) + 0.5) / (2 * STRIP_PX_PER_MM)
-        inside = (x_mm > left + BORDER_MM) & (x_mm < right - BORDER_MM)
+        inside = (x_mm > left + BESIDE_ENDS_MM) & (x_mm < right - BESIDE_ENDS_MM)
         gone_mm = float((cut.gone[slot.row] & inside).sum()) / (2 * STRIP_PX_PER_MM)
         if (begins or ends) and seen_mm < AS_LONG * expected_mm:
             gone_mm += expected_mm - seen_mm

@@ -38,9 +38,8 @@ def refine_slots(layout: PageLayout, readings: Sequence[StripReading], *, cut: C
         )
         pitch_mm = next_mm - first_mm
         ends_mm = float(np.median(starts[rows])), float(np.median(stops[rows]))
-        found = column_borders(
-            [readings[r] for r in rows], columns, ends_mm=ends_mm, said=(first_mm, pitch_mm), cut=(cut.begins, cut.ends)
-        )
+        alike, lost = [readings[r] for r in rows], (cut.begins, not cut.ends_inside)
+        found = column_borders(alike, columns, ends_mm=ends_mm, said=(first_mm, pitch_mm), cut=lost)
         borders |= {(columns, k): border.at_mm for k, border in enumerate(found, 1)}
         met |= {(columns, k) for k, border in enumerate(found, 1) if border.met}
         if columns == 2:  # the names of the first are lost with its beginning, and with them the pitch
@@ -94,7 +93,7 @@ def within_standard(slots: list[Slot], *, mm_per_s: float, cut: CutOff = NOT_CUT
             return [
                 replace(slot, start_mm=start_mm) if slot.start_mm <= max(start_mm, first_mm) else slot for slot in slots
             ]
-    whole_mm = standard_mm(last_mm - first_mm, mm_per_s=mm_per_s) if cut.begins and not cut.ends else None
+    whole_mm = standard_mm(last_mm - first_mm, mm_per_s=mm_per_s) if cut.begins and cut.ends_inside else None
     if whole_mm is None:
         return slots
     return [

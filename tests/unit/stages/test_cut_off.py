@@ -90,6 +90,20 @@ def test_a_whole_sheet_lacks_nothing() -> None:
     assert lost_share(slots, readings, NOT_CUT, mm_per_s=MM_PER_S) == (0.0, ())
 
 
+def test_a_sheet_that_is_cut_aslant_begins_where_the_rows_that_are_not_cut_do() -> None:
+    """A narrow sheet: nothing says that its rows last longer than they are seen to."""
+    slots, readings = rows_seen(90.0, 280.0)
+    some = CutOff((True, True, False), (False,) * ROWS, ())
+    assert not some.begins
+    assert within_standard(slots, mm_per_s=MM_PER_S, cut=some) == slots
+
+
+def test_a_margin_of_a_millimetre_is_no_cut() -> None:
+    _, readings = rows_seen(0.0, 280.0)
+    cut = cut_off(*picture(FIRST_MM - 1.2, LAST_MM + 1.2), readings)
+    assert (cut.begins, cut.ends) == (False, False)
+
+
 def test_waves_that_leave_the_picture_are_lost() -> None:
     slots, readings = rows_seen(0.0, 280.0)
     height = readings[0].height_half.copy()
@@ -112,7 +126,7 @@ def test_a_strip_of_its_own_lasts_as_long_as_the_columns_above_it() -> None:
 
 @pytest.mark.parametrize(
     ("length_mm", "whole_mm"),
-    [(240.0, 250.0), (152.0, 250.0), (120.0, 125.0), (140.0, None), (70.0, None), (251.0, None)],
+    [(240.0, 250.0), (190.0, 250.0), (120.0, 125.0), (140.0, None), (90.0, None), (251.0, None)],
 )
 def test_of_rows_seen_for_the_most_part_the_length_is_known(length_mm: float, whole_mm: float | None) -> None:
     assert standard_mm(length_mm, mm_per_s=MM_PER_S) == whole_mm
