@@ -92,7 +92,7 @@ def test_a_whole_sheet_lacks_nothing() -> None:
 
 def test_a_sheet_that_is_cut_aslant_begins_where_the_rows_that_are_not_cut_do() -> None:
     """A narrow sheet: nothing says that its rows last longer than they are seen to."""
-    slots, readings = rows_seen(90.0, 280.0)
+    slots, _ = rows_seen(90.0, 280.0)
     some = CutOff((True, True, False), (False,) * ROWS, ())
     assert not some.begins
     assert within_standard(slots, mm_per_s=MM_PER_S, cut=some) == slots
