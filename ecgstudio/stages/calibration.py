@@ -302,8 +302,9 @@ def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
     """Return the pulse that most places confirm.
 
     An unusual height needs two witnesses (where there are two) or a clean one, more than the standard one has, and no
-    other unusual one beside it: misread pulses are far more common than unusual gains. Of whatever height, a lone one
-    must be clean or stand on both its feet.
+    other unusual one beside it: misread pulses are far more common than unusual gains. As many are enough if one of
+    them is clean and stands on both feet, and those of standard height on one each: beside the other a lead may begin.
+    Of whatever height, a lone one must be clean or stand on both its feet.
     """
     standard = STANDARD_MM_PER_MV * PULSE_MV
     witnesses = {wanted: len(pulses) for wanted, pulses in found.items()}
@@ -311,7 +312,9 @@ def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
     chosen = max(witnesses, key=lambda wanted: witnesses[wanted], default=standard)
     clean = any(pulse.clean for pulse in found.get(chosen, []))
     few = witnesses.get(chosen, 0) < min(1 if clean else 2, places)
-    if usual >= witnesses.get(chosen, 0) or few or len(witnesses) > 1:
+    firm = any(pulse.clean and pulse.stands_on_both for pulse in found.get(chosen, []))
+    shaky = not any(pulse.stands_on_both for pulse in found.get(standard, []))
+    if usual + (0 if firm and shaky else 1) > witnesses.get(chosen, 0) or few or len(witnesses) > 1:
         chosen = standard
     if chosen not in found:
         return None

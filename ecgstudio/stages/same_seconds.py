@@ -25,6 +25,7 @@ PRIOR = -1.7  # log odds: most pages follow on
 WHOLE_S, WHOLE_PRIOR = 9.0, 1.7  # where each column alone shows a whole record
 CLEAR = 2.5  # log odds that leave no doubt worth mentioning
 REFRACTORY_S, APART_S, SHIFT_S = 0.25, 0.04, 0.03  # between beats, at most within a pair, between leads
+MEAN_SHIFT_S, SHIFTED = 0.012, 0.02  # how far leads lie from one another on average; the chance of any other reason
 MEAN_SHIFTS = 4
 BEAT_HALF_S, BEAT_HEIGHT = 0.06, 0.35
 SPREADS_S = (0.0015, 0.003, 0.006, 0.01)  # how well the instant of a beat is read, from plain to poor pages
@@ -156,10 +157,17 @@ def _same_beats(a: F64, b: F64, n: int, px_per_s: float) -> float:
         lost = sum(np.abs(b - x - shift).min() >= within for x in inner[0])
         lost += sum(np.abs(x - a - shift).min() >= within for x in inner[1])
         d = np.array([b[i] - a[j] for i, j in pairs])
-        d = d - np.median(d) if len(d) else d
-        same, other = (np.logaddexp.reduce([_log_density(d, s) for s in each]) for each in (spreads, others))
+        away_by = float(np.median(d)) if len(d) else 0.0
+        same, other = (np.logaddexp.reduce([_log_density(d - away_by, s) for s in each]) for each in (spreads, others))
+        same += _log_share(away_by / px_per_s) if len(d) else 0.0
         best = max(best, float(same - other - chance + lost * np.log(ALONE_SAME / ALONE_OTHER)))
     return best
+
+
+def _log_share(away_s: float) -> float:
+    """Return how much likelier it is for the same beats to lie so far from one another than for others that meet."""
+    nearly = np.exp(-0.5 * (away_s / MEAN_SHIFT_S) ** 2) / (MEAN_SHIFT_S * np.sqrt(2 * np.pi))
+    return float(np.log((1 - SHIFTED) * nearly * 2 * (SHIFT_S + APART_S) + SHIFTED))
 
 
 def _log_density(d: F64, spread: float) -> float:

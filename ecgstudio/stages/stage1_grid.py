@@ -11,7 +11,7 @@ from ecgstudio.stages.calibration import decide_scale
 from ecgstudio.stages.contract import Runtime, StageError, Status
 from ecgstudio.stages.grid_search import search
 from ecgstudio.stages.settings import GridSettings
-from ecgstudio.stages.unruled import found_by_pulses, grid_by_print
+from ecgstudio.stages.unruled import found_by_pulses, grid_by_print, scaled_by_pulses
 
 
 def fit_grid(page: Page, keypoints: Keypoints, *, runtime: Runtime, settings: GridSettings, status: Status) -> GridFit:
@@ -27,4 +27,7 @@ def fit_grid(page: Page, keypoints: Keypoints, *, runtime: Runtime, settings: Gr
     found = found_by_pulses(page, keypoints, found, runtime=runtime, status=status)
     if found.grid is None or not found.level:
         return grid_by_print(page, keypoints, found, runtime=runtime, settings=settings, status=status)
-    return replace(found.grid, scale=decide_scale(page, keypoints, found.grid, runtime=runtime, settings=settings))
+    scale = decide_scale(page, keypoints, found.grid, runtime=runtime, settings=settings)
+    if scale.pulse_height_mm is None and (again := scaled_by_pulses(page, keypoints, found.grid, runtime=runtime)):
+        return replace(again, scale=decide_scale(page, keypoints, again, runtime=runtime, settings=settings))
+    return replace(found.grid, scale=scale)

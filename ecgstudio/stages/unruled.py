@@ -28,6 +28,7 @@ OTHER_SCALE, LEVEL = 0.04, 0.005  # log of a zoom, and a slope, with which to lo
 ROWS_MM = tuple(seconds * STANDARD_MM_PER_S for seconds in (10.0, 5.0))
 ROW_NEAR, ROW_NEAR_GUESSED = 0.09, 0.12  # rows that differ more from it are of another length; by a guessed scale
 LEAST_ROWS, ROWS_AGREE = 3, 0.01
+PULSES_AGREE, BY_PULSES = 0.03, 0.3  # with rows, on another scale than that of lines; the confidence of such a map
 BORDER_MM = 1.5  # a trace that comes as near to the border of the picture as this goes on outside it
 
 
@@ -67,6 +68,23 @@ def found_by_pulses(page: Page, keypoints: Keypoints, found: Found, *, runtime: 
         if again.grid is not None and again.level and best.grid is not None:
             best = again if again.grid.confidence > best.grid.confidence + CLEARER else best
     return best
+
+
+def scaled_by_pulses(page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime) -> GridFit | None:
+    """Return a map at another scale if its pulses, of no standard size, ask for it and make its rows standard ones.
+
+    Fine lines that a picture is too coarse for show at a wrong pitch, as clearly as any. None if nothing is wrong.
+    """
+    zooms = other_zooms(page, keypoints, grid, runtime=runtime)
+    length_mm = row_length_mm(page, grid, runtime=runtime) if zooms else None
+    if length_mm is None or any(abs(length_mm / usual_mm - 1) <= ROWS_AGREE for usual_mm in ROWS_MM):
+        return None
+    for zoom in zooms:
+        for usual_mm in ROWS_MM:
+            if abs(length_mm / usual_mm / zoom - 1) <= PULSES_AGREE:
+                again = rescaled(grid, length_mm / usual_mm)
+                return replace(again, confidence=min(grid.confidence, BY_PULSES))
+    return None
 
 
 def laid_flat(page: Page, keypoints: Keypoints, found: Found) -> FlatSheet:

@@ -190,6 +190,14 @@ def test_a_single_clean_pulse_tells_an_unusual_gain(height_mm: float) -> None:
     assert standard.height_mm == 10.0
 
 
+@pytest.mark.parametrize(("on_both", "gain"), [(False, 5.0), (True, 10.0)])
+def test_a_clean_pulse_on_both_feet_outweighs_one_on_one_foot(on_both: bool, gain: float) -> None:
+    found = {5.0: [Pulse(5.0, 5.0, clean=True)], 10.0: [Pulse(10.0, 5.0, stands_on_both=on_both, clean=True)]}
+    pulse = _agreed(found, places=3)
+    assert pulse is not None
+    assert pulse.height_mm == gain
+
+
 @pytest.mark.parametrize(
     ("pulses", "told"),
     [

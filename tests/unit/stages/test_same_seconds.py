@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS, Layout, limb_leads
-from ecgstudio.stages.same_seconds import CLEAR, _beats, columns_are_simultaneous, simultaneity
+from ecgstudio.stages.same_seconds import CLEAR, _beats, _same_beats, columns_are_simultaneous, simultaneity
 from tests.drawn_strips import printed
 
 patient = settings(deadline=None, max_examples=20)
@@ -52,6 +52,13 @@ def test_a_rhythm_that_repeats_itself_in_every_column_leaves_doubt() -> None:
     mv = record(3, irregular_s=0.0, interval_s=1.0)  # five beats in five seconds, whichever five
     found = [simultaneity(*printed(LAYOUTS["6x2"], mv, together=together)) for together in (True, False)]
     assert max(map(abs, found)) < CLEAR
+
+
+@pytest.mark.parametrize(("late_s", "same"), [(0.0, True), (0.008, True), (-0.012, True), (0.05, False), (-0.055, False)])
+def test_beats_that_all_come_some_hundredths_of_a_second_later_are_others(late_s: float, same: bool) -> None:
+    """Where three beats last nearly as long as a column, beats of other seconds meet, too."""
+    beats = np.array([0.2, 0.84, 1.485]) * FS
+    assert (_same_beats(beats, beats + late_s * FS, round(1.94 * FS), FS) > 0) is same
 
 
 def test_misread_limb_leads_do_not_outvote_the_beats() -> None:

@@ -16,7 +16,7 @@ from ecgstudio.stages.grid_search import search
 from ecgstudio.stages.paper_map import rescaled
 from ecgstudio.stages.settings import GridSettings
 from ecgstudio.stages.stage1_grid import fit_grid
-from ecgstudio.stages.unruled import found_by_pulses, grid_by_print, row_length_mm, scaled_by_rows
+from ecgstudio.stages.unruled import found_by_pulses, grid_by_print, row_length_mm, scaled_by_pulses, scaled_by_rows
 from tests.pulses_before import PulsesBefore
 from tests.synth_page import PX_PER_MM, BlindRuntime, SynthPage, TruthRuntime, synth_page, true_grid, true_keypoints
 
@@ -188,3 +188,20 @@ def test_a_hardly_confirmed_map_gives_way_to_a_clear_one_at_which_pulses_are_of_
     best = found_by_pulses(sheet.page, keypoints, wrong, runtime=runtime, status=NULL_STATUS)
     assert best.grid is not None
     assert best.grid.px_per_mm == pytest.approx(PX_PER_MM * (1 if right else 5 / 3), rel=0.002)
+
+
+@pytest.mark.parametrize("zoom", [0.835, 1.2])
+def test_lines_at_a_wrong_pitch_give_way_to_pulses_and_rows_that_agree(ten_seconds: SynthPage, zoom: float) -> None:
+    grid = replace(rescaled(true_grid(ten_seconds), zoom), confidence=0.98)
+    keypoints, runtime = true_keypoints(ten_seconds), TruthRuntime(ten_seconds)
+    again = scaled_by_pulses(ten_seconds.page, keypoints, grid, runtime=runtime)
+    assert again is not None
+    assert again.px_per_mm == pytest.approx(PX_PER_MM, rel=0.003)
+    assert again.confidence < 0.45  # asks for a review
+
+
+@pytest.mark.parametrize(("width_mm", "zoom"), [(250.0, 1.0), (200.0, 1.0), (200.0, 1.2)])
+def test_lines_keep_their_scale_where_pulses_or_rows_do_not_ask_for_another(width_mm: float, zoom: float) -> None:
+    synth = synth_page("3x4", width_mm=width_mm)
+    grid = rescaled(true_grid(synth), zoom)
+    assert scaled_by_pulses(synth.page, true_keypoints(synth), grid, runtime=TruthRuntime(synth)) is None
