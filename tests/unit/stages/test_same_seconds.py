@@ -54,7 +54,9 @@ def test_a_rhythm_that_repeats_itself_in_every_column_leaves_doubt() -> None:
     assert max(map(abs, found)) < CLEAR
 
 
-@pytest.mark.parametrize(("late_s", "same"), [(0.0, True), (0.008, True), (-0.012, True), (0.05, False), (-0.055, False)])
+@pytest.mark.parametrize(
+    ("late_s", "same"), [(0.0, True), (0.008, True), (-0.012, True), (0.05, False), (-0.055, False)]
+)
 def test_beats_that_all_come_some_hundredths_of_a_second_later_are_others(late_s: float, same: bool) -> None:
     """Where three beats last nearly as long as a column, beats of other seconds meet, too."""
     beats = np.array([0.2, 0.84, 1.485]) * FS
