@@ -404,6 +404,7 @@ def test_a_consistent_page_is_hardly_doubted() -> None:
         {"other_gain": 0.6},
         {"other_speed": 0.6},
         {"odd_length": 0.01},
+        {"cut_share": 0.1},
     ],
 )
 def test_whatever_speaks_against_a_page_never_lessens_its_doubt(worse: dict[str, Any]) -> None:
@@ -418,7 +419,7 @@ def test_whatever_speaks_against_a_page_never_lessens_its_doubt(worse: dict[str,
     scale_agrees=st.none() | st.booleans(), grid_confidence=st.floats(0, 1), orientation_confidence=st.floats(0, 1),
     coincidence=st.none() | st.floats(-1, 1), missing=st.integers(0, 12), nameless=st.integers(0, 30),
     crowded=st.floats(0, 1), leap=st.floats(0, 90), vague=st.floats(0, 1), chest=st.none() | st.floats(0, 1),
-    other_gain=st.floats(0, 1), other_speed=st.floats(0, 1), odd_length=st.floats(0, 9),
+    other_gain=st.floats(0, 1), other_speed=st.floats(0, 1), odd_length=st.floats(0, 9), cut_share=st.floats(0, 1),
     assumed=st.integers(0, 2), reasons=st.lists(st.just("why"), max_size=9).map(tuple),
     leads=st.lists(st.builds(LeadQuality, st.just("I"), st.floats(0, 1), st.floats(0, 1)), max_size=13).map(tuple),
 )  # fmt: skip
