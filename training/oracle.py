@@ -23,7 +23,9 @@ from ecgstudio.core.page import Page
 from ecgstudio.stages import stage0_keypoints, stage1_grid, stage2_trace
 from ecgstudio.stages.assemble import assemble
 from ecgstudio.stages.contract import NULL_STATUS, Failed, Outcome, Runtime, StageError
+from ecgstudio.stages.cut_off import cut_off as cut_off_of
 from ecgstudio.stages.decode import trace_path
+from ecgstudio.stages.lead_places import refine_slots, within_standard
 from ecgstudio.stages.pipeline import Analysis
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.same_seconds import columns_are_simultaneous
@@ -207,7 +209,9 @@ def error_budget(
 
     names = _lead_names(keypoints, grid)
     readings = read_strips(page, grid, layout.rows, runtime=runtime, flip=settings.traces.flip, names=names)
-    slots = stage2_trace.within_standard(stage2_trace.refine_slots(layout, readings), mm_per_s=scale.mm_per_s)
+    cut_off = cut_off_of(page, grid, readings)
+    slots = refine_slots(layout, readings, cut=cut_off)
+    slots = within_standard(slots, mm_per_s=scale.mm_per_s, cut=cut_off)
     origins_mm = _true_origins_mm(mapped)
 
     def cut(slots: Sequence[Slot], readings: list[StripReading], origins_mm: list[float]) -> float:
