@@ -27,7 +27,7 @@ class Step:
     """One pass of refinement: which lines, averaged over which blocks, how smooth the correction is.
 
     A pass that grows unwraps the phase, so that it may follow the sheet out of the region that was known; the others
-    take each offset as less than half a period. Passes whose result is refined again need not look so closely.
+    take each offset as less than half a period.
     """
 
     period_mm: float
@@ -40,7 +40,7 @@ class Step:
 
 FIVE_MM = Step(5.0, 5.0, 1.5, 1.6, grows=False)
 ONE_MM = (
-    Step(1.0, 2.5, 0.8, 2.2, grows=True, px_per_mm=COARSE_PX_PER_MM),
+    Step(1.0, 2.5, 0.8, 2.2, grows=True),
     Step(1.0, 2.5, 1.2, 2.0, grows=True),
     Step(1.0, 2.5, 1.5, 1.6, grows=False),
 )
