@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from ecgstudio.core.arrays import F64
+from ecgstudio.stages.cut_off import standard_mm
 from ecgstudio.stages.printed import Slot
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
@@ -18,7 +19,7 @@ HALF_COLUMNS_PER_MM = 2 * STRIP_PX_PER_MM
 SEARCH_MM, NEAR_MM = 3.5, 1.0  # how far from where it should be a border is looked for, at first and at last
 FAINT_BORDER, LEAST_EVIDENCE = 0.1, 0.5
 END_WORTH = 0.5  # of the end of a row, beside 1 for a border that all rows show clearly
-ROWS_MM, MOST_SEEN = (125.0, 250.0), 0.75  # of 5 or 10 s at 25 mm/s; what must be seen of them
+USUAL_MM_PER_S = 25.0  # while nobody has asked what a millimetre means
 MOST_MISS_MM, BESIDE_MM = 1.0, 0.5  # a border is .03 mm off (median of 240): what lies further off is something else
 CLEARLY_MET, PRESENT = 0.5, 0.5
 AT_BORDER_MM, BESIDE_BORDER_MM = 0.35, (0.25, 1.0)
@@ -64,9 +65,9 @@ def column_borders(
         walked = _walked(said, readings, columns)
     ends = ((0.0, first_mm), (float(columns), last_mm))
     places = [(*end, END_WORTH) for end, lost in zip(ends, cut, strict=True) if not lost]
-    if cut[0] != cut[1]:  # a whole row may be of usual length
-        long_mm = [mm for mm in ROWS_MM if MOST_SEEN * mm < last_mm - first_mm < mm]
-        lines += [(last_mm - mm if cut[0] else first_mm, mm / columns) for mm in long_mm]
+    whole_mm = standard_mm(last_mm - first_mm, mm_per_s=USUAL_MM_PER_S) if cut[0] != cut[1] else None
+    if whole_mm is not None:
+        lines.append((last_mm - whole_mm if cut[0] else first_mm, whole_mm / columns))
     for k in numbers:
         seen = [_seam(start + k * pitch, readings, reach_mm=SEARCH_MM) for start, pitch in lines]
         clearest = max((at for at in (*seen, walked.get(k)) if at is not None), key=lambda at: at[1], default=None)

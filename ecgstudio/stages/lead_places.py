@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ecgstudio.stages.cut_off import LEAST_SEEN, NOT_CUT, CutOff, standard_mm
+from ecgstudio.stages.cut_off import LEAST_SEEN, NOT_CUT, STANDARD_SECONDS, CutOff, standard_mm
 from ecgstudio.stages.layout import common_ends
 from ecgstudio.stages.lead_ends import LACK_MM, column_borders, parted_by_gaps, standard_start_mm
 from ecgstudio.stages.panels import on_panels
@@ -15,7 +15,7 @@ from ecgstudio.stages.printed import PageLayout, Slot
 from ecgstudio.stages.strip_reading import StripReading, row_ends
 
 COMMON_END_MM = 6.0  # rows that start or end this near to the others do so where the others do
-STANDARD_SECONDS, EXCESS_MM = (10.0, 5.0), 2.5
+EXCESS_MM = 2.5  # of a record over a standard one
 LEAST_LATE_MM = 2.0  # later than the pitch says a first lead is seen to begin: faintly, or outside the picture
 HALF_ROWS_MM, HALF_WITHIN = (62.5, 125.0, 250.0), 0.04  # of 5 or 10 s at 25 or 50 mm/s
 

@@ -78,6 +78,16 @@ def off_the_ink_mm(synth: SynthPage, ecg: DigitizedEcg) -> list[float]:
     return out
 
 
+def test_leads_that_the_picture_cuts_off_are_named_and_weighed() -> None:
+    synth, whole = plain()
+    kept = round(0.85 * synth.page.width)
+    part = replace(synth.page, pixels=np.ascontiguousarray(synth.page.pixels[:, :kept]))
+    ecg = read(replace(synth, page=part))
+    assert (whole.cut_share, any("outside" in note for note in whole.notes)) == (0.0, False)
+    assert "partly outside the picture: II, V4, V5, V6" in ecg.notes
+    assert 0.05 < ecg.cut_share < 0.2
+
+
 # --- what is printed is read --------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import pytest
 from ecgstudio.core.grid import GridFit
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page, PageId
+from ecgstudio.stages import stage1_grid
 from ecgstudio.stages.contract import NULL_STATUS, GridMaps, Image
 from ecgstudio.stages.grid_search import search
 from ecgstudio.stages.paper_map import rescaled
@@ -198,6 +199,18 @@ def test_lines_at_a_wrong_pitch_give_way_to_pulses_and_rows_that_agree(ten_secon
     assert again is not None
     assert again.px_per_mm == pytest.approx(PX_PER_MM, rel=0.003)
     assert again.confidence < 0.45  # asks for a review
+
+
+def test_stage_1_uses_the_scale_that_pulses_and_rows_ask_for(
+    ten_seconds: SynthPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keypoints, runtime = true_keypoints(ten_seconds), TruthRuntime(ten_seconds)
+    found = search(ten_seconds.page, keypoints, runtime=runtime, status=NULL_STATUS)
+    wrong = replace(found, grid=replace(rescaled(true_grid(ten_seconds), 1.2), confidence=0.98), level=True)
+    monkeypatch.setattr(stage1_grid, "search", lambda *_, **__: wrong)
+    grid = fit_grid(ten_seconds.page, keypoints, runtime=runtime, settings=GridSettings(), status=NULL_STATUS)
+    assert grid.px_per_mm == pytest.approx(PX_PER_MM, rel=0.003)
+    assert grid.scale.pulse_height_mm == pytest.approx(10.0, abs=0.3)
 
 
 @pytest.mark.parametrize(("width_mm", "zoom"), [(250.0, 1.0), (200.0, 1.0), (200.0, 1.2)])
