@@ -118,3 +118,18 @@ def test_a_page_full_of_small_print_costs_no_more_than_so_many_crops() -> None:
     reader = Reader()
     read(paper(), mass(*((2, y, 198, y + 3) for y in range(2, 50, 5))), reader)
     assert 0 < sum(reader.asked) <= MOST_CROPS
+
+
+def test_a_short_line_is_read_on_a_page_full_of_small_print() -> None:
+    page = paper(("speed25", 60.0, 55.0))
+    paragraph = [(2.0, y, 198.0, y + 8.0) for y in (2.0, 12.0, 22.0, 32.0, 42.0)]
+    found = read(page, mass(*paragraph, (52, 53, 68, 57)), Reader())
+    assert [text.name for text in found] == ["speed25"]
+
+
+def test_a_paragraph_that_would_cost_too_much_is_left_out_alone() -> None:
+    reader = Reader()
+    page = paper(("speed25", 30.0, 56.0), ("gain10", 60.0, 56.0))
+    found = read(page, mass((2, 2, 198, 51), (22, 54, 38, 58), (52, 54, 68, 58)), reader)
+    assert {text.name for text in found} == {"speed25", "gain10"}
+    assert sum(reader.asked) < MOST_CROPS / 4
