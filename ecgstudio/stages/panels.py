@@ -131,7 +131,8 @@ def _no_time(
         if min(as_ink, as_span) < SAME_LENGTH:
             odds += RHYTHM_SAYS * float(np.clip((as_span - as_ink) / SAME_LENGTH, -1, 1))
     columns = apart[0].columns
-    odds += USUAL_SAYS * (_is_usual(ink_mm / columns) - _is_usual(ink_mm / columns + blank_mm / (columns - 1)))
+    by_ink_mm, by_span_mm = ink_mm / columns, ink_mm / columns + blank_mm / (columns - 1)
+    odds += USUAL_SAYS * (_are_usual(by_ink_mm, columns) - _are_usual(by_span_mm, columns))
     for k in range(1, columns) if rhythm else ():
         part = [s for s in apart if s.column == k]
         by_ink, by_span = (
@@ -141,6 +142,11 @@ def _no_time(
         # where neither goes on the columns show the same seconds, and the strip tells nothing
         odds += float(np.clip(max(by_ink, 0.0) - max(by_span, 0.0), -MOST_BY_BEATS, MOST_BY_BEATS))
     return odds
+
+
+def _are_usual(width_mm: float, columns: int) -> bool:
+    """Tell whether columns of this width are usual ones, or together as long as a usual record (three of 10 s / 3)."""
+    return _is_usual(width_mm) or _is_usual(columns * width_mm)
 
 
 def _is_usual(length_mm: float) -> bool:

@@ -21,6 +21,8 @@ from ecgstudio.stages.twins import name_rhythm_strips
 START_MM, HALF_PX = 20.0, 240
 PX_PER_S = 25 * STRIP_PX_PER_MM
 
+LEADS_BY_THREES = (("I", "II", "III"), ("aVR", "aVL", "aVF"), ("V1", "V2", "V3"), ("V4", "V5", "V6"))
+
 
 def voltage(t_s: F64, *, seed: int, irregular_s: float = 0.05) -> F64:
     beats = np.cumsum(0.85 + np.random.default_rng(7).normal(0, irregular_s, 40)) - 0.5
@@ -51,7 +53,8 @@ def page(
     """Return slots border to border, as names tell them, and strips of columns that stand apart."""
     pitch = width_mm + gap_mm
     slots, readings = [], []
-    names = LAYOUTS["3x4"].rows if columns == 4 else (("I", "V1"), ("II", "V2"), ("III", "V3"))
+    few = {2: (("I", "V1"), ("II", "V2"), ("III", "V3")), 3: LEADS_BY_THREES}
+    names = LAYOUTS["3x4"].rows if columns == 4 else few[columns]
     for row, leads in enumerate(names):
         spans = []
         for k, lead in enumerate(leads):
@@ -91,6 +94,16 @@ def test_a_rhythm_strip_that_goes_on_under_the_gaps_shows_that_they_are_time(gap
 def test_usual_lengths_tell_that_gaps_are_time_where_there_is_no_rhythm_strip() -> None:
     slots, readings = page(gap_mm=4.0, width_mm=58.5, is_time=True, rhythm=False)
     assert on_panels(slots, readings) == slots
+
+
+def test_three_columns_that_last_ten_seconds_with_their_gaps_go_on_under_them() -> None:
+    slots, readings = page(gap_mm=4.0, width_mm=250 / 3 - 4.0, columns=3, is_time=True, rhythm=False)
+    assert on_panels(slots, readings) == slots
+
+
+def test_three_panels_that_last_ten_seconds_without_their_gaps_stand_apart() -> None:
+    slots, readings = page(gap_mm=4.0, width_mm=250 / 3, columns=3, rhythm=False)
+    assert max(slot.blank_mm for slot in on_panels(slots, readings)) == pytest.approx(8.0, abs=0.3)
 
 
 def test_columns_that_meet_stay_as_they_are() -> None:
