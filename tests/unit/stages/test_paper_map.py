@@ -392,3 +392,9 @@ def test_bends_of_a_sheet_stay_as_they_were_measured(seed: int) -> None:
 def test_what_lies_beyond_the_lines_does_not_move_those_that_are_seen(seed: int) -> None:
     noisy, true = sheet(noise_mm=0.015, seed=seed)
     assert off_um(steadied(noisy, seen=seen()), true) < 0.8 * off_um(steadied(noisy), true)
+
+
+def test_what_looks_bold_on_a_small_part_of_the_paper_does_not_outweigh_lines_all_over_it() -> None:
+    whole = found(px_per_mm=11.0, seen_px=9.4e6, lines=1.0, bold=0.97)
+    scrap = found(px_per_mm=10.95, seen_px=1.1e6, lines=0.5, bold=2.2)
+    assert likeliest([whole, scrap], 10.8) is whole
