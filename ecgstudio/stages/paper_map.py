@@ -169,7 +169,7 @@ DETAIL_BLUR, DETAIL_REACH = 1.0, 8.0  # in nodes, 5 mm apart
 BOLD_SHARE = 0.12
 LIKELY = 0.5  # of what confirms the best confirmed map
 BOLD, BOLDER = 1.8, 1.5  # what repeats every 5 mm against what does not; and against that of another map
-LITTLE_CONFIRMED = 0.1  # of the same: too little of the paper for its bold lines to tell
+LITTLE_CONFIRMED, SAME_PITCH = 0.1, 0.02  # of the same; log ratio of scales
 BOLD_PX_PER_MM, BOLD_SMOOTH_PX = 4.0, 20
 BOLD_BAND_MM, BOLD_CHUNK_MM = 20.0, 60.0
 
@@ -211,9 +211,13 @@ def likeliest(candidates: Sequence[Refined], expected_px_per_mm: float) -> Refin
     likely = [c for c in candidates if c.confirmed_px >= LIKELY * confirmed]
     boldest = max(candidates, key=lambda c: c.bold)
     others = [c.bold for c in candidates if c is not boldest]
-    some = boldest.confirmed_px > LITTLE_CONFIRMED * confirmed  # of a small part of the paper anything may repeat
-    if some and boldest.bold >= BOLD and all(boldest.bold >= BOLDER * bold for bold in others):
-        return boldest
+    alike = [c for c in likely if abs(np.log(c.grid.px_per_mm / boldest.grid.px_per_mm)) < SAME_PITCH]
+    # a scrap of the paper tells how far lines are apart, but the map of more of it is the better one at that
+    scrap = boldest.confirmed_px < LITTLE_CONFIRMED * confirmed and bool(alike)
+    if boldest.confirmed_px > 0 and boldest.bold >= BOLD and all(boldest.bold >= BOLDER * bold for bold in others):
+        if not scrap:
+            return boldest
+        likely = alike
     paper_px = max(1.0, *(c.seen_px for c in candidates))
     return max(likely, key=lambda c: c.merit(expected_px_per_mm, paper_px=paper_px))
 
