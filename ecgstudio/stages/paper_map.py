@@ -211,13 +211,11 @@ def likeliest(candidates: Sequence[Refined], expected_px_per_mm: float) -> Refin
     likely = [c for c in candidates if c.confirmed_px >= LIKELY * confirmed]
     boldest = max(candidates, key=lambda c: c.bold)
     others = [c.bold for c in candidates if c is not boldest]
-    alike = [c for c in likely if abs(np.log(c.grid.px_per_mm / boldest.grid.px_per_mm)) < SAME_PITCH]
-    # a scrap of the paper tells how far lines are apart, but the map of more of it is the better one at that
-    scrap = boldest.confirmed_px < LITTLE_CONFIRMED * confirmed and bool(alike)
     if boldest.confirmed_px > 0 and boldest.bold >= BOLD and all(boldest.bold >= BOLDER * bold for bold in others):
-        if not scrap:
+        alike = [c for c in likely if abs(np.log(c.grid.px_per_mm / boldest.grid.px_per_mm)) < SAME_PITCH]
+        if boldest.confirmed_px >= LITTLE_CONFIRMED * confirmed or not alike:
             return boldest
-        likely = alike
+        likely = alike  # a scrap of the paper tells how far its lines are apart, a map of more of it where they are
     paper_px = max(1.0, *(c.seen_px for c in candidates))
     return max(likely, key=lambda c: c.merit(expected_px_per_mm, paper_px=paper_px))
 

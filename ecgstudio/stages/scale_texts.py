@@ -65,14 +65,13 @@ def _cheapest(regions: Iterator[list[F64]]) -> list[F64]:
 
     Scales stand in short lines; what needs many crops is a paragraph, or noise.
     """
-    lines: list[F64] = []
-    count = 0
-    for region in sorted(regions, key=lambda lines: sum(map(len, lines))):
-        count += sum(map(len, region))
-        if count > MOST_CROPS:
-            break
-        lines += region
-    return lines
+    by_cost = sorted(regions, key=_crops)
+    fit = int(np.searchsorted(np.cumsum([_crops(region) for region in by_cost]), MOST_CROPS, side="right"))
+    return [line for region in by_cost[:fit] for line in region]
+
+
+def _crops(region: list[F64]) -> int:
+    return sum(map(len, region))
 
 
 def _lines(mass: FloatMap, cell_mm: float) -> Iterator[list[F64]]:
