@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -70,44 +71,44 @@ def detect_keypoints(page: Page, *, runtime: Runtime, settings: KeypointSettings
     """
     poses = _poses(page.pixels, runtime)
     status.checkpoint(0.3, "orientation")
-    best: tuple[float, Pose, list[_Label]] | None = None
+    best: tuple[float, Pose, _Reading] | None = None
     for tried in range(len(poses)):
         pose = poses[tried]
-        labels = _read_labels(page.pixels, pose, runtime)
-        legible = _legible(labels)
+        reading = _read(page.pixels, pose, runtime)
+        legible = reading.legible
         if tried == 0:
-            by_lines = _by_its_lines(page.pixels, pose, labels, runtime=runtime)
+            by_lines = _by_its_lines(page.pixels, pose, reading, runtime=runtime)
             if by_lines is not None:
-                labels, px_per_mm = by_lines
+                reading, px_per_mm = by_lines
                 poses = [replace(each, px_per_mm=px_per_mm) for each in poses]
-                pose, legible = poses[0], _legible(labels)
+                pose, legible = poses[0], reading.legible
         if tried == 0 and legible < MANY_NAMES:
             again = _by_its_grid(page.pixels, pose, legible=legible, runtime=runtime)
             if again is not None:
-                labels, px_per_mm = again
+                reading, px_per_mm = again
                 poses = [replace(each, px_per_mm=px_per_mm) for each in poses]
-                pose, legible = poses[0], _legible(labels)
+                pose, legible = poses[0], reading.legible
         score = legible + 2.0 * pose.confidence
         if best is None or score > best[0]:
-            best = (score, pose, labels)
+            best = (score, pose, reading)
         if legible >= MANY_NAMES or (pose.confidence >= SURE_ORIENTATION and legible >= SOME_NAMES):
             break  # legible names prove the orientation
         status.checkpoint(0.3 + 0.6 * (tried + 1) / len(poses), "trying to read it another way up")
     assert best is not None
-    _, pose, labels = best
+    _, pose, reading = best
     status.checkpoint(1.0, "lead names")
-    return _keypoints(pose, labels)
+    return _keypoints(pose, reading)
 
 
 def _by_its_lines(
-    pixels: Image, pose: Pose, labels: list[_Label], *, runtime: Runtime
-) -> tuple[list[_Label], float] | None:
+    pixels: Image, pose: Pose, reading: _Reading, *, runtime: Runtime
+) -> tuple[_Reading, float] | None:
     """Read a page at the scale of its bold lines, if that is grossly another; None unless that reads as much.
 
     What lines show less surely, or cannot show, names must make up for: they have to read better by far. Names that are
     read as if the sheet were half as large are small, and do not change its scale, where lines confirm that.
     """
-    legible = _legible(labels)
+    legible = reading.legible
     said = scale_by_lines(pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored)
     sure = said is not None and said.sure
     if said is not None and (sure or legible < NEARLY_ALL_NAMES):
@@ -117,20 +118,19 @@ def _by_its_lines(
     best, least = None, legible if sure else legible + FAR_MORE
     for px_per_mm in scales:
         if abs(np.log(px_per_mm / pose.px_per_mm)) > np.log(OTHER_SCALE):
-            read = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime, max_side_px=LARGEST_READ_PX)
-            if _legible(read) >= least:
-                best, least = (read, px_per_mm), _legible(read) + LITTLE
+            other = _read(pixels, replace(pose, px_per_mm=px_per_mm), runtime, max_side_px=LARGEST_READ_PX)
+            if other.legible >= least:
+                best, least = (other, px_per_mm), other.legible + LITTLE
     if (
         best is not None
         and said is None
         and lines_confirm(pixels, px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored)
     ):
-        markers = [label for label in labels if label.name not in LEADS]
-        return [*(label for label in best[0] if label.name in LEADS), *markers], pose.px_per_mm
+        return replace(reading, names=best[0].names), pose.px_per_mm
     return best
 
 
-def _by_its_grid(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime) -> tuple[list[_Label], float] | None:
+def _by_its_grid(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime) -> tuple[_Reading, float] | None:
     """Read a page whose names are hardly legible at the scale of its grid instead; None unless that reads more.
 
     Names so much larger or smaller than usual mislead the first guess of the scale.
@@ -140,41 +140,33 @@ def _by_its_grid(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime)
     )
     if px_per_mm is None or abs(np.log(px_per_mm / pose.px_per_mm)) < np.log(OTHER_SCALE):
         return None
-    labels = _read_labels(pixels, replace(pose, px_per_mm=px_per_mm), runtime)
-    return (labels, px_per_mm) if _legible(labels) > legible + CLEARLY_MORE else None
+    reading = _read(pixels, replace(pose, px_per_mm=px_per_mm), runtime)
+    return (reading, px_per_mm) if reading.legible > legible + CLEARLY_MORE else None
 
 
 def keypoints_in_pose(page: Page, pose: Pose, *, runtime: Runtime) -> Keypoints:
     """Find all printed lead names and markers of a page of which it is known how the sheet lies."""
-    return _keypoints(pose, _read_labels(page.pixels, pose, runtime))
+    return _keypoints(pose, _read(page.pixels, pose, runtime))
 
 
-def _keypoints(pose: Pose, labels: list[_Label]) -> Keypoints:
+def _keypoints(pose: Pose, reading: _Reading) -> Keypoints:
+    labels = [*reading.names, *reading.pulses, *reading.texts()]
     return Keypoints(
         names=tuple(label.name for label in labels),
         xy=np.array([label.xy for label in labels], np.float64).reshape(-1, 2),
         confidence=np.array([label.confidence for label in labels], np.float64),
         orientation=pose.orientation,
-        orientation_confidence=_orientation_confidence(pose, labels),
+        orientation_confidence=_orientation_confidence(pose, reading),
         px_per_mm=pose.px_per_mm,
         angle_rad=pose.angle_rad,
         mirrored=pose.mirrored,
     )
 
 
-def _orientation_confidence(pose: Pose, labels: list[_Label]) -> float:
+def _orientation_confidence(pose: Pose, reading: _Reading) -> float:
     """Judge the orientation by the network and by how many names could be read this way up."""
-    legible = _legible(labels)
+    legible = reading.legible
     return float(np.clip(1 - (1 - pose.confidence) * np.exp(-legible / 2.5), 0, 1))
-
-
-def _legible(labels: list[_Label]) -> float:
-    """Return how many different lead names can be read this way up, in names read for sure."""
-    best: dict[str, float] = {}
-    for label in labels:
-        if label.name in LEADS:
-            best[label.name] = max(best.get(label.name, 0.0), label.confidence)
-    return sum(sure * (STROKE_WORTH if name in STROKES else 1.0) for name, sure in best.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +174,23 @@ class _Label:
     name: str
     xy: tuple[float, float]
     confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What is read of a page one way up; printed scales only if asked for, as they cost most and prove no way up."""
+
+    names: list[_Label]
+    pulses: list[_Label]
+    texts: Callable[[], list[_Label]]
+
+    @property
+    def legible(self) -> float:
+        """How many different lead names can be read this way up, in names read for sure."""
+        best: dict[str, float] = {}
+        for label in self.names:
+            best[label.name] = max(best.get(label.name, 0.0), label.confidence)
+        return sum(sure * (STROKE_WORTH if name in STROKES else 1.0) for name, sure in best.items())
 
 
 def _poses(pixels: Image, runtime: Runtime) -> list[Pose]:
@@ -267,7 +276,7 @@ def _weighted_median(values: NDArray[np.float32], weights: F64) -> float:
     return float(values[order][np.searchsorted(mass, mass[-1] / 2)])
 
 
-def _read_labels(pixels: Image, pose: Pose, runtime: Runtime, *, max_side_px: int = MAX_READ_PX) -> list[_Label]:
+def _read(pixels: Image, pose: Pose, runtime: Runtime, *, max_side_px: int = MAX_READ_PX) -> _Reading:
     """Find texts on the upright page with the keypoint network; the name reader says which lead each one names."""
     view = upright_view(
         (pixels.shape[1], pixels.shape[0]), px_per_mm=pose.px_per_mm, angle_rad=pose.angle_rad, mirrored=pose.mirrored,
@@ -276,19 +285,16 @@ def _read_labels(pixels: Image, pose: Pose, runtime: Runtime, *, max_side_px: in
     labels = _seen_labels(view.pixels(pixels), runtime)
     to_page_mm = view.matrix * READ_PX_PER_MM
     cutter = NameCutter(pixels, px_per_mm=float(np.sqrt(abs(np.linalg.det(to_page_mm)))))
-    cells = View(view.to_page(np.full((1, 2), READ_CELL_PX / 2 - 0.5))[0], view.matrix * READ_CELL_PX, labels.shape[1:])
-    texts = read_scale_texts(
-        labels[TEXT_CLASSES].sum(axis=0),
-        cells,
-        cell_mm=READ_CELL_PX / READ_PX_PER_MM,
-        cutter=cutter,
-        runtime=runtime,
-    )
-    return [
-        *_names(cutter, to_page_mm, _places(labels[LEAD_CLASSES], view), runtime),
-        *_pulses(labels[PULSE_CLASS], view),
-        *(_Label(text.name, (float(text.xy[0]), float(text.xy[1])), text.confidence) for text in texts),
-    ]
+    mass = labels[TEXT_CLASSES].sum(axis=0)
+    cells = View(view.to_page(np.full((1, 2), READ_CELL_PX / 2 - 0.5))[0], view.matrix * READ_CELL_PX, mass.shape)
+    cell_mm = READ_CELL_PX / READ_PX_PER_MM
+
+    def texts() -> list[_Label]:
+        found = read_scale_texts(mass, cells, cell_mm=cell_mm, cutter=cutter, runtime=runtime)
+        return [_Label(text.name, (float(text.xy[0]), float(text.xy[1])), text.confidence) for text in found]
+
+    names = _names(cutter, to_page_mm, _places(labels[LEAD_CLASSES], view), runtime)
+    return _Reading(names, _pulses(labels[PULSE_CLASS], view), texts)
 
 
 def _seen_labels(image: Image, runtime: Runtime) -> FloatMap:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from ecgstudio.stages.grid_search import seen_px_per_mm
 from ecgstudio.stages.line_scale import LineScale
 from ecgstudio.stages.settings import KeypointSettings
 from ecgstudio.stages.stage0_keypoints import (
+    LEAD_CLASSES,
     MAX_READ_PX,
     POSE_SIDE_PX,
     READ_CELL_PX,
@@ -126,6 +127,33 @@ def test_legible_names_alone_prove_the_orientation(orientation: int) -> None:
     found = found_on(synth.page, Clueless(synth))
     assert (found.orientation, found.mirrored) == (orientation, orientation >= 4)
     assert found.orientation_confidence > 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Nameless(TruthRuntime):
+    """A runtime that sees no names, so that every way up is tried, and counts how often scale texts are read."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def keypoints(self, image: Image) -> KeypointMaps:
+        """Hide the names."""
+        maps = TruthRuntime.keypoints(self, image)
+        labels = np.array(maps.labels)
+        labels[LEAD_CLASSES] = 0
+        return KeypointMaps(labels, np.full(8, 1 / 8, np.float32), maps.geometry)
+
+    def texts(self, crops: FloatMap) -> FloatMap:
+        """Count the calls."""
+        self.asked.append(len(crops))
+        return TruthRuntime.texts(self, crops)
+
+
+def test_printed_scales_are_read_once_however_many_ways_up_are_tried() -> None:
+    runtime = Nameless(synth_page("3x4", width_mm=80.0))
+    found = found_on(runtime.synth.page, runtime)
+    assert len(runtime.asked) == 1
+    assert not set(LEADS) & set(found.names)
+    assert {"speed25", "gain10"} <= set(found.names)
 
 
 def test_scattered_cells_are_no_text() -> None:
