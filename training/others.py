@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.metadata
 import io
 import logging
 import tempfile
@@ -15,11 +16,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from packaging.requirements import Requirement
 from scipy.signal import butter, lfilter
 
 from ecgstudio.core.leads import LEADS
@@ -150,13 +152,13 @@ def main(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         raise UserError(f"The records cannot be read: {error}.") from error
     records = _records(source, np.random.default_rng(args.seed))
-    missing = [program for program, (module, _, _) in PROGRAMS.items() if _found(module) is None]
+    missing = [program for program in PROGRAMS if not _is_installed(program)]
     if len(missing) == len(PROGRAMS):
-        newest = " ".join(program for program in PROGRAMS if "==" not in program)
+        newest = " ".join(f"'{program}'" for program in PROGRAMS if "==" not in program)
         raise UserError(f"None of {', '.join(PROGRAMS)} is installed: pip install {newest}")
     if missing:
         logger.warning("not installed, left out: %s", ", ".join(missing))
-    for program, (_, prints, draw) in PROGRAMS.items():
+    for program, (prints, draw) in PROGRAMS.items():
         if program not in missing:
             for number in range(args.rounds * len(prints)):
                 _write(args.out, program, number, prints[number % len(prints)], draw, next(records))
@@ -179,7 +181,8 @@ def _records(source: RecordSource, rng: np.random.Generator) -> Iterator[Signals
 def _write(
     folder: Path, program: str, number: int, how: Print, draw: Callable[[Signals, Print], Drawn], mv: Signals
 ) -> None:
-    name = program.partition("[")[0].replace("==", "-")
+    requirement = Requirement(program)
+    name = "-".join([requirement.name, *(one.version for one in requirement.specifier if one.operator == "==")])
     case = f"{name}-{number:03d}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -192,11 +195,13 @@ def _write(
     logger.debug("%s", case)
 
 
-def _found(module: str) -> ModuleType | None:
+def _is_installed(program: str) -> bool:
+    """Tell by the version: ecg_plot 0.3 still carries the older one's module, but draws by the newer one's rules."""
+    requirement = Requirement(program)
     try:
-        return importlib.import_module(module)
-    except ImportError:
-        return None
+        return requirement.specifier.contains(importlib.metadata.version(requirement.name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def _draw_ecg_plot(mv: Signals, how: Print) -> Drawn:
@@ -264,10 +269,10 @@ def _draw_dicom_ecg_plot(mv: Signals, how: Print) -> Drawn:
     return out.getvalue(), mv
 
 
-PROGRAMS: Final[Mapping[str, tuple[str, tuple[Print, ...], Callable[[Signals, Print], Drawn]]]] = {
-    "ecg_plot[export]": ("ecg_plot.chart", ECG_PLOT, _draw_ecg_plot),
-    "pmecg": ("pmecg", PMECG, _draw_pmecg),
-    "dicom-ecg-plot": ("ecg.plotter", DICOM_ECG_PLOT, _draw_dicom_ecg_plot),
-    "ecg_plot==0.2.8": ("ecg_plot.ecg_plot", OLD_ECG_PLOT, _draw_old_ecg_plot),
+PROGRAMS: Final[Mapping[str, tuple[tuple[Print, ...], Callable[[Signals, Print], Drawn]]]] = {
+    "ecg_plot[export]>=0.3": (ECG_PLOT, _draw_ecg_plot),
+    "pmecg": (PMECG, _draw_pmecg),
+    "dicom-ecg-plot": (DICOM_ECG_PLOT, _draw_dicom_ecg_plot),
+    "ecg_plot==0.2.8": (OLD_ECG_PLOT, _draw_old_ecg_plot),
 }
-"""Of each program, as pip knows it: a module that shows whether it is installed, its pages, and what draws one."""
+"""Of each program, as pip is asked for it: its pages, and what draws one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,20 @@ def draw(mv: Signals, how: Print) -> Drawn:
     return b"a page " + str(how.dpi).encode(), mv + 1
 
 
+def fail(mv: Signals, how: Print) -> Drawn:
+    raise ValueError("cannot draw")
+
+
+@pytest.fixture(autouse=True)
+def _fake_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name != "fake":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "0.2.8"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+
+
 @pytest.mark.logs("what is not installed")
 def test_pages_and_truths_appear_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prints = Print(STANDARD, dpi=100), Print(HALVES, dpi=200, suffix="pdf")
@@ -50,16 +65,17 @@ def test_pages_and_truths_appear_together(tmp_path: Path, monkeypatch: pytest.Mo
         others,
         "PROGRAMS",
         {
-            "fake[all]": ("json", prints, draw),
-            "fake==0.2": ("json", prints, draw),
-            "lost": ("no_such_module", (), draw),
+            "fake[all]": (prints, draw),
+            "fake==0.2.8": (prints, draw),
+            "fake>=0.3": (prints, fail),
+            "lost": (prints, fail),
         },
     )
     assert main(["others", "--out", str(tmp_path), "--rounds", "2"]) == 0
     pages = sorted(path.name for path in (tmp_path / "fake").iterdir())
     assert pages == ["fake-000.png", "fake-001.pdf", "fake-002.png", "fake-003.pdf"]
     assert (tmp_path / "fake" / "fake-001.pdf").read_bytes() == b"a page 200"
-    assert len(list((tmp_path / "fake-0.2").glob("fake-0.2-00?.*"))) == 4
+    assert len(list((tmp_path / "fake-0.2.8").glob("fake-0.2.8-00?.*"))) == 4
     truths = [np.load(tmp_path / "truth" / f"fake-{number:03}.npz") for number in range(4)]
     assert all(truth["mv"].shape == (12, 5000) and truth["fs"] == 500.0 for truth in truths)
     assert np.isfinite(truths[0]["mv"]).sum() == 12 * 1250
@@ -70,10 +86,7 @@ def test_pages_and_truths_appear_together(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_program_that_fails_leaves_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(mv: Signals, how: Print) -> Drawn:
-        raise ValueError("cannot draw")
-
-    monkeypatch.setattr(others, "PROGRAMS", {"fake": ("json", (Print(STANDARD),), fail)})
+    monkeypatch.setattr(others, "PROGRAMS", {"fake": ((Print(STANDARD),), fail)})
     with pytest.raises(ValueError, match="cannot draw"):
         main(["others", "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
@@ -88,7 +101,7 @@ def test_a_program_that_fails_leaves_no_page(tmp_path: Path, monkeypatch: pytest
 def test_bad_input_gets_one_clear_line(
     options: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(others, "_found", lambda module: None)
+    monkeypatch.setattr(others, "PROGRAMS", {"lost": ((), fail)})
     assert main(["others", "--out", str(tmp_path), *options]) == 1
     (record,) = caplog.records
     assert words in record.getMessage()
