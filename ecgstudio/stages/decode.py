@@ -64,34 +64,38 @@ def passing_cost(ink: FloatMap | None, shape: tuple[int, ...]) -> FloatMap:
 
 
 def _viterbi(score: FloatMap, cost: FloatMap) -> NDArray[np.intp]:
-    """Return the best path [B, W]; costs add up along the rows passed: a running maximum in both directions."""
-    batch, n, width = score.shape
-    steps = np.arange(n, dtype=np.int16)[None]
+    """Return the best path [B, W]; costs add up along the rows passed: a running maximum in both directions.
+
+    Where the path came from is looked up again on the way back, for one row per column instead of for all of them.
+    """
+    batch, _, width = score.shape
     by_column = np.ascontiguousarray(np.moveaxis(score, -1, 0))
     so_far = np.ascontiguousarray(np.moveaxis(np.cumsum(cost, axis=1, dtype=np.float32), -1, 0))
-    back = np.empty((width, batch, n), np.int16)
+    upwards, downwards = np.empty_like(by_column), np.empty_like(by_column)
     best = by_column[0].copy()
+    up, down = np.empty_like(best), np.empty_like(best)
     for column in range(1, width):
         climbed = so_far[column]
-        up, up_from = _running_best(best + climbed, steps)
-        down, down_from = _running_best((best - climbed)[:, ::-1], steps)
+        np.add(best, climbed, out=upwards[column])
+        np.subtract(best, climbed, out=downwards[column])
+        np.maximum.accumulate(upwards[column], axis=1, out=up)
+        np.maximum.accumulate(downwards[column, :, ::-1], axis=1, out=down[:, ::-1])
         up -= climbed
-        down = down[:, ::-1] + climbed
-        better = down > up
-        back[column] = np.where(better, n - 1 - down_from[:, ::-1], up_from)
-        best = np.where(better, down, up) + by_column[column]
+        down += climbed
+        np.maximum(up, down, out=best)
+        best += by_column[column]
     path = np.empty((batch, width), np.intp)
     path[:, -1] = best.argmax(axis=1)
-    strips = np.arange(batch)
-    for column in range(width - 1, 0, -1):
-        path[:, column - 1] = back[column, strips, path[:, column]]
+    for strip in range(batch):
+        row = int(path[strip, -1])
+        for column in range(width - 1, 0, -1):
+            # of rows equally good the nearest, and rather one above than one below
+            above = row - int(upwards[column, strip, row::-1].argmax())
+            below = row + int(downwards[column, strip, row:].argmax())
+            climbed = so_far[column, strip, row]
+            is_below = downwards[column, strip, below] + climbed > upwards[column, strip, above] - climbed
+            path[strip, column - 1] = row = below if is_below else above
     return path
-
-
-def _running_best(values: FloatMap, steps: NDArray[np.int16]) -> tuple[FloatMap, NDArray[np.int16]]:
-    """Return running maxima along the rows and where each was reached."""
-    best = np.maximum.accumulate(values, axis=1)
-    return best, np.maximum.accumulate(np.where(values == best, steps, np.int16(0)), axis=1)
 
 
 def pair_average(values: F64) -> F64:

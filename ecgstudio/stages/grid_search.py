@@ -246,18 +246,21 @@ def _from_spectrum(image: NDArray[np.uint8], view: View, px_per_mm: float, *, re
     expected = 1.0 / px_per_mm
     shape = (grey.shape[0] // FIELD_CELL_PX, grey.shape[1] // FIELD_CELL_PX)
     fields: list[AxisField | None] = []
-    yy, xx = np.mgrid[: shape[0] * FIELD_CELL_PX, : shape[1] * FIELD_CELL_PX]
+    part = grey[: shape[0] * FIELD_CELL_PX, : shape[1] * FIELD_CELL_PX]
     for along, across in ((fx, fy), (fy, fx)):
         near = (np.abs(along - expected) < reach * expected) & (np.abs(across) < 0.08 * expected)
         masked = np.where(near, spectrum, 0)
         peak = np.unravel_index(int(np.argmax(masked)), masked.shape)
         if masked[peak] <= 12 * float(np.median(spectrum[near])):
             return None
-        carrier = 2 * np.pi * (fx[0, peak[1]] * xx + fy[peak[0], 0] * yy)
-        part = grey[: yy.shape[0], : yy.shape[1]]
+        down, right = (
+            np.exp(-2j * np.pi * per_px * np.arange(length))
+            for per_px, length in zip((fy[peak[0], 0], fx[0, peak[1]]), part.shape, strict=True)
+        )
+        carrier = down[:, None] * right[None, :]
         cells = [
             cv2.resize((part * wave).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
-            for wave in (np.cos(carrier), -np.sin(carrier))
+            for wave in (carrier.real, carrier.imag)
         ]
         vector = -(ndimage.gaussian_filter(cells[0], 1.0) + 1j * ndimage.gaussian_filter(cells[1], 1.0))
         strength = np.abs(vector)

@@ -103,14 +103,14 @@ def comb(grey: NDArray[np.float32], periods_px: F64) -> F64:
 
     The power is that at the harmonics, the weakest counts, against that between them, in a `flattened` picture.
     """
-    return np.stack([_comb(part, periods_px) for part in (grey, np.ascontiguousarray(grey.T))])
+    return np.stack([_comb(part, periods_px) for part in (grey, cv2.transpose(grey))])
 
 
 def comb_of_parts(grey: NDArray[np.float32], periods_px: F64) -> F64:
     """Return the same as most of the ruled parts of a picture show it, each for itself."""
     width = round(ASLANT / float(np.log(periods_px[1] / periods_px[0])))
     seen = []
-    for turned in (grey, np.ascontiguousarray(grey.T)):
+    for turned in (grey, cv2.transpose(grey)):
         rows = PART_BAND_PX * PART_BANDS
         tops = range(0, max(1, turned.shape[0] - rows // 2), rows)
         chunk = min(CHUNK_PX, turned.shape[1])
