@@ -59,13 +59,15 @@ def scale_by_lines(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrore
     periods = np.geomspace(shortest, longest, STEPS)
     likely: LineScale | None = None
     grey = flattened(image)
-    for seen in (comb(grey, periods).min(axis=0), comb_of_parts(grey, periods).min(axis=0)):
+    for both in (comb(grey, periods), comb_of_parts(grey, periods)):
+        seen = both.min(axis=0)
         best, off = int(np.argmax(seen)), np.log(periods / supposed_px)
         if seen[best] < LEAST_SEEN:
             continue
         clearer = seen[best] - seen[np.abs(off) < NEAR].max(initial=-np.inf)
         fine = abs(off[best] + np.log(GRID_PITCH_MM)) < NEAR  # the lines between the bold ones, 1 mm apart
         part = min(abs(off[best] + np.log(k)) for k in (2, 3)) < WHOLE and seen[best] < SURELY
+        part = part or _is_part(both, periods, best)
         if clearer < PROBABLY or abs(off[best]) < NEAR or fine:
             continue
         found = LineScale(float(periods[best] / GRID_PITCH_MM / zoom), bool(clearer >= CLEARLY and not part))
@@ -73,6 +75,18 @@ def scale_by_lines(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrore
             return found
         likely = likely or found
     return likely
+
+
+def _is_part(both: F64, periods_px: F64, best: int) -> bool:
+    """Tell whether along or across the page twice or three times the best period is seen more clearly than itself.
+
+    Lines that are all alike repeat with half and a third of their distance, too, and faint ones may do so best.
+    """
+    for k in (2, 3):
+        whole = np.abs(np.log(periods_px / (k * periods_px[best]))) < ASLANT
+        if whole.any() and (both[:, whole].max(axis=1) > both[:, best]).any():
+            return True
+    return False
 
 
 def lines_confirm(pixels: Image, *, px_per_mm: float, angle_rad: float, mirrored: bool) -> bool:
