@@ -135,6 +135,8 @@ class TraceTraining(TrainConfig):
     """Smooth-L1 between the expected and the true height, once ``height_from`` of the run has passed."""
     height_from: float = 0.4
     height_window_px: float = 20.0
+    height_beta_px: float = 1.0
+    """Up to this error the height's loss is its square: 1 makes most columns count alike, more is nearer to an SNR."""
     steep_weight: float = 0.0
     """How much more a column counts per row that its trace climbs in it: QRS complexes are most of the error."""
     steepest_px: float = 16.0

@@ -191,7 +191,7 @@ def trace_loss(outputs: TraceLogits, batch: Batch, config: TraceTraining, *, pro
     }
     if config.height_weight > 0 and progress >= config.height_from:
         expected = windowed_height(columns, around=centre, window_px=config.height_window_px)
-        error = functional.smooth_l1_loss(expected, centre, reduction="none")
+        error = functional.smooth_l1_loss(expected, centre, reduction="none", beta=config.height_beta_px)
         terms["height"] = _mean_where(error, known, weight=weight)
     weights = {
         "columns": 1.0,

@@ -22,9 +22,10 @@ from ecgstudio.io.atomic import file_group
 from ecgstudio.io.export import FORMATS, PageResults
 from training.folders import IMAGES, series_path, truth_path
 from training.signals import RecordSource, open_source
-from training.signals.record import SCORED_SPLITS, TRAINABLE_SPLITS
+from training.signals.record import SCORED_SPLITS, TRAINABLE_SPLITS, Record
 from training.synth.degrade import KINDS, degrade
-from training.synth.page import render_sheet
+from training.synth.kit import can_print, render_kit_sheet
+from training.synth.page import Sheet, render_sheet
 from training.synth.sheet_map import lattice_mm
 from training.synth.style import LAYOUTS, ordinary_style, random_style
 from training.synth.truth import PageTruth, encode_truth, turned
@@ -33,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 LATTICE_STEP_MM = 2.5
 KIND_SHARES = {"render": 0.22, "scan": 0.26, "photo": 0.34, "screen": 0.06, "damage": 0.12}
+KIT_SHARES = {"render": 0.4, "scan": 0.3, "photo": 0.2, "damage": 0.1}
+PRINTERS = ("own", "kit")
+MOST_TRIES = 1000
 SHEET_PX_PER_MM = 8.0  # about 200 dpi: the resolution that stage 2 reads at
 STORED_QUALITY = 95
 PROGRESS_EVERY = 100
@@ -52,6 +56,7 @@ class PagePlan:
     """Which pages go into a folder; None leaves a choice to chance.
 
     `balanced` takes kinds and layouts in turn where none is chosen: 55 pages show each of one with each of the other.
+    The printer "kit" is ecg-image-kit, which has layouts of its own.
     """
 
     folder: Path
@@ -63,6 +68,7 @@ class PagePlan:
     orient: bool = False
     tree: bool = False
     balanced: bool = False
+    printer: str = "own"
 
     def kind_of(self, index: int) -> str | None:
         """Return the kind of a page; None: by chance."""
@@ -70,7 +76,8 @@ class PagePlan:
 
     def layout_of(self, index: int) -> str | None:
         """Return the layout of a page; None: by chance."""
-        return _in_turn(LAYOUTS, index) if self.balanced and self.layout is None else self.layout
+        in_turn = self.balanced and self.layout is None and self.printer == "own"
+        return _in_turn(LAYOUTS, index) if in_turn else self.layout
 
 
 def _in_turn(names: Mapping[str, float], index: int) -> str:
@@ -95,18 +102,38 @@ def synthesize_page(
     """
     draw = ordinary_style if ordinary else random_style
     sheet = render_sheet(mv, fs, rng=rng, px_per_mm=px_per_mm, style=draw(rng, layout=layout))
-    if kind is None:
-        kind = str(rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
-    degraded = degrade(sheet.pixels, px_per_mm=px_per_mm, kind=kind, rng=rng)
+    return _degraded(sheet, rng, _chosen(rng, KIND_SHARES) if kind is None else kind, orient=orient)
+
+
+def synthesize_kit_page(
+    mv: NDArray[np.float32], fs: float, *, rng: np.random.Generator, kind: str | None = None, orient: bool = False
+) -> SynthPage:
+    """Do the same with a sheet of ecg-image-kit; what is not degraded stays at the resolution that it was drawn at."""
+    sheet = render_kit_sheet(mv, fs, rng=rng)
+    kind = _chosen(rng, KIT_SHARES) if kind is None else kind
+    return _degraded(sheet, rng, kind, orient=orient, as_drawn=kind == "render")
+
+
+def _chosen(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
+    return str(rng.choice(list(shares), p=list(shares.values())))
+
+
+def _degraded(
+    sheet: Sheet, rng: np.random.Generator, kind: str, *, orient: bool, as_drawn: bool = False
+) -> SynthPage:
     lattice = lattice_mm(sheet.truth.size_mm, LATTICE_STEP_MM)
-    at_px = lattice.reshape(-1, 2) * px_per_mm - 0.5
-    lattice_px = degraded.warp.sheet_to_photo(at_px).reshape(lattice.shape)
+    at_px = lattice.reshape(-1, 2) * sheet.px_per_mm - 0.5
+    pixels, lossless = sheet.pixels, True
+    if not as_drawn:
+        degraded = degrade(sheet.pixels, px_per_mm=sheet.px_per_mm, kind=kind, rng=rng)
+        pixels, lossless = degraded.pixels, degraded.jpeg_quality is None
+        at_px = degraded.warp.sheet_to_photo(at_px)
     pixels, truth = turned(
-        degraded.pixels,
-        PageTruth(sheet.truth, lattice_px, LATTICE_STEP_MM, kind=kind, orientation=0),
+        pixels,
+        PageTruth(sheet.truth, at_px.reshape(lattice.shape), LATTICE_STEP_MM, kind=kind, orientation=0),
         int(rng.integers(8)) if orient else 0,
     )
-    return SynthPage(pixels, truth, lossless=degraded.jpeg_quality is None)
+    return SynthPage(pixels, truth, lossless=lossless)
 
 
 def write_page(plan: PagePlan, index: int) -> Path:
@@ -121,9 +148,13 @@ def write_page(plan: PagePlan, index: int) -> Path:
             return picture
     rng = np.random.default_rng((plan.seed, index))
     source = _source(plan.records, plan.split)
-    record = source[int(rng.integers(len(source)))]
     kind, layout = plan.kind_of(index), plan.layout_of(index)
-    page = synthesize_page(record.mv, record.fs, rng=rng, kind=kind, layout=layout, orient=plan.orient)
+    if plan.printer == "kit":
+        record = _printable(source, rng)
+        page = synthesize_kit_page(record.mv, record.fs, rng=rng, kind=kind, orient=plan.orient)
+    else:
+        record = source[int(rng.integers(len(source)))]
+        page = synthesize_page(record.mv, record.fs, rng=rng, kind=kind, layout=layout, orient=plan.orient)
     picture = folder / f"{stem}{'.png' if page.lossless else '.jpg'}"
     with file_group() as group:  # the truth first: readers of a growing folder look for pictures
         group.add(truth_path(picture), encode_truth(page.truth))
@@ -147,6 +178,15 @@ def encode_picture(pixels: NDArray[np.uint8], *, suffix: str) -> bytes:
     if not ok:
         raise OutputError(f"A picture of {pixels.shape[1]} x {pixels.shape[0]} pixels cannot be stored as {suffix}.")
     return bytes(content)
+
+
+def _printable(source: RecordSource, rng: np.random.Generator) -> Record:
+    """Draw a record that ecg-image-kit can print."""
+    for _ in range(MOST_TRIES):
+        record = source[int(rng.integers(len(source)))]
+        if can_print(record.mv, record.fs):
+            return record
+    raise UserError("The records hold too few of ten seconds at 500 Hz.")
 
 
 @functools.lru_cache(maxsize=1)
@@ -179,6 +219,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--balanced", action="store_true",
         help="take kinds and layouts in turn, not by how often they occur: 55 pages show every pair of them once",
     )  # fmt: skip
+    add(
+        "--printer", choices=PRINTERS, default="own",
+        help="kit: sheets of ecg-image-kit in its own layouts (pip install --no-deps torch-ecg)",
+    )  # fmt: skip
     add("--orient", action="store_true", help="mirror and turn the pages at random")
     add("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
 
@@ -189,9 +233,12 @@ def main(args: argparse.Namespace) -> int:
         raise UserError("--count, --first and --seed must not be negative.")
     if args.split not in TRAINABLE_SPLITS and not args.tree:
         raise UserError(f"Pages of the {args.split} split are for measuring only: write them with --tree.")
+    if args.printer != "own" and args.layout is not None:
+        raise UserError("--layout is for our own sheets: ecg-image-kit has layouts of its own.")
     plan = PagePlan(
-        args.out, args.records, args.split, args.seed, args.kind, args.layout, args.orient, args.tree, args.balanced
-    )
+        args.out, args.records, args.split, args.seed, args.kind, args.layout, args.orient, args.tree, args.balanced,
+        args.printer,
+    )  # fmt: skip
     _source(plan.records, plan.split)  # say what is wrong with the records before any process starts
     numbers = range(args.first, args.first + args.count)
     if args.jobs <= 1:
