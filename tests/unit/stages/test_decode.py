@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.decode import falling_edges, pair_average, resample_heights, sharpened, trace_path
+from ecgstudio.stages.decode import _viterbi, falling_edges, pair_average, resample_heights, sharpened, trace_path
 
 ROWS, COLUMNS = 160, 240
 patient = settings(deadline=None, max_examples=40)
@@ -85,6 +85,24 @@ def test_a_gap_is_crossed_without_confidence() -> None:
     np.testing.assert_allclose(height[0, read], line[read], atol=0.1)
     assert mass[0, read].min() > 0.95
     assert mass[0, ~read].max() < 0.4
+
+
+@patient
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 14))
+def test_no_path_scores_more_than_the_one_that_is_found(seed: int, rows: int, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    score = np.round(rng.normal(0, 2, (2, rows, width)) * 8).astype(np.float32) / 8  # ties are frequent
+    cost = rng.integers(1, 6, (2, rows, width)).astype(np.float32) / 8
+    climbed = np.cumsum(cost, axis=1)
+    passed = np.abs(climbed[:, :, None] - climbed[:, None])  # [strip, row, row, column] on the way to a column
+    best = score[..., 0]
+    for column in range(1, width):
+        best = (best[:, None] - passed[..., column]).max(axis=2) + score[..., column]
+    path = _viterbi(score, cost)
+    strip = np.arange(2)[:, None]
+    total = score[strip, path, np.arange(width)].sum(axis=1)
+    total -= passed[strip, path[:, 1:], path[:, :-1], np.arange(1, width)].sum(axis=1)
+    np.testing.assert_allclose(total, best.max(axis=1), atol=1e-3)
 
 
 def test_strips_are_read_independently() -> None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ecgstudio.stages.line_scale import comb, comb_of_parts, flattened, lines_confirm, scale_by_lines
+from ecgstudio.stages.line_scale import _is_part, comb, comb_of_parts, flattened, lines_confirm, scale_by_lines
 from tests.ruled_panels import panels_side_by_side, ruled
 
 TRUE_PX_PER_MM = 6.0
@@ -59,6 +59,18 @@ def test_lines_5_mm_apart_without_any_between_are_no_half_of_them(factor: float)
             line = (slice(200, -200), slice(at, at + 1)) if across else (slice(at, at + 1), slice(200, -200))
             paper[line] = (212, 61, 26)
     assert by_lines(paper, px_per_mm * factor) is None
+
+
+@pytest.mark.parametrize(("whole", "part"), [(2, True), (3, True), (2.3, False), (1.5, False), (40, False)])
+def test_a_distance_is_a_part_of_one_that_is_seen_more_clearly_along_one_axis(whole: float, part: bool) -> None:
+    periods = np.geomspace(8, 128, 300)
+    both = np.full((2, len(periods)), -2.0)
+    best = int(np.abs(periods - 20).argmin())
+    both[:, best] = 0.6, 0.35
+    both[1, np.abs(periods - 20 * whole).argmin()] = 0.4
+    assert _is_part(both, periods, best) is part
+    both[1] -= 0.3 * (np.arange(len(periods)) != best)
+    assert not _is_part(both, periods, best)
 
 
 def seen_aslant(paper: np.ndarray) -> np.ndarray:
