@@ -21,7 +21,7 @@ LEVEL_FOOT_MM, SETTLED_MM = 0.25, 0.6  # the same of its foot, over so much of i
 MOSTLY_LEVEL, MARKER_SLIP_MM = 0.6, 1.0
 LEAVES_MM, LEAVES_NOISE = (0.12, 0.3), 5.0  # a trace that is so far from the foot's level has left it
 LEAST_FOOT_MM, LONG_FOOT_MM, LONGEST_FOOT_MM = 1.0, 3.0, 16.0
-AGREE_MM, FEW_ROWS = 0.4, 0.2  # rows whose feet end together, and how few may leave theirs before that
+AGREE_MM, FEW_ROWS = 0.4, 0.25  # rows whose feet end together, and how few may leave theirs before that
 STANDARD_MM, STANDARD_SHARE, STANDARD_SLIP_MM = (125.0, 250.0, 500.0), 0.003, 0.5
 PERFECTLY_FLAT, FLAT = 0.45, 0.7  # a foot's noise, of that of the row's quietest part that is as long
 QUIETEST = 2.0  # per cent of a row that count as that
@@ -54,7 +54,7 @@ def begins_after_foot(
     the leads, or make the record too long. `slots` are the leads as they were divided with the foot; `markers_mm` the
     places where pulses are seen. Unless the page is `scaled`, what seems a millimetre may be some percent more or less.
     """
-    feet = [_foot(reading, markers_mm) for reading in readings]
+    feet = _below_one_another([_foot(reading, markers_mm) for reading in readings])
     known = [(reading, foot) for reading, foot in zip(readings, feet, strict=True) if foot is not None]
     if len(known) < max(1, len(readings) / 2):
         return None
@@ -102,6 +102,13 @@ def _foot(reading: StripReading, markers_mm: Sequence[tuple[float, float]]) -> _
         noise_mm=float(np.std(line)),
         jumps=abs(behind - foot_mm) > STEP_MM,
     )
+
+
+def _below_one_another(feet: list[_Foot | None]) -> list[_Foot | None]:
+    """Leave out what is no pulse: pulses end at one place in all rows; a lead that begins with a jump looks alike."""
+    edges_mm = [foot.edge_mm for foot in feet if foot is not None]
+    middle_mm = float(np.median(edges_mm)) if edges_mm else 0.0
+    return [foot if foot is not None and abs(foot.edge_mm - middle_mm) < NO_PULSE_SLIP_MM else None for foot in feet]
 
 
 def _end_of_pulse(reading: StripReading, level_mm: F64, markers_mm: Sequence[tuple[float, float]]) -> int | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.printed import Row, Slot
-from ecgstudio.stages.pulse_feet import begins_after_foot
+from ecgstudio.stages.pulse_feet import _below_one_another, _Foot, begins_after_foot
 from ecgstudio.stages.strip_reading import StripReading, row_ends
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
@@ -100,6 +100,17 @@ def test_leads_that_begin_as_calm_as_they_are_later_are_kept() -> None:
 
 def test_feet_that_end_in_every_row_elsewhere_are_the_leads_own() -> None:
     assert begins(page([3.0, 5.5, 9.0])) is None
+
+
+def test_one_row_of_four_may_seem_to_leave_its_foot_early() -> None:
+    assert begins(page([7.0, 7.0, 5.8, 7.0])) == pytest.approx([EDGE_MM + 7.0] * 4, abs=0.25)
+    assert begins(page([7.0, 7.0, 5.8])) is None
+
+
+def test_what_ends_elsewhere_than_the_other_pulses_is_none() -> None:
+    feet = [_Foot(edge_mm, 6.8, 0.01, jumps=True) for edge_mm in (18.1, 18.2, 24.9, 18.1)]
+    assert _below_one_another([*feet[:2], None, *feet[2:]]) == [*feet[:2], None, None, feet[3]]
+    assert _below_one_another([None, None]) == [None, None]
 
 
 def test_without_a_pulse_there_is_no_foot() -> None:
