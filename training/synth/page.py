@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,6 +20,8 @@ from training.synth.truth import LabelTruth, LeadTruth, SheetTruth
 Rng = np.random.Generator
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
+Pen = Callable[[tuple[int, int], Sequence[Floats], float], Pixels]
+"""Draws lines (x, y in px from the picture's upper left corner) of a thickness in px as ink coverage u8[h, w]."""
 
 PULSE_S = 0.2  # every cart's 1 mV lasts so long
 SHIFT = 4  # cv2's fixed-point bits for sub-pixel drawing
@@ -45,10 +47,12 @@ def render_sheet(
     px_per_mm: float = 8.0,
     style: PageStyle | None = None,
     fonts: Sequence[str] | None = None,
+    pen: Pen | None = None,
 ) -> Sheet:
     """Draw a 12-lead record (mV, [12, n], rows in the order of LEADS) on a sheet of random or given style.
 
     The same generator state gives the same sheet on a machine with the same fonts, or anywhere with `fonts` given.
+    `pen` draws its traces and pulses.
     """
     style = random_style(rng) if style is None else style
     printed = _cart_filter(np.asarray(mv, np.float64), fs, style)
@@ -59,7 +63,7 @@ def render_sheet(
     pixels = paper_and_grid(shape, px_per_mm, style=style, rng=rng)
     pulses, pulse_labels = _lay_out_pulses(leads, style, rng)
     text, text_labels = write_texts(shape, leads, px_per_mm, style=style, rng=rng, available=fonts)
-    trace = _draw_traces(shape, leads, pulses, px_per_mm, style)
+    trace = (pen or soft_pen)(shape, _trace_lines(leads, pulses, px_per_mm, style), style.trace_mm * px_per_mm)
     _draw_separators(trace, leads, px_per_mm, style, rng)
     _multiply(pixels, text, style.text_ink)
     _multiply(pixels, trace, style.ink)
@@ -139,21 +143,24 @@ def _lay_out(mv: Floats, fs: float, style: PageStyle, rng: Rng) -> list[LeadTrut
     return leads
 
 
-def _draw_traces(
-    shape: tuple[int, int], leads: list[LeadTruth], pulses: list[Floats], px_per_mm: float, style: PageStyle
-) -> Pixels:
-    """Draw traces and pulses as an ink-coverage mask."""
-    k = px_per_mm * TRACE_SCALE
-    mask = np.zeros((shape[0] * TRACE_SCALE, shape[1] * TRACE_SCALE), np.uint8)
-    thick = max(1, round(style.trace_mm * k))
+def _trace_lines(
+    leads: list[LeadTruth], pulses: list[Floats], px_per_mm: float, style: PageStyle
+) -> list[Floats]:
+    """Return the lines of traces and pulses in pixels."""
     lines = [lead.line_mm for lead in leads] + pulses
     if style.separator == "connect":
         lines += [np.stack([a.line_mm[-1], b.line_mm[0]]) for a, b in pairwise(leads) if a.row == b.row]
-    for line in lines:
-        points = line.copy()
-        if style.dot_mm:
-            points[:, 1] = np.round(points[:, 1] / style.dot_mm) * style.dot_mm
-        fixed = np.round((points * k - 0.5) * (1 << SHIFT)).astype(np.int32)
+    if style.dot_mm:
+        lines = [np.stack([x, np.round(y / style.dot_mm) * style.dot_mm], axis=1) for x, y in (k.T for k in lines)]
+    return [line * px_per_mm for line in lines]
+
+
+def soft_pen(shape: tuple[int, int], lines_px: Sequence[Floats], thick_px: float) -> Pixels:
+    """Draw lines larger and average them down; their thickness is a whole number of the larger pixels."""
+    mask = np.zeros((shape[0] * TRACE_SCALE, shape[1] * TRACE_SCALE), np.uint8)
+    thick = max(1, round(thick_px * TRACE_SCALE))
+    for line in lines_px:
+        fixed = np.round((line * TRACE_SCALE - 0.5) * (1 << SHIFT)).astype(np.int32)
         cv2.polylines(mask, [fixed[:, None]], False, 255, thick, cv2.LINE_AA, SHIFT)
     return cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
 

@@ -23,6 +23,7 @@ from ecgstudio.io.export import FORMATS, PageResults
 from training.folders import IMAGES, series_path, truth_path
 from training.signals import RecordSource, open_source
 from training.signals.record import SCORED_SPLITS, TRAINABLE_SPLITS, Record
+from training.synth.agg import agg_pen, agg_px_per_mm, with_agg_lines
 from training.synth.degrade import KINDS, degrade
 from training.synth.kit import can_print, render_kit_sheet
 from training.synth.page import Sheet, render_sheet
@@ -35,7 +36,8 @@ logger = logging.getLogger(__name__)
 LATTICE_STEP_MM = 2.5
 KIND_SHARES = {"render": 0.22, "scan": 0.26, "photo": 0.34, "screen": 0.06, "damage": 0.12}
 KIT_SHARES = {"render": 0.4, "scan": 0.3, "photo": 0.2, "damage": 0.1}
-PRINTERS = ("own", "kit")
+AGG_SHARES = {"render": 0.45, "scan": 0.25, "photo": 0.2, "damage": 0.1}
+PRINTERS = ("own", "agg", "kit")
 MOST_TRIES = 1000
 SHEET_PX_PER_MM = 8.0  # about 200 dpi: the resolution that stage 2 reads at
 STORED_QUALITY = 95
@@ -56,7 +58,7 @@ class PagePlan:
     """Which pages go into a folder; None leaves a choice to chance.
 
     `balanced` takes kinds and layouts in turn where none is chosen: 55 pages show each of one with each of the other.
-    The printer "kit" is ecg-image-kit, which has layouts of its own.
+    The printer "agg" draws traces as plotting programs do; "kit" is ecg-image-kit, which has layouts of its own.
     """
 
     folder: Path
@@ -76,7 +78,7 @@ class PagePlan:
 
     def layout_of(self, index: int) -> str | None:
         """Return the layout of a page; None: by chance."""
-        in_turn = self.balanced and self.layout is None and self.printer == "own"
+        in_turn = self.balanced and self.layout is None and self.printer != "kit"
         return _in_turn(LAYOUTS, index) if in_turn else self.layout
 
 
@@ -111,6 +113,23 @@ def synthesize_kit_page(
     """Do the same with a sheet of ecg-image-kit; what is not degraded stays at the resolution that it was drawn at."""
     sheet = render_kit_sheet(mv, fs, rng=rng)
     kind = _chosen(rng, KIT_SHARES) if kind is None else kind
+    return _degraded(sheet, rng, kind, orient=orient, as_drawn=kind == "render")
+
+
+def synthesize_agg_page(
+    mv: NDArray[np.float32],
+    fs: float,
+    *,
+    rng: np.random.Generator,
+    kind: str | None = None,
+    layout: str | None = None,
+    orient: bool = False,
+) -> SynthPage:
+    """Do the same with one of our sheets whose traces Agg draws; what is not degraded stays as it was drawn."""
+    kind = _chosen(rng, AGG_SHARES) if kind is None else kind
+    px_per_mm = agg_px_per_mm(rng) if kind == "render" else SHEET_PX_PER_MM
+    style = with_agg_lines(random_style(rng, layout=layout), rng)
+    sheet = render_sheet(mv, fs, rng=rng, px_per_mm=px_per_mm, style=style, pen=agg_pen(rng))
     return _degraded(sheet, rng, kind, orient=orient, as_drawn=kind == "render")
 
 
@@ -154,7 +173,8 @@ def write_page(plan: PagePlan, index: int) -> Path:
         page = synthesize_kit_page(record.mv, record.fs, rng=rng, kind=kind, orient=plan.orient)
     else:
         record = source[int(rng.integers(len(source)))]
-        page = synthesize_page(record.mv, record.fs, rng=rng, kind=kind, layout=layout, orient=plan.orient)
+        synthesize = synthesize_agg_page if plan.printer == "agg" else synthesize_page
+        page = synthesize(record.mv, record.fs, rng=rng, kind=kind, layout=layout, orient=plan.orient)
     picture = folder / f"{stem}{'.png' if page.lossless else '.jpg'}"
     with file_group() as group:  # the truth first: readers of a growing folder look for pictures
         group.add(truth_path(picture), encode_truth(page.truth))
@@ -221,7 +241,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add(
         "--printer", choices=PRINTERS, default="own",
-        help="kit: sheets of ecg-image-kit in its own layouts (pip install --no-deps torch-ecg)",
+        help="agg: our own sheets with traces as plotting programs draw them; kit: sheets of ecg-image-kit in its own "
+        "layouts (pip install --no-deps torch-ecg)",
     )  # fmt: skip
     add("--orient", action="store_true", help="mirror and turn the pages at random")
     add("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
@@ -233,7 +254,7 @@ def main(args: argparse.Namespace) -> int:
         raise UserError("--count, --first and --seed must not be negative.")
     if args.split not in TRAINABLE_SPLITS and not args.tree:
         raise UserError(f"Pages of the {args.split} split are for measuring only: write them with --tree.")
-    if args.printer != "own" and args.layout is not None:
+    if args.printer == "kit" and args.layout is not None:
         raise UserError("--layout is for our own sheets: ecg-image-kit has layouts of its own.")
     plan = PagePlan(
         args.out, args.records, args.split, args.seed, args.kind, args.layout, args.orient, args.tree, args.balanced,

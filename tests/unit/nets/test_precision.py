@@ -39,13 +39,15 @@ def test_other_networks_count_in_full(weights_dir: Path, monkeypatch: pytest.Mon
     np.testing.assert_array_equal(load_runtime("cpu", weights_dir).grid(image).phase, full.phase)
 
 
-@pytest.mark.parametrize("tiles", [False, True])
-def test_a_cpu_needs_tiles_for_it(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
-    assert precision.half_pays(CPU) is tiles
+@pytest.mark.parametrize("feature", precision.CPU_FEATURES)
+@pytest.mark.parametrize("there", [False, True])
+def test_a_cpu_needs_hardware_for_it(feature: str, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in precision.CPU_FEATURES:
+        monkeypatch.setattr(torch.cpu, each, lambda has=there and each == feature: has)
+    assert precision.half_pays(CPU) is there
     product = torch.ones(2, 2)
     with precision.in_half(CPU):
-        assert (product @ product).dtype == (torch.bfloat16 if tiles else torch.float32)
+        assert (product @ product).dtype == (torch.bfloat16 if there else torch.float32)
         with precision.in_full(CPU):
             assert (product @ product).dtype == torch.float32
     with precision.in_half(CPU, wanted=False):
@@ -53,6 +55,7 @@ def test_a_cpu_needs_tiles_for_it(tiles: bool, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_torch_that_cannot_tell_counts_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+    for each in precision.CPU_FEATURES:
+        monkeypatch.delattr(torch.cpu, each)
     assert not precision.half_pays(CPU)
     assert not precision.half_pays(torch.device("mps"))
