@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ecgstudio.core.arrays import F64
 from ecgstudio.stages.cut_off import LEAST_SEEN, NOT_CUT, STANDARD_SECONDS, CutOff, standard_mm
 from ecgstudio.stages.layout import common_ends
 from ecgstudio.stages.lead_ends import LACK_MM, column_borders, parted_by_gaps, standard_start_mm
 from ecgstudio.stages.panels import on_panels
 from ecgstudio.stages.printed import PageLayout, Slot
+from ecgstudio.stages.standard_ends import standard_ends_mm
 from ecgstudio.stages.strip_reading import StripReading, row_ends
 
 COMMON_END_MM = 6.0  # rows that start or end this near to the others do so where the others do
@@ -28,6 +30,7 @@ def refine_slots(layout: PageLayout, readings: Sequence[StripReading], *, cut: C
     ends = [row_ends(reading) for reading in readings]
     starts = np.array(common_ends([e[0] for e in ends], within_mm=COMMON_END_MM))
     stops = np.array(common_ends([e[1] for e in ends], within_mm=COMMON_END_MM))
+    _to_standard_ends(starts, stops, readings)
     slots = list(layout.slots)
     borders: dict[tuple[int, int], float] = {}
     met: set[tuple[int, int]] = set()
@@ -58,6 +61,18 @@ def refine_slots(layout: PageLayout, readings: Sequence[StripReading], *, cut: C
         out.append(replace(s, start_mm=float(first), end_mm=float(last), meets=met_before, met=met_after))
     parted = on_panels(parted_by_gaps(out, readings), readings)
     return _begun_outside(parted) if cut.begins and cut.ends else parted
+
+
+def _to_standard_ends(starts: F64, stops: F64, readings: Sequence[StripReading]) -> None:
+    """Move the common start and end of rows [row], in place, onto those of a standard record if that is seen."""
+    first_mm, last_mm = float(np.median(starts)), float(np.median(stops))
+    alike = [
+        row for row, (start, stop) in enumerate(zip(starts, stops, strict=True))
+        if max(abs(start - first_mm), abs(stop - last_mm)) < COMMON_END_MM
+    ]  # fmt: skip
+    found = standard_ends_mm([readings[row] for row in alike], first_mm=first_mm, last_mm=last_mm)
+    if found is not None:
+        starts[alike], stops[alike] = found
 
 
 def _begun_outside(slots: list[Slot]) -> list[Slot]:
