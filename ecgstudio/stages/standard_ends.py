@@ -64,7 +64,7 @@ def _pooled(readings: Sequence[StripReading]) -> tuple[F64, F64]:
         )
         for reading in readings
     ]  # fmt: skip
-    return at_mm, np.mean(each, axis=0)
+    return np.asarray(at_mm, np.float64), np.asarray(np.mean(each, axis=0), np.float64)
 
 
 def _steps(presence: F64) -> F64:
