@@ -32,6 +32,7 @@ NEARLY = 0.2  # and so far at most where it is told only which of the heights it
 MIDDLE_SNAP = 0.3  # the same where its height follows from how far its top is from its marked middle
 PLATEAU_MM, LEVEL_MM = 0.3, 0.1  # what belongs to a plateau, and how level that of a machine is
 CLEAN_WIDTH, CLEAN_MASS = 0.1, 0.8
+LONG_MM = 7.5  # a pulse of 25 mm/s is 5 mm wide, of 50 mm/s 10 mm
 GUESSED_ZOOMS = (1.0, 1.45, 0.7)  # small sheets are taken for larger ones
 GUESSED_MM = (5.0, 9.0, 13.0, 18.0)  # heights to look for a foot at, where the scale is only guessed
 SIDES_AGREE, ZOOMS_AGREE = 0.2, 0.06
@@ -304,7 +305,7 @@ def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
     An unusual height needs two witnesses (where there are two) or a clean one, more than the standard one has, and no
     other unusual one beside it: misread pulses are far more common than unusual gains. As many are enough if one of
     them is clean and stands on both feet, and those of standard height on one each: beside the other a lead may begin.
-    Of whatever height, a lone one must be clean or stand on both its feet.
+    Of whatever height, a lone one must be clean or stand on both its feet; one that tells of fast paper stands on both.
     """
     standard = STANDARD_MM_PER_MV * PULSE_MV
     witnesses = {wanted: len(pulses) for wanted, pulses in found.items()}
@@ -319,8 +320,9 @@ def _agreed(found: dict[float, list[Pulse]], *, places: int) -> Pulse | None:
     if chosen not in found:
         return None
     pulses = found[chosen]
-    if len(pulses) == 1 and not (pulses[0].clean or pulses[0].stands_on_both):
-        return None  # a beat with a broad top looks like that too
+    lone = pulses[0] if len(pulses) == 1 else None
+    if lone is not None and not lone.stands_on_both and (not lone.clean or lone.width_mm > LONG_MM):
+        return None  # a beat with a broad top looks like that too, and a frame's corner as wide as on fast paper
     both = [p for p in pulses if p.stands_on_both] or pulses
     return Pulse(
         float(np.median([p.height_mm for p in both])),

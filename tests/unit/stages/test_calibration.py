@@ -204,6 +204,9 @@ def test_a_clean_pulse_on_both_feet_outweighs_one_on_one_foot(on_both: bool, gai
         ([Pulse(9.6, 7.5, stands_on_both=False)], False),  # a T wave with a broad top
         ([Pulse(9.6, 3.2, stands_on_both=True)], True),
         ([Pulse(9.6, 4.9, stands_on_both=False, clean=True)], True),
+        ([Pulse(9.6, 10.0, stands_on_both=False, clean=True)], False),  # the corner of a frame
+        ([Pulse(9.6, 10.0, stands_on_both=True, clean=True)], True),
+        ([Pulse(9.6, 10.0, stands_on_both=False, clean=True), Pulse(9.8, 10.1, stands_on_both=False)], True),
         ([Pulse(9.6, 7.5, stands_on_both=False), Pulse(9.8, 6.0, stands_on_both=False)], True),
     ],
 )
