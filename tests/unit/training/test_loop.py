@@ -110,7 +110,8 @@ class InterruptAfter:
 
 
 def test_one_tiny_batch_is_learned_to_a_fraction_of_a_pixel(tmp_path: Path) -> None:
-    config = replace(BASE, steps=120, warmup_steps=10, ema_decay=0.9, learning_rate=4e-3)
+    # 120 steps reach .2 to .27 px, as each kind of CPU rounds; these .1
+    config = replace(BASE, steps=160, warmup_steps=10, ema_decay=0.9, learning_rate=4e-3)
     train("stage2", config, one_batch, folder=tmp_path)
     values = validate(read_network(tmp_path / BEST_FILE), [sine_batch(0)], config)
     assert values["gross_fraction"] == 0
