@@ -9,6 +9,7 @@ import numpy as np
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.printed import Slot
+from ecgstudio.stages.standard_ends import STANDARD_MM
 from ecgstudio.stages.strip_reading import StripReading, row_ends
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
@@ -22,7 +23,7 @@ MOSTLY_LEVEL, MARKER_SLIP_MM = 0.6, 1.0
 LEAVES_MM, LEAVES_NOISE = (0.12, 0.3), 5.0  # a trace that is so far from the foot's level has left it
 LEAST_FOOT_MM, LONG_FOOT_MM, LONGEST_FOOT_MM = 1.0, 3.0, 16.0
 AGREE_MM, FEW_ROWS = 0.4, 0.25  # rows whose feet end together, and how few may leave theirs before that
-STANDARD_MM, STANDARD_SHARE, STANDARD_SLIP_MM = (125.0, 250.0, 500.0), 0.003, 0.5
+STANDARD_SHARE, STANDARD_SLIP_MM = 0.003, 0.5
 PERFECTLY_FLAT, FLAT = 0.45, 0.7  # a foot's noise, of that of the row's quietest part that is as long
 QUIETEST = 2.0  # per cent of a row that count as that
 NO_PULSE_SLIP_MM = 2.0  # a row that begins farther before the others' feet has its own beginning

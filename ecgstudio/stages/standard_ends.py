@@ -70,15 +70,15 @@ def _pooled(readings: Sequence[StripReading]) -> tuple[F64, F64]:
 def _steps(presence: F64) -> F64:
     """Return by how much of what follows a lead appears at each half-column, out of next to nothing; else 0."""
     total = np.concatenate([[0.0], np.cumsum(presence)])
-    count = len(presence)
-    i = np.arange(count)
+    here, count = np.arange(len(presence)), len(presence)
 
-    def mean(first: np.ndarray[tuple[int], np.dtype[np.intp]], stop: np.ndarray[tuple[int], np.dtype[np.intp]]) -> F64:
-        low, high = np.clip(first, 0, count), np.clip(stop, 0, count)
-        return np.asarray((total[high] - total[low]) / np.maximum(high - low, 1))
+    def mean(first: int, stop: int) -> F64:
+        """Average from `first` to before `stop` half-columns behind each, as far as there are any."""
+        low, high = np.clip(here + first, 0, count), np.clip(here + stop, 0, count)
+        return np.asarray((total[high] - total[low]) / np.maximum(high - low, 1), np.float64)
 
-    behind, before = mean(i + 1, i + 1 + BEHIND), mean(i - FAR, i - 1)
-    rise = mean(i, i + STEP) - mean(i - STEP, i)
+    behind, before = mean(1, 1 + BEHIND), mean(-FAR, -1)
+    rise = mean(0, STEP) - mean(-STEP, 0)
     appears = (before <= MOST_BEFORE * behind + NOTHING) & (behind >= LEAST_BEHIND)
     return np.where(appears, rise / np.maximum(behind, LEAST_BEHIND), 0.0)
 

@@ -12,14 +12,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from training.synth.scan import MM_PER_INCH
 from training.synth.style import PageStyle
 
 Rng = np.random.Generator
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-MM_PER_PT: Final = 25.4 / 72.0
-MM_PER_INCH: Final = 25.4
+MM_PER_PT: Final = MM_PER_INCH / 72
 DPI: Final = (75, 96, 100, 120, 150, 150, 200, 200, 200, 250, 300)
 TRACE_PT: Final = (0.35, 0.5, 0.5, 0.6, 0.75, 0.75, 0.8, 1.0, 1.0, 1.25, 1.5)
 JOINS: Final = ("round", "round", "miter", "bevel")

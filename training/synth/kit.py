@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from ecgstudio.core.leads import LEADS
 from ecgstudio.errors import UserError
 from training.synth.page import RECORD_FS, RECORD_SECONDS, Floats, Pixels, Rng, Sheet, printed_record
+from training.synth.scan import MM_PER_INCH
 from training.synth.truth import LabelTruth, LeadTruth, SheetTruth
 
 PACKAGE: Final = "torch-ecg"
 RENDERER: Final = "torch_ecg/utils/_ecg_plot.py"
 MM_PER_S, MM_PER_MV = 25.0, 10.0
-MM_PER_INCH = 25.4
 MOST_MV = 5.0
 SCALE_TEXTS: Final = {"25mm/s": "speed25", "10mm/mV": "gain10"}
 DPI: Final = (100, 120, 150, 200, 200, 200, 200, 250, 300)

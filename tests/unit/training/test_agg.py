@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from training import cli
 from training.signals import Record
-from training.synth.agg import DPI, MM_PER_INCH, AggPen, agg_pen, agg_px_per_mm, with_agg_lines
+from training.synth.agg import DPI, AggPen, agg_pen, agg_px_per_mm, with_agg_lines
 from training.synth.page import Pen, Sheet, render_sheet, soft_pen
+from training.synth.scan import MM_PER_INCH
 from training.synth.style import random_style
 from training.synth.truth import load_truth
 from training.synth.write import synthesize_agg_page
