@@ -15,7 +15,7 @@ from training.synth.agg import DPI, AggPen, agg_pen, agg_px_per_mm, with_agg_lin
 from training.synth.page import Pen, Sheet, render_sheet, soft_pen
 from training.synth.scan import MM_PER_INCH
 from training.synth.style import random_style
-from training.synth.truth import load_truth
+from training.synth.truth import PageTruth, load_truth
 from training.synth.write import synthesize_agg_page
 
 PLAIN = AggPen(thins_out=False, join="round", cap="butt")
@@ -79,12 +79,17 @@ def test_the_ink_of_a_sheet_covers_its_truth(record: Record) -> None:
     assert sheet.truth.layout == "6x2"
 
 
+def dpi_as_drawn(truth: PageTruth) -> float:
+    """Return the resolution along the sheet's width."""
+    step_px = truth.lattice_px[0, 1, 0] - truth.lattice_px[0, 0, 0]
+    return float(np.round(step_px / truth.lattice_step_mm * MM_PER_INCH, 6))
+
+
 def test_a_clean_page_stays_at_its_resolution(record: Record) -> None:
     page = synthesize_agg_page(record.mv, record.fs, rng=np.random.default_rng(6), kind="render")
     assert page.lossless
     assert page.truth.kind == "render"
-    step = page.truth.lattice_px[0, 1] - page.truth.lattice_px[0, 0]
-    assert np.round(step[0] / page.truth.lattice_step_mm * MM_PER_INCH, 6) in DPI
+    assert dpi_as_drawn(page.truth) in DPI
     scanned = synthesize_agg_page(record.mv, record.fs, rng=np.random.default_rng(6), kind="scan")
     assert scanned.truth.kind == "scan"
 
@@ -95,3 +100,4 @@ def test_pages_are_written_by_the_command(tmp_path: Path) -> None:
     assert cli.main([*asked, "--jobs", "1"]) == 0
     truths = [load_truth(path) for path in sorted(out.glob("*.npz"))]
     assert [truth.sheet.layout for truth in truths] == ["3x4", "3x4"]
+    assert {dpi_as_drawn(truth) for truth in truths} <= set(DPI)  # our other pen's sheets are resampled
