@@ -80,9 +80,9 @@ def test_the_ink_of_a_sheet_covers_its_truth(record: Record) -> None:
 
 
 def dpi_as_drawn(truth: PageTruth) -> float:
-    """Return the resolution along the sheet's width."""
+    """Return the resolution along the sheet's width; it is stored in single precision."""
     step_px = truth.lattice_px[0, 1, 0] - truth.lattice_px[0, 0, 0]
-    return float(np.round(step_px / truth.lattice_step_mm * MM_PER_INCH, 6))
+    return float(np.round(step_px / truth.lattice_step_mm * MM_PER_INCH, 3))
 
 
 def test_a_clean_page_stays_at_its_resolution(record: Record) -> None:
