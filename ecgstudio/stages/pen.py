@@ -52,6 +52,14 @@ def ink_of(brightest: FloatMap, height_half: F64, present: NDArray[np.bool_]) ->
 
     Unlike `strokes.darkness` it does not take a column for paper that is mostly ink. All is 0 without a trace.
     """
+    dark = darkness_of(brightest, height_half, present)
+    if dark is None:
+        return np.zeros_like(brightest)
+    return np.asarray(np.clip((dark - LIGHTEST_INK) / INK_SPAN, 0, 1), np.float32)
+
+
+def darkness_of(brightest: FloatMap, height_half: F64, present: NDArray[np.bool_]) -> FloatMap | None:
+    """Return how dark a strip [H, W] is beside its paper, 1 as the trace that was followed; None without a trace."""
     width = brightest.shape[1]
     parts = np.array_split(brightest, max(width // PAPER_PX, 1), axis=1)
     paper = [float(np.percentile(part[::4, ::2], PAPER_PERCENTILE)) for part in parts]
@@ -62,9 +70,7 @@ def ink_of(brightest: FloatMap, height_half: F64, present: NDArray[np.bool_]) ->
     trace = np.take_along_axis(away[:, :columns], np.clip(rows, 0, len(away) - 1), axis=0).max(axis=0)
     seen = trace[present[: 2 * columns : 2]]
     contrast = float(np.median(seen)) if len(seen) else 0.0
-    if contrast <= 0:
-        return np.zeros_like(brightest)
-    return np.asarray(np.clip((away / contrast - LIGHTEST_INK) / INK_SPAN, 0, 1), np.float32)
+    return np.asarray(away / contrast, np.float32) if contrast > 0 else None
 
 
 def fitted_pen(lines: Sequence[tuple[FloatMap, Sequence[tuple[F64, F64]]]]) -> Pen:

@@ -21,6 +21,7 @@ from ecgstudio.core.leads import LAYOUTS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, content_digest
 from ecgstudio.stages.cut_off import NOT_CUT, CutOff
+from ecgstudio.stages.ink_fit import fitted_to_ink
 from ecgstudio.stages.meetings import read_together
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.settings import TraceSettings
@@ -130,12 +131,11 @@ def read_moved_rows(
                 reading.begins_mm,
                 len(reading.height_px),
                 names,
+                found.slots,
                 [(each.centre_mm, each.half_px, each.height_half) for each in found.readings],
             ]
         )
-        read = partial(
-            _read_again, page, near, row, found.readings, number, names=names, runtime=runtime, settings=settings
-        )
+        read = partial(_read_again, page, near, row, found, number, names=names, runtime=runtime, settings=settings)
         try:
             fresh = memo.recall(key, read)
         except StageError:
@@ -195,18 +195,19 @@ def _read_again(
     page: Page,
     grid: GridFit,
     row: Row,
-    readings: Sequence[StripReading],
+    page_reading: PageReading,
     number: int,
     *,
     names: Sequence[Sequence[Label]],
     runtime: Runtime,
     settings: TraceSettings,
 ) -> StripReading:
-    """Read one row column by column as it was read before, and together with the others where it meets them.
+    """Read one row column by column as it was read before, together with the others where it meets them, and fit it.
 
     Raises StageError if no trace can be followed.
     """
     known, found = names
+    readings = page_reading.readings
     before = readings[number]
     end_mm = before.x0_mm + (len(before.height_px) - 0.1) / STRIP_PX_PER_MM  # not a hair longer than before
     whole = replace(row, start_mm=before.x0_mm + STRIP_MARGIN_MM, end_mm=end_mm - STRIP_MARGIN_MM)
@@ -215,4 +216,4 @@ def _read_again(
     printed = [beginning_at(each, before.begins_mm) for each in printed]
     (reading,) = read_beside_names(page, grid, printed, found, before=known, runtime=runtime, flip=settings.flip)
     together = read_together([reading if i == number else each for i, each in enumerate(readings)], only={number})
-    return replace(together[number], looked=None)
+    return replace(fitted_to_ink(together, page_reading.slots, only={number})[number], looked=None)

@@ -17,7 +17,7 @@ from ecgstudio.core.leads import LAYOUTS, LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
 from ecgstudio.stages.cut_off import cut_off, lost_share
-from ecgstudio.stages.decode import resample_heights, sharpened
+from ecgstudio.stages.decode import resample_heights
 from ecgstudio.stages.drawn_lines import ending_with_lines, lines_along, lines_on_paper
 from ecgstudio.stages.faint_rows import (
     clearly_followed,
@@ -28,8 +28,9 @@ from ecgstudio.stages.faint_rows import (
     with_rows,
 )
 from ecgstudio.stages.gains import gain_of, gains_by_pulse, gains_doubt
+from ecgstudio.stages.ink_fit import fitted_to_ink
 from ecgstudio.stages.layout import find_rows, rows_beside_names, solve_layout
-from ecgstudio.stages.lead_ends import led_to_borders
+from ecgstudio.stages.lead_heights import half_columns_px, lead_heights
 from ecgstudio.stages.lead_order import name_doubts
 from ecgstudio.stages.lead_places import COMMON_END_MM, refine_slots, within_standard
 from ecgstudio.stages.limb_order import order_by_limb_leads
@@ -67,10 +68,7 @@ LOOK_CONFIDENCE, LOOK_AGAINST = 0.45, 0.8
 OUTPUT_HZ = 500.0
 END_DOUBT_MM = 0.2  # how well the ends of leads are known
 SUREST = 0.999  # only what a human drew is certain
-END_MARGIN_PX = 1.75  # columns this near to a lead's end show its neighbour too
 MAX_BRIDGE_S = 0.06  # longer unreadable stretches stay missing
-LEAST_PRESENCE = 0.2
-HARDLY_PRESENT, CLEARLY_FOLLOWED = 0.02, 0.7  # a lead that ends flat looks like a pulse, though its line is plain
 
 
 def read_traces(
@@ -166,7 +164,7 @@ def read_page(
     if overlooked:
         layout = solve([reading.row for reading in readings], [*labels, *overlooked], seams=seams_of(readings))
     readings = read_beside_names(page, grid, readings, layout.names, before=names, runtime=runtime, flip=settings.flip)
-    readings = [replace(each, looked=None) for each in read_together(readings)]
+    readings = read_together(readings)
     cut = cut_off(page, grid, readings)
     as_read = refine_slots(layout, readings, cut=cut)
     ordered = order_by_limb_leads(as_read, readings)
@@ -174,6 +172,7 @@ def read_page(
     slots = name_limb_leads(name_rhythm_strips(ordered, readings, together=together), readings)
     if not any(slot.lead for slot in slots):
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
+    readings = [replace(each, looked=None) for each in fitted_to_ink(readings, slots)]
     overruled = any(old.read and not new.read for old, new in zip(as_read, ordered, strict=True))
     doubts = *name_doubts(slots, contradicted=layout.contradicted or overruled), *stray_doubts(slots, readings)
     return PageReading(layout, tuple(readings), tuple(slots), doubts, names, cut)
@@ -411,15 +410,8 @@ def lead_trace(
         return None
     t0_s = round(t0_s * OUTPUT_HZ) / OUTPUT_HZ
     x_mm = origin_mm + (t0_s + np.arange(count) / OUTPUT_HZ) * scale.mm_per_s
-    columns = np.arange(len(reading.height_half)) / 2 - 0.25
-    low, high = reading.x_px(slot.start_mm) + END_MARGIN_PX, reading.x_px(slot.end_mm) - END_MARGIN_PX
-    inside = (columns >= low) & (columns <= high)
-    presence = reading.presence_half
-    fine_px, mass = led_to_borders(reading, slot, mm_per_s=scale.mm_per_s)
-    followed = (presence >= HARDLY_PRESENT) & (mass >= CLEARLY_FOLLOWED)
-    confidence = np.where(inside & (followed | (presence >= LEAST_PRESENCE)), mass, 0.0)
-    max_gap_px = MAX_BRIDGE_S * scale.mm_per_s * STRIP_PX_PER_MM
-    fine_px[inside] = sharpened(fine_px[inside])  # by the lead's own heights alone
+    fine_px, confidence = lead_heights(reading, slot, mm_per_s=scale.mm_per_s)
+    columns, max_gap_px = half_columns_px(len(fine_px)), MAX_BRIDGE_S * scale.mm_per_s * STRIP_PX_PER_MM
     height, sure = resample_heights(columns, fine_px, confidence, reading.x_px(x_mm), max_gap_px=max_gap_px)
     y_mm = reading.centre_mm + (height - reading.half_px + 0.5) / STRIP_PX_PER_MM
     y_mm = with_spikes(x_mm, y_mm, spikes_mm, mm_per_s=scale.mm_per_s)

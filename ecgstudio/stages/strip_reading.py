@@ -58,7 +58,8 @@ class StripReading:
 
     Whole column i lies at x0 + (i + 0.5) / 8 mm. What stands before `begins_mm` was found to be no lead. `needles`
     [N, 3] are thin strokes that the heights pass by (half-column and row of the tip, rows beyond the heights).
-    At `leaps_mm` the path goes up or down where nothing is drawn. `looked` is there until rows were read together.
+    At `leaps_mm` the path goes up or down where nothing is drawn. `looked` is there until rows were read together and
+    fitted to their ink: `fitted_half` are the heights of leads by that, NaN elsewhere.
     """
 
     row: Row
@@ -73,6 +74,7 @@ class StripReading:
     needles: F64 = field(default_factory=lambda: np.zeros((0, 3)))
     leaps_mm: tuple[float, ...] = ()
     looked: Looked | None = None
+    fitted_half: F64 | None = None
 
     @property
     def height_px(self) -> F64:
