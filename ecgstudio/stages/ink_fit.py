@@ -41,12 +41,14 @@ LEAST_NOISE, OUTLYING = 0.02, 3.0
 LEAST_DRAWN = 0.5  # of the ink that a path should have in a column
 # of a row or column of a strip, less is inked; steps prime to the 8 px between ruled lines
 COLUMN_PERCENTILE, ROW_PERCENTILE, ROW_PART_PX, SOME = 45.0, 35.0, 192, 3
-BIN_PX, LEAST_IN_BIN = 0.2, 6
+BIN_PX, LEAST_IN_BIN, LEAST_SHARE = 0.2, 6, 0.1
 WIDTHS_PX = (0.4, 0.7, 1.0, 1.4, 1.8, 2.2, 2.7, 3.2, 3.8, 4.5, 5.3, 6.3, 7.4)
 BLURS_PX = (0.3, 0.45, 0.6, 0.75, 0.9, 1.1, 1.35, 1.6)
+UNLIKE = 0.1  # of how the ink changes with the distance, at most this is not as the pen draws
 DARKEST_GROUND, ALONE_PX = 0.6, 6.0  # ink on darker ground, or nearer to another stroke, does not show the pen
 LEVEL, LEVEL_BESIDE = 0.25, 3  # px per half-column; where a path is level, the nearest segment is not far along it
-PRESENT, OTHERS_PX = 0.3, 7
+PRESENT, OTHERS_PX, OWN_PX = 0.3, 7, 7  # where a path is drawn, and how thick, so that other readings leave it out
+LEAST_FREE = 0.1  # of a row or column of a strip, to measure ruled lines on
 FAR_PX2 = np.float32(1e9)
 
 
@@ -133,21 +135,37 @@ def _fitted(
     ink = darkness_of(brightest.astype(np.float32), reading.height_half, reading.presence_half > 0.5)
     if ink is None or not (lead >= 0).any():
         return None
-    picture = _Picture(ink, _ground(ink), _counting(reading, others, shape=(ink.shape[0], ink.shape[1])))
+    counts = _counting(reading, others, shape=(ink.shape[0], ink.shape[1]))
+    free = counts.copy()
+    path = np.stack([half_columns_px(len(start)), start], axis=1)
+    for first, last in _stretches(reading.presence_half > PRESENT):
+        _draw(free, path[first:last], value=0, thick=OWN_PX)
+    picture = _Picture(ink, _ground(ink, free > 0), counts)
     return np.where(lead >= 0, _fit(picture, start, lead), np.nan)
 
 
-def _ground(ink: FloatMap) -> FloatMap:
-    """Return how dark ruled lines are, which run along a strip's rows and columns."""
+def _ground(ink: FloatMap, free: NDArray[np.bool_]) -> FloatMap:
+    """Return how dark ruled lines are, which run along a strip's rows and columns, by pixels free of traces."""
     width = ink.shape[1]
-    upright = np.percentile(ink[::SOME], COLUMN_PERCENTILE, axis=0)
+    paper = np.where(free, ink, np.nan)
+    upright = _percentile(paper[::SOME], COLUMN_PERCENTILE)
     parts = np.array_split(np.arange(width), max(1, round(width / ROW_PART_PX)))
-    level = np.stack([np.percentile(ink[:, part[::SOME]], ROW_PERCENTILE, axis=1) for part in parts], axis=1)
+    level = np.stack([_percentile(paper[:, part[::SOME]].T, ROW_PERCENTILE) for part in parts], axis=1)
     at = np.interp(np.arange(width), [part.mean() for part in parts], np.arange(len(parts)))
     before = np.minimum(at.astype(int), max(len(parts) - 2, 0))
     after = np.minimum(before + 1, len(parts) - 1)
     lying = level[:, before] + (at - before) * (level[:, after] - level[:, before])
     return np.maximum(lying, upright[None]).astype(np.float32)
+
+
+def _percentile(values: FloatMap, percent: float) -> FloatMap:
+    """Return a percentile down each column of an array in which NaN is unknown; of all where one has too few."""
+    ordered = np.sort(values, axis=0)
+    known = np.isfinite(ordered).sum(axis=0)
+    at = np.round((known - 1) * (percent / 100)).astype(int)
+    found = ordered[np.maximum(at, 0), np.arange(values.shape[1])]
+    enough = known >= LEAST_FREE * len(values)
+    return np.where(enough, found, np.median(found[enough]) if enough.any() else 0).astype(np.float32)
 
 
 def _counting(reading: StripReading, others: Sequence[StripReading], *, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -187,7 +205,10 @@ def _fit(picture: _Picture, start: F64, lead: NDArray[np.int_]) -> F64:
     for turn in range(ROUNDS):
         seen = _near(picture, height, joined, reach_px)
         if turn in PEN_ROUNDS:
-            stroke = _measured(seen)
+            measured = _measured(seen)
+            if measured is None:
+                return start
+            stroke = measured
             reach_px = max(REACH_PX, stroke.width_px / 2 + BLURS_REACHED * stroke.blur_px + BESIDE_PX)
         height += np.clip(_step(seen, stroke, height - start, known, stiff), -most, most)
     return height
@@ -247,8 +268,11 @@ def _nearest(
     return _Nearest(segment, along, np.sqrt(best), below_px, np.sqrt(other))
 
 
-def _measured(seen: _Seen) -> _Stroke:
-    """Return the stroke that draws most like the ink around a path, by the median of its share at each distance."""
+def _measured(seen: _Seen) -> _Stroke | None:
+    """Return the stroke that draws most like the ink around a path, by the median of its share at each distance.
+
+    None if no stroke draws like it.
+    """
     plain = (seen.ground < DARKEST_GROUND) & (seen.to.other_px > ALONE_PX)
     away, ground = seen.to.away_px[plain], seen.ground[plain]
     share = (seen.ink[plain] - ground) / (1 - ground)
@@ -256,14 +280,17 @@ def _measured(seen: _Seen) -> _Stroke:
     ends = np.searchsorted(away[order], np.arange(BIN_PX, REACH_PX, BIN_PX))
     bins = [part for part in np.split(order, ends) if len(part) >= LEAST_IN_BIN]
     if not bins:
-        return _Stroke()
+        return None
     at = np.array([away[part].mean() for part in bins], np.float32)
     drawn_on = np.array([np.median(share[part]) for part in bins])
     worth = np.sqrt([len(part) for part in bins])
-    best, found = np.inf, _Stroke()
+    flat = float((worth * (drawn_on - np.average(drawn_on, weights=worth)) ** 2).sum())
+    best, found = UNLIKE * flat, None
     for width_px in WIDTHS_PX:
         for blur_px in BLURS_PX:
             share_at = _Stroke(width_px, blur_px).share(at)
+            if share_at.max() < LEAST_SHARE:
+                continue  # nothing of so fine a stroke would be seen where pixels show it
             dark = float((worth * share_at * drawn_on).sum() / (worth * share_at * share_at).sum())
             unlike = float((worth * (drawn_on - dark * share_at) ** 2).sum())
             if unlike < best:

@@ -77,6 +77,26 @@ def test_what_was_read_rightly_stays() -> None:
     assert np.nanmax(np.abs(after.fitted_half - right)[LEAD]) < 0.3
 
 
+def test_a_flat_line_is_not_taken_for_a_ruled_one() -> None:
+    truth = HALF_PX + 0.4 - 60 * np.exp(-(((np.mod(FINE, 320) - 150) / 4) ** 2))
+    before = reading(truth, ruled=0.4, read=np.floor(np.interp(AT, FINE, truth)))
+    (after,) = fitted_to_ink([before], [slot()])
+    flat = LEAD & (np.abs(np.interp(AT, FINE, truth) - truth.max()) < 0.01)
+    now, then = (lead_heights(each, slot(), mm_per_s=25.0)[0][flat] - truth.max() for each in (after, before))
+    assert np.abs(np.median(now)) < 0.3 * np.abs(np.median(then))
+
+
+def test_a_picture_that_no_pen_draws_changes_nothing() -> None:
+    row = reading(beats(FINE))
+    assert row.looked is not None
+    bands = np.zeros_like(row.looked.brightest)
+    bands[::40] = bands[HALF_PX : HALF_PX + 20] = -3
+    (after,) = fitted_to_ink([replace(row, looked=replace(row.looked, brightest=bands))], [slot()])
+    assert after.fitted_half is None or np.array_equal(
+        after.fitted_half[LEAD], lead_heights(row, slot(), mm_per_s=25.0)[0][LEAD]
+    )
+
+
 def test_nothing_is_fitted_outside_a_lead() -> None:
     (after,) = fitted_to_ink([reading(beats(FINE))], [slot(start_mm=30.0, end_mm=50.0)])
     assert after.fitted_half is not None
