@@ -3,10 +3,15 @@
 import logging
 from collections.abc import Iterator
 
+import hypothesis
 import numpy as np
 import pytest
 
 from ecgstudio.core.page import Page, PageId
+
+# a busy machine is no failure
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
