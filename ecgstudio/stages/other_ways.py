@@ -98,7 +98,8 @@ def other_way(
 def centred(chance: FloatMap, height: F64) -> F64:
     """Move heights [W] to the mean of what has a chance [H, W] near them; where nothing has they stay."""
     rows = np.arange(-WIDE_PX, WIDE_PX + 1)[:, None]
-    narrow = np.abs(rows) <= np.clip(NARROW_PX + np.abs(np.gradient(height)), None, WIDE_PX)
+    steep = np.abs(np.gradient(height)) if len(height) > 1 else np.zeros(len(height))
+    narrow = np.abs(rows) <= np.clip(NARROW_PX + steep, None, WIDE_PX)
     for _ in range(CENTRINGS):
         at = np.round(height).astype(int)[None] + rows
         inside = narrow & (at >= 0) & (at < len(chance))

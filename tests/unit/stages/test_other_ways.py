@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.other_ways import BIN_PX, Way, other_way, smooth_path
+from ecgstudio.stages.other_ways import BIN_PX, Way, centred, other_way, smooth_path
 
 H, W = 160, 40
 STRAIGHT = Way(bend=0.25, beside=0.0, ink=0.0)
@@ -83,3 +84,10 @@ def test_there_is_no_way_at_the_very_ends_of_a_strip() -> None:
             taken=np.zeros((H, size), bool), left=np.zeros((H, size), np.float32),
         )  # fmt: skip
         assert found is None
+
+
+@pytest.mark.parametrize("width", [1, 2, 7])
+def test_heights_go_to_the_middle_of_what_is_likely_however_few_they_are(width: int) -> None:
+    chance = np.zeros((60, width), np.float32)
+    chance[30:35] = 0.2
+    assert np.allclose(centred(chance, np.full(width, 29.0)), 32.0)
