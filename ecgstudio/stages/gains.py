@@ -22,7 +22,8 @@ def gains_by_pulse(
 ) -> tuple[float, float] | None:
     """Return mm/mV of limb and of chest leads where the pulses beside them differ; None where one gain holds for all.
 
-    A pulse belongs to the lead beside which it stands: the first of its row, or the last.
+    A pulse belongs to the lead beside which it stands: the first of its row, or the last. Where all stand beside chest
+    leads and another gain is printed, that is the limb leads'.
     """
     found: dict[bool, set[float]] = {False: set(), True: set()}
     counted = {False: 0, True: 0}
@@ -39,6 +40,8 @@ def gains_by_pulse(
         found[chest].add(gain)
         counted[chest] += 1
     limb, chests = found[False], found[True]
+    if not limb:
+        limb = {gain for gain in GAINS.values() if gain == scale.printed_mm_per_mV}
     if len(limb) != 1 or len(chests) != 1 or limb == chests or counted[True] < LEAST_CHEST_PULSES:
         return None
     return limb.pop(), chests.pop()

@@ -67,6 +67,17 @@ def test_a_pulse_on_the_right_belongs_to_the_last_lead_of_its_row() -> None:
     assert gains_by_pulse(*printed(layout), asked) == (10.0, 5.0)
 
 
+@pytest.mark.parametrize(("said", "gains"), [(10.0, (10.0, 5.0)), (5.0, None), (None, None), (7.0, None)])
+def test_what_is_printed_is_the_limb_leads_gain_where_pulses_stand_beside_chest_leads_only(
+    said: float | None, gains: tuple[float, float] | None
+) -> None:
+    layout = LAYOUTS["6x2"]
+    asked = replace(scale(layout, limb=10.0, chest=5.0, side="right"), printed_mm_per_mV=said)
+    assert gains_by_pulse(*printed(layout), asked) == gains
+    beside_limb = replace(scale(layout, limb=5.0, chest=5.0), printed_mm_per_mV=said)
+    assert gains_by_pulse(*printed(layout), beside_limb) is None
+
+
 @pytest.mark.parametrize("pulses", [0, 1, 6, 7])
 def test_too_few_pulses_or_one_gain_for_all_change_nothing(pulses: int) -> None:
     layout = LAYOUTS["12x1"]
