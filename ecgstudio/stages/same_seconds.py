@@ -9,7 +9,7 @@ another. And limb leads of other columns are made of those in the first, by Eint
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -35,6 +35,8 @@ MOST_BY_BEATS = 12.0  # of one column: a misread one must not outvote the others
 # log odds by the share of variance that a limb lead has in common with what others make it; names may be misread
 MADE_SHARE, MADE_SAYS = (0.2, 0.6, 0.88, 0.95), (-2.0, -0.5, 1.5, 3.0)
 LEAST_PX = 50
+# of a rhythm that goes on: what is one interval, how many tell, and how well an instant is read (px)
+ONE_BEAT, LEAST_INTERVALS, READ_PX, MOST_WRAPS = 0.25, 3, 2.0, 3
 
 
 def columns_are_simultaneous(slots: list[Slot], readings: list[StripReading], *, mm_per_s: float = 25.0) -> bool:
@@ -52,14 +54,22 @@ def simultaneity(slots: list[Slot], readings: list[StripReading], *, mm_per_s: f
     activity = [_activities([readings[s.row] for s in part], part[0], px_per_s) for part in parts]
     rhythm = [readings[s.row] for s in slots if s.columns == 1]
     odds = PRIOR if min(map(len, activity)) < WHOLE_S * px_per_s else WHOLE_PRIOR
+    beats = [_beats(each, px_per_s) for each in activity]
+    intervals = np.concatenate([np.diff(each) for each in beats])
+    told = list[float]()
     for part, each in zip(parts[1:], activity[1:], strict=True):
         n = min(len(activity[0]), len(each))  # a column may be cut off
-        own = _beats(each[:n], px_per_s)
-        says = _same_beats(_beats(activity[0][:n], px_per_s), own, n, px_per_s)
+        first, own = _beats(activity[0][:n], px_per_s), _beats(each[:n], px_per_s)
+        later_px = (part[0].start_mm - part[0].blank_mm - parts[0][0].start_mm) * STRIP_PX_PER_MM
+        others = Others.of(intervals, later_px=later_px)
+        told.append(others.tell_apart(px_per_s))
+        says = _same_beats(first, own, n, px_per_s, others=others)
         going_on = _going_on(rhythm, part[0], own, n, late_mm=part[0].blank_mm, px_per_s=px_per_s)
         odds += float(np.clip(says, -MOST_BY_BEATS, MOST_BY_BEATS))
         odds -= float(np.clip(going_on, -MOST_BY_BEATS, MOST_BY_BEATS))
-    return odds + float(np.interp(_made_of_first_column(parts, readings), MADE_SHARE, MADE_SAYS).sum())
+    # beats that meet by their rhythm are made of one another, whichever seconds they are of
+    made = np.interp(_made_of_first_column(parts, readings), MADE_SHARE, MADE_SAYS)
+    return odds + float(np.where(made > 0, made * np.mean(told), made).sum())
 
 
 def go_on_in(
@@ -138,8 +148,47 @@ def _beats(activity: F64, px_per_s: float) -> F64:
     return np.array(found)
 
 
-def _same_beats(a: F64, b: F64, n: int, px_per_s: float) -> float:
-    """Return the log odds that two columns [n] hold the same beats, rather than others of the same rhythm."""
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Where other beats of a rhythm come beside those of a column, if a column is of later seconds (px).
+
+    They are `late_px` late, as well as the intervals tell (`off_px`, infinite if they do not), or anywhere.
+    """
+
+    interval_px: float
+    late_px: float = 0.0
+    off_px: float = np.inf
+
+    @classmethod
+    def of(cls, intervals: F64, *, later_px: float) -> Others:
+        """Let the rhythm of intervals [N] go on until so much later."""
+        interval = float(np.median(intervals)) if len(intervals) else np.inf
+        alike = intervals[np.abs(intervals - interval) < ONE_BEAT * interval]
+        if len(alike) < LEAST_INTERVALS or later_px <= 0:
+            return cls(interval)
+        mean, count = float(alike.mean()), later_px / float(alike.mean())
+        # every interval adds its own spread, and their mean is not known better than so few tell it
+        off = float(alike.std()) * np.sqrt(count + count**2 / len(alike)) + READ_PX
+        return cls(interval, float(-later_px % mean), off)
+
+    def density(self, away_px: float) -> float:
+        """Return how probable it is per px that beats of others come so far beside."""
+        wraps = np.arange(-MOST_WRAPS, MOST_WRAPS + 1) * self.interval_px
+        if not np.isfinite(self.off_px):
+            return 1 / self.interval_px
+        z = (away_px - self.late_px - wraps) / self.off_px
+        return max(1 / self.interval_px, float(np.exp(-0.5 * z**2).sum() / (self.off_px * np.sqrt(2 * np.pi))))
+
+    def tell_apart(self, px_per_s: float) -> float:
+        """Return the chance that they do not come within reach of the same instants."""
+        reach = np.arange(-(APART_S + SHIFT_S) * px_per_s, (APART_S + SHIFT_S) * px_per_s)
+        if not np.isfinite(self.off_px):
+            return 1.0
+        return 1 - min(sum(self.density(float(away)) for away in reach), 1.0)
+
+
+def _same_beats(a: F64, b: F64, n: int, px_per_s: float, *, others: Others | None = None) -> float:
+    """Return the log odds that two columns [n] hold the same beats, rather than `others` of the same rhythm."""
     intervals = np.concatenate([np.diff(a), np.diff(b)])
     if min(len(a), len(b)) < BEATS_FOR_WORD or not len(intervals):
         return 0.0
@@ -149,8 +198,8 @@ def _same_beats(a: F64, b: F64, n: int, px_per_s: float) -> float:
     irregular = float(np.std(intervals))
     # the instants of beats cannot be read worse than their intervals are regular; what exceeds that is the rhythm's own
     spreads = [s * px_per_s for s in SPREADS_S if s * px_per_s <= irregular] or [SPREADS_S[0] * px_per_s]
-    others = [np.sqrt(s**2 + 2 * max(irregular**2 - s**2, 0.0)) for s in spreads]
-    chance = np.log(min(1.0, 2 * (reach + within) / float(np.median(intervals))))  # that other beats meet at all
+    loose = [np.sqrt(s**2 + 2 * max(irregular**2 - s**2, 0.0)) for s in spreads]
+    others = others if others is not None else Others(float(np.median(intervals)))
     for shift in np.arange(-reach, reach + 0.1):
         away = np.abs(b[:, None] - a[None, :] - shift)
         pairs = [(int(i), int(np.argmin(away[i]))) for i in range(len(b)) if away[i].min() < within]
@@ -158,16 +207,16 @@ def _same_beats(a: F64, b: F64, n: int, px_per_s: float) -> float:
         lost += sum(np.abs(x - a - shift).min() >= within for x in inner[1])
         d = np.array([b[i] - a[j] for i, j in pairs])
         away_by = float(np.median(d)) if len(d) else 0.0
-        same, other = (np.logaddexp.reduce([_log_density(d - away_by, s) for s in each]) for each in (spreads, others))
-        same += _log_share(away_by / px_per_s) if len(d) else 0.0
-        best = max(best, float(same - other - chance + lost * np.log(ALONE_SAME / ALONE_OTHER)))
+        same, other = (np.logaddexp.reduce([_log_density(d - away_by, s) for s in each]) for each in (spreads, loose))
+        same += _log_share(away_by / px_per_s) - np.log(others.density(away_by) * px_per_s) if len(d) else 0.0
+        best = max(best, float(same - other + lost * np.log(ALONE_SAME / ALONE_OTHER)))
     return best
 
 
 def _log_share(away_s: float) -> float:
-    """Return how much likelier it is for the same beats to lie so far from one another than for others that meet."""
+    """Return how likely it is, per second, that the same beats lie so far from one another."""
     nearly = np.exp(-0.5 * (away_s / MEAN_SHIFT_S) ** 2) / (MEAN_SHIFT_S * np.sqrt(2 * np.pi))
-    return float(np.log((1 - SHIFTED) * nearly * 2 * (SHIFT_S + APART_S) + SHIFTED))
+    return float(np.log((1 - SHIFTED) * nearly + SHIFTED / (2 * (SHIFT_S + APART_S))))
 
 
 def _log_density(d: F64, spread: float) -> float:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS, Layout, limb_leads
-from ecgstudio.stages.same_seconds import CLEAR, _beats, _same_beats, columns_are_simultaneous, simultaneity
+from ecgstudio.stages.same_seconds import CLEAR, Others, _beats, _same_beats, columns_are_simultaneous, simultaneity
 from tests.drawn_strips import printed
 
 patient = settings(deadline=None, max_examples=20)
@@ -52,6 +52,34 @@ def test_a_rhythm_that_repeats_itself_in_every_column_leaves_doubt() -> None:
     mv = record(3, irregular_s=0.0, interval_s=1.0)  # five beats in five seconds, whichever five
     found = [simultaneity(*printed(LAYOUTS["6x2"], mv, together=together)) for together in (True, False)]
     assert max(map(abs, found)) < CLEAR
+
+
+@pytest.mark.parametrize("interval_s", [0.625, 1.25])
+@pytest.mark.parametrize("template", ["3x4", "6x2"])
+def test_beats_that_meet_because_the_rhythm_is_regular_say_nothing(interval_s: float, template: str) -> None:
+    mv = record(2, irregular_s=0.0, interval_s=interval_s)  # four or two beats in every 2.5 s
+    slots, readings = printed(LAYOUTS[template], mv, together=False)
+    assert -CLEAR < simultaneity(slots, readings) < 0
+
+
+@pytest.mark.parametrize("interval_s", [0.622, 0.83])
+@pytest.mark.parametrize("irregular_s", [0.004, 0.01])
+def test_a_rhythm_that_nearly_comes_back_goes_on(interval_s: float, irregular_s: float) -> None:
+    for seed in range(4):
+        mv = record(seed, irregular_s=irregular_s, interval_s=interval_s)
+        assert not columns_are_simultaneous(*printed(LAYOUTS["3x4"], mv, together=False))
+
+
+def test_a_rhythm_tells_where_its_later_beats_come() -> None:
+    regular = np.array([100.0, 101.0, 99.0, 100.0, 100.5, 99.5])
+    back, between = (Others.of(regular, later_px=later) for later in (500.0, 550.0))
+    assert back.density(0.0) > 5 * back.density(30.0)
+    assert back.tell_apart(FS) < 0.2 < 0.6 < between.tell_apart(FS)
+    anywhere = Others.of(regular[:2], later_px=500.0)
+    assert anywhere.density(0.0) == anywhere.density(30.0) == 1 / 100.5
+    assert anywhere.tell_apart(FS) == 1.0
+    early = Others.of(np.r_[regular, 203.0], later_px=508.0)  # a beat between two was missed
+    assert early.density(-8.0) > 2 * early.density(8.0)
 
 
 @pytest.mark.parametrize(
