@@ -12,6 +12,7 @@ no pen explains little.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import cv2
@@ -26,6 +27,7 @@ from ecgstudio.stages.contract import FloatMap
 from ecgstudio.stages.lead_heights import half_columns_px, lead_heights
 from ecgstudio.stages.pen import FARTHEST_PX, SUBPIXEL_BITS, darkness_of
 from ecgstudio.stages.printed import Slot
+from ecgstudio.stages.rulings import rulings
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
@@ -39,8 +41,6 @@ STEP_PX, STEP_PER_SLOPE = 2.0, 0.2  # at most, in one round
 TOGETHER = 0.3  # what a pixel is worth: its neighbours were sampled from the same pixels of the picture
 LEAST_NOISE, OUTLYING = 0.02, 3.0
 LEAST_DRAWN = 0.5  # of the ink that a path should have in a column
-# of a row or column of a strip, less is inked; steps prime to the 8 px between ruled lines
-COLUMN_PERCENTILE, ROW_PERCENTILE, ROW_PART_PX, SOME = 45.0, 35.0, 192, 3
 BIN_PX, LEAST_IN_BIN, LEAST_SHARE = 0.2, 6, 0.1
 WIDTHS_PX = (0.4, 0.7, 1.0, 1.4, 1.8, 2.2, 2.7, 3.2, 3.8, 4.5, 5.3, 6.3, 7.4)
 BLURS_PX = (0.3, 0.45, 0.6, 0.75, 0.9, 1.1, 1.35, 1.6)
@@ -48,7 +48,6 @@ UNLIKE = 0.1  # of how the ink changes with the distance, at most this is not as
 DARKEST_GROUND, ALONE_PX = 0.6, 6.0  # ink on darker ground, or nearer to another stroke, does not show the pen
 LEVEL, LEVEL_BESIDE = 0.25, 3  # px per half-column; where a path is level, the nearest segment is not far along it
 PRESENT, OTHERS_PX, OWN_PX = 0.3, 7, 7  # where a path is drawn, and how thick, so that other readings leave it out
-LEAST_FREE = 0.1  # of a row or column of a strip, to measure ruled lines on
 FAR_PX2 = np.float32(1e9)
 
 
@@ -113,13 +112,18 @@ def fitted_to_ink(
 
     Rows whose picture is not at hand (`looked`), or not in `only`, stay as they are.
     """
-    out = list(readings)
-    for row, reading in enumerate(readings):
-        if reading.looked is not None and (only is None or row in only):
-            mine = [slot for slot in slots if slot.row == row]
-            others = [each for i, each in enumerate(readings) if i != row]
-            out[row] = replace(reading, fitted_half=_fitted(reading, reading.looked.brightest, mine, others))
-    return out
+
+    def fitted(row: int) -> StripReading:
+        reading = readings[row]
+        if reading.looked is None or (only is not None and row not in only):
+            return reading
+        mine = [slot for slot in slots if slot.row == row]
+        others = [each for i, each in enumerate(readings) if i != row]
+        return replace(reading, fitted_half=_fitted(reading, reading.looked.brightest, mine, others))
+
+    # rows side by side, in as many threads as this process takes for pictures
+    with ThreadPoolExecutor(max(cv2.getNumThreads(), 1)) as pool:
+        return list(pool.map(fitted, range(len(readings))))
 
 
 def _fitted(
@@ -140,32 +144,8 @@ def _fitted(
     path = np.stack([half_columns_px(len(start)), start], axis=1)
     for first, last in _stretches(reading.presence_half > PRESENT):
         _draw(free, path[first:last], value=0, thick=OWN_PX)
-    picture = _Picture(ink, _ground(ink, free > 0), counts)
+    picture = _Picture(ink, rulings(ink, free > 0), counts)
     return np.where(lead >= 0, _fit(picture, start, lead), np.nan)
-
-
-def _ground(ink: FloatMap, free: NDArray[np.bool_]) -> FloatMap:
-    """Return how dark ruled lines are, which run along a strip's rows and columns, by pixels free of traces."""
-    width = ink.shape[1]
-    paper = np.where(free, ink, np.nan)
-    upright = _percentile(paper[::SOME], COLUMN_PERCENTILE)
-    parts = np.array_split(np.arange(width), max(1, round(width / ROW_PART_PX)))
-    level = np.stack([_percentile(paper[:, part[::SOME]].T, ROW_PERCENTILE) for part in parts], axis=1)
-    at = np.interp(np.arange(width), [part.mean() for part in parts], np.arange(len(parts)))
-    before = np.minimum(at.astype(int), max(len(parts) - 2, 0))
-    after = np.minimum(before + 1, len(parts) - 1)
-    lying = level[:, before] + (at - before) * (level[:, after] - level[:, before])
-    return np.maximum(lying, upright[None]).astype(np.float32)
-
-
-def _percentile(values: FloatMap, percent: float) -> FloatMap:
-    """Return a percentile down each column of an array in which NaN is unknown; of all where one has too few."""
-    ordered = np.sort(values, axis=0)
-    known = np.isfinite(ordered).sum(axis=0)
-    at = np.round((known - 1) * (percent / 100)).astype(int)
-    found = ordered[np.maximum(at, 0), np.arange(values.shape[1])]
-    enough = known >= LEAST_FREE * len(values)
-    return np.where(enough, found, np.median(found[enough]) if enough.any() else 0).astype(np.float32)
 
 
 def _counting(reading: StripReading, others: Sequence[StripReading], *, shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -184,8 +184,9 @@ def advance(
         return analysis
 
     uncorrected, choices = _grid_before_moves(grid, corrections.grid), trace_settings(settings, corrections)
+    supposed = None if corrections.grid is None or isinstance(grid.auto, Failed) else grid.auto.scale
     traces = _outcome(
-        key(Stage.TRACES, choices, keypoints, grid, more=uncorrected),
+        key(Stage.TRACES, choices, keypoints, grid, more=uncorrected if supposed is None else (uncorrected, supposed)),
         analysis.traces,
         lambda: stage2_trace.read_traces(
             page,
@@ -195,6 +196,7 @@ def advance(
             settings=choices,
             status=begin(Stage.TRACES),
             uncorrected=uncorrected,
+            supposed=supposed,
             memo=memo,
         ),
         edit=corrections.traces,

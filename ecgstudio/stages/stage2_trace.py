@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
-from ecgstudio.core.grid import GridFit
+from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.leads import LAYOUTS, LEADS
 from ecgstudio.core.page import Page
-from ecgstudio.stages.contract import Runtime, StageError, Status, content_digest
+from ecgstudio.stages.assemble import assemble
+from ecgstudio.stages.clear_page import Cleared, names_joined, on_picture
+from ecgstudio.stages.contract import PartStatus, Runtime, StageError, Status, content_digest
 from ecgstudio.stages.cut_off import cut_off, lost_share
 from ecgstudio.stages.decode import resample_heights
 from ecgstudio.stages.drawn_lines import ending_with_lines, lines_along, lines_on_paper
@@ -41,13 +43,15 @@ from ecgstudio.stages.pacing_spikes import pacing_spikes, with_spikes
 from ecgstudio.stages.print_skew import print_skew, supposed_skew
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
 from ecgstudio.stages.pulse_feet import begins_after_foot
+from ecgstudio.stages.quality import assess
 from ecgstudio.stages.reread import PageReading, ReadingMemo, RowAgain, read_moved_rows
 from ecgstudio.stages.same_seconds import CLEAR, columns_are_simultaneous, simultaneity
 from ecgstudio.stages.seams import Seams
-from ecgstudio.stages.settings import AUTO_LAYOUT, TraceSettings
+from ecgstudio.stages.settings import AUTO_LAYOUT, AssembleSettings, QualitySettings, TraceSettings
 from ecgstudio.stages.strip_reading import (
     STRIP_MARGIN_MM,
     StripReading,
+    as_pictured,
     beginning_at,
     is_ruled,
     printed_strips,
@@ -61,6 +65,8 @@ from ecgstudio.stages.strokes import strays
 from ecgstudio.stages.twins import name_limb_leads, name_rhythm_strips
 from ecgstudio.stages.unnamed import usual_layout
 
+DOUBTED, LESS_DOUBTED = 0.1, 0.6  # readings worth another one, and what of their doubt that one may leave
+AGAIN_FROM = 0.85  # where another reading begins on the progress bar
 LAYOUT_PX_PER_MM = 5.0
 LAYOUT_CELL_MM = 4 / LAYOUT_PX_PER_MM
 LOOK_AROUND_MM = tuple((x, y) for x in (-1.5, 0.0, 1.5) for y in (-0.7, 0.7))
@@ -80,21 +86,57 @@ def read_traces(
     settings: TraceSettings,
     status: Status,
     uncorrected: GridFit | None = None,
+    supposed: PaperScale | None = None,
     memo: ReadingMemo | None = None,
 ) -> DigitizedEcg:
     """Find the rows, name the leads and read every trace.
 
+    A page on which nothing is found, or whose reading is doubted, is read again without its rulings (`clear_page`); the
+    less doubted reading counts. `supposed` is the scale by which that is judged, if a human has set another one since.
     `uncorrected` is the automatic grid of which a human moved some nodes: leads that were not moved by that are as they
     are read on it. `memo` spares reading again what was read before. Raises StageError if there is no strip or no
     nameable lead on the page.
     """
     memo = memo if memo is not None else ReadingMemo()
 
-    def reading_on(lattice: GridFit) -> PageReading:
-        key = content_digest([str(page.id), keypoints, lattice.nodes, runtime.weights_hash, settings])
+    def recalled(lattice: GridFit, way: str, read: Callable[[], PageReading]) -> PageReading:
         return memo.recall(
-            key, lambda: read_page(page, keypoints, lattice, runtime=runtime, settings=settings, status=status)
+            content_digest([str(page.id), keypoints, lattice.nodes, runtime.weights_hash, settings, way]), read
         )
+
+    def without_rulings(cleared: Cleared) -> PageReading:
+        part, (clear, its_grid) = PartStatus(status, AGAIN_FROM, 1.0), cleared.picture
+        return read_page(
+            clear, cleared.seen, its_grid, runtime=runtime, settings=settings, status=part, drawn_on=cleared.origin
+        )
+
+    def doubt_of(reading: PageReading, lattice: GridFit) -> float:
+        judged = replace(lattice, scale=supposed if supposed is not None else lattice.scale)
+        return _doubt(reading, keypoints, judged, lines=page.lines)
+
+    def reading_on(lattice: GridFit) -> PageReading:
+        cleared = Cleared(page, keypoints, lattice, runtime=runtime)
+        again = functools.partial(recalled, lattice, "clear", lambda: without_rulings(cleared))
+        try:
+            first = recalled(
+                lattice, "as it is",
+                lambda: read_page(
+                    page, keypoints, lattice, runtime=runtime, settings=settings, status=status, cleared=cleared
+                ),
+            )  # fmt: skip
+        except StageError as error:
+            try:
+                return again()
+            except StageError:
+                raise error from None
+        doubt = doubt_of(first, lattice)
+        if doubt < DOUBTED:
+            return first
+        try:
+            second = again()
+        except StageError:
+            return first
+        return second if doubt_of(second, lattice) < LESS_DOUBTED * doubt else first
 
     if uncorrected is not None:
         try:
@@ -107,12 +149,30 @@ def read_traces(
     return _traces_of(reading_on(grid), grid, lines=page.lines)
 
 
+def _doubt(reading: PageReading, keypoints: Keypoints, grid: GridFit, *, lines: Sequence[F64]) -> float:
+    """Return how likely a reading is a bad one, by what the page's self-checks say of it."""
+    ecg = _traces_of(reading, grid, lines=lines)
+    if not ecg.traces:
+        return 1.0
+    record = assemble(ecg, grid, settings=AssembleSettings())
+    return assess(keypoints, grid, ecg, record, settings=QualitySettings()).doubt
+
+
 def read_page(
-    page: Page, keypoints: Keypoints, grid: GridFit, *, runtime: Runtime, settings: TraceSettings, status: Status
+    page: Page,
+    keypoints: Keypoints,
+    grid: GridFit,
+    *,
+    runtime: Runtime,
+    settings: TraceSettings,
+    status: Status,
+    cleared: Cleared | None = None,
+    drawn_on: tuple[Page, GridFit] | None = None,
 ) -> PageReading:
     """Read all strips of a page and name their leads; what a millimetre means does not matter yet.
 
-    Raises StageError as read_traces does.
+    Names that are missing are looked for on the page without its rulings (`cleared`). Of a page made from another one,
+    `drawn_on`, leads are fitted to the other one's ink, and end at its edges. Raises StageError as read_traces does.
     """
     axis, edges = strip_maps(page, grid, runtime=runtime)
     labels = _labels(keypoints, grid)
@@ -122,6 +182,11 @@ def read_page(
         solve_layout, edges=edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0), wanted=settings.layout
     )
     read = functools.partial(read_strips, page, grid, runtime=runtime, flip=settings.flip)
+    if cleared is not None and _names_are_missing(solve(rows, labels)):
+        seen = _labels(cleared.seen, cleared.picture[1])
+        several = labels, names_joined(labels, seen), seen
+        labels = max(several, key=lambda each: _names_read(solve(rows, each)))
+        rows = reaching_names(strips_in(axis), labels, width_mm=grid.size_mm[0])
     thin = rows_at_names(rows, labels)
     if thin and (clear := clearly_followed(read(tuple(thin)), named=True)):
         rows = with_rows(rows, clear)
@@ -165,13 +230,15 @@ def read_page(
         layout = solve([reading.row for reading in readings], [*labels, *overlooked], seams=seams_of(readings))
     readings = read_beside_names(page, grid, readings, layout.names, before=names, runtime=runtime, flip=settings.flip)
     readings = read_together(readings)
-    cut = cut_off(page, grid, readings)
+    cut = cut_off(*(drawn_on or (page, grid)), readings)
     as_read = refine_slots(layout, readings, cut=cut)
     ordered = order_by_limb_leads(as_read, readings)
     together = columns_are_simultaneous([slot for slot in ordered if slot.lead], readings)
     slots = name_limb_leads(name_rhythm_strips(ordered, readings, together=together), readings)
     if not any(slot.lead for slot in slots):
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
+    if drawn_on is not None:
+        readings = [as_pictured(each, *drawn_on) for each in readings]
     readings = [replace(each, looked=None) for each in fitted_to_ink(readings, slots)]
     overruled = any(old.read and not new.read for old, new in zip(as_read, ordered, strict=True))
     doubts = *name_doubts(slots, contradicted=layout.contradicted or overruled), *stray_doubts(slots, readings)
@@ -286,7 +353,7 @@ def strip_maps(page: Page, grid: GridFit, *, runtime: Runtime) -> tuple[NDArray[
     shape = tuple(int(-(-v * LAYOUT_PX_PER_MM // 32) * 32) for v in (height_mm, width_mm))
     image = rectified(page.pixels, grid, px_per_mm=LAYOUT_PX_PER_MM, origin_mm=(0.0, 0.0), shape=(shape[0], shape[1]))
     maps = runtime.grid(image)
-    axis = np.where(_inside_page(page, grid, maps.axis.shape), maps.axis, 0.0).astype(np.float32)
+    axis = np.where(on_picture(page, grid, maps.axis.shape, cell_mm=LAYOUT_CELL_MM), maps.axis, 0.0).astype(np.float32)
     return axis, maps.edge
 
 
@@ -308,6 +375,10 @@ def _labels(keypoints: Keypoints, grid: GridFit, *, wanted: Collection[str] = LE
         for i, p in zip(chosen, mm, strict=True)
         if np.isfinite(p).all()
     ]
+
+
+def _names_are_missing(layout: PageLayout) -> bool:
+    return not all(slot.read for slot in layout.slots)
 
 
 def _lacks_leads(layout: PageLayout) -> bool:
@@ -378,14 +449,6 @@ def _reaches_beyond(layout: PageLayout, readings: list[StripReading], grid: Grid
     end_mm = readings[0].x0_mm + len(readings[0].height_px) / STRIP_PX_PER_MM
     wanted_mm = min(max(row.end_mm for row in layout.rows), grid.size_mm[0])
     return wanted_mm > end_mm + STRIP_MARGIN_MM / 2
-
-
-def _inside_page(page: Page, grid: GridFit, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Mark the layout cells that lie on the picture."""
-    cell_mm = LAYOUT_CELL_MM
-    xy = grid.lattice_to_page((np.arange(shape[1]) + 0.5) * cell_mm, (np.arange(shape[0]) + 0.5) * cell_mm)
-    height, width = page.pixels.shape[:2]
-    return np.asarray((xy > -0.5).all(axis=-1) & (xy[..., 0] < width - 0.5) & (xy[..., 1] < height - 0.5))
 
 
 def lead_trace(

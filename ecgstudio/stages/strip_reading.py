@@ -197,6 +197,17 @@ def _read(
     ]
 
 
+def as_pictured(reading: StripReading, page: Page, grid: GridFit) -> StripReading:
+    """Return a reading of another picture of the same paper with how this page looks along its strip."""
+    if reading.looked is None:
+        return reading
+    shape = reading.looked.brightest.shape
+    strip = cut_strip(
+        page, grid, x0_mm=reading.x0_mm, centre_mm=reading.centre_mm, half_px=shape[0] // 2, width_px=shape[1]
+    )
+    return replace(reading, looked=replace(reading.looked, brightest=normalised(strip[None])[0, 0].astype(np.float16)))
+
+
 def _off_ruled_lines(
     dark: FloatMap,
     columns: FloatMap,
