@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,8 @@ NO_PULSE_SLIP_MM = 2.0  # a row that begins farther before the others' feet has 
 STEP_MM, MANY_ROWS, SOME_ROWS = 0.25, 2 / 3, 1 / 3
 BORDER_SEEN, BORDER_MM, PITCH_SHARE = 0.4, 0.4, 0.01
 ENOUGH, ENOUGH_ALONE = 2.0, 3.0  # evidence that rows, or a single one, begin after a foot
+TOP_MM, TOP_LEVEL_MM, AWAY_MM = 2.0, 0.25, 5.0  # before a lead: as much of a pulse's top, how level, how far from it
+STAYS_MM, STAYED, LONGEST_STAY_MM = 1.5, 4, 2.0  # the path is still on a top: so near, half-columns at least, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,36 @@ def begins_after_foot(
         else -np.inf
         for reading, foot in zip(readings, feet, strict=True)
     ]  # fmt: skip
+
+
+def off_pulse_tops(readings: Sequence[StripReading], slots: Sequence[Slot]) -> list[StripReading]:
+    """Return rows of which nothing is a lead where the path stays on its pulse's top though the lead has begun.
+
+    So it does where another row's stroke passes right behind the pulse: what the lead does there was not seen.
+    """
+    out = list(readings)
+    for slot in slots:
+        if slot.column == 0:
+            out[slot.row] = _off_top(out[slot.row], round(float(2 * out[slot.row].x_px(slot.start_mm) + 0.5)))
+    return out
+
+
+def _off_top(reading: StripReading, begin: int) -> StripReading:
+    """Return a row of which the lead that begins at a half-column does so only where its path has left the pulse."""
+    px_per_mm, height, present = STRIP_PX_PER_MM, reading.height_half, reading.presence_half > 0.5
+    before = height[max(begin - round(TOP_MM * HALF_COLUMNS_PER_MM), 0) : max(begin - 2, 0)]
+    if len(before) < STAYED or np.ptp(before) > TOP_LEVEL_MM * px_per_mm or not present[begin:].any():
+        return reading
+    top = float(np.median(before))
+    if abs(top - float(np.median(height[begin:][present[begin:]]))) < AWAY_MM * px_per_mm:
+        return reading
+    after = np.abs(height[begin : begin + round(LONGEST_STAY_MM * HALF_COLUMNS_PER_MM)] - top)
+    gone = np.flatnonzero(after > STAYS_MM * px_per_mm)
+    if len(gone) == 0 or gone[0] < STAYED:
+        return reading
+    presence = reading.presence_half.copy()
+    presence[: begin + int(gone[0]) + 2] = 0.0  # the stroke by which it leaves is no more the lead's
+    return replace(reading, presence_half=presence)
 
 
 def _foot(reading: StripReading, markers_mm: Sequence[tuple[float, float]]) -> _Foot | None:

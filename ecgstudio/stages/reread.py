@@ -24,6 +24,7 @@ from ecgstudio.stages.cut_off import NOT_CUT, CutOff
 from ecgstudio.stages.ink_fit import fitted_to_ink
 from ecgstudio.stages.meetings import read_together
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
+from ecgstudio.stages.pulse_feet import off_pulse_tops
 from ecgstudio.stages.settings import TraceSettings
 from ecgstudio.stages.strip_reading import (
     STRIP_MARGIN_MM,
@@ -216,4 +217,5 @@ def _read_again(
     printed = [beginning_at(each, before.begins_mm) for each in printed]
     (reading,) = read_beside_names(page, grid, printed, found, before=known, runtime=runtime, flip=settings.flip)
     together = read_together([reading if i == number else each for i, each in enumerate(readings)], only={number})
+    together = off_pulse_tops(together, page_reading.slots)
     return replace(fitted_to_ink(together, page_reading.slots, only={number})[number], looked=None)

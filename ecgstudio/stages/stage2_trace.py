@@ -42,7 +42,7 @@ from ecgstudio.stages.names import NameCutter, normalised_names
 from ecgstudio.stages.pacing_spikes import pacing_spikes, with_spikes
 from ecgstudio.stages.print_skew import print_skew, supposed_skew
 from ecgstudio.stages.printed import Label, PageLayout, Row, Slot
-from ecgstudio.stages.pulse_feet import begins_after_foot
+from ecgstudio.stages.pulse_feet import begins_after_foot, off_pulse_tops
 from ecgstudio.stages.quality import assess
 from ecgstudio.stages.reread import PageReading, ReadingMemo, RowAgain, read_moved_rows
 from ecgstudio.stages.same_seconds import CLEAR, columns_are_simultaneous, simultaneity
@@ -239,7 +239,7 @@ def read_page(
         raise StageError("traces", "no lead name could be read and no known layout fits", "name the strips by hand")
     if drawn_on is not None:
         readings = [as_pictured(each, *drawn_on) for each in readings]
-    readings = [replace(each, looked=None) for each in fitted_to_ink(readings, slots)]
+    readings = [replace(each, looked=None) for each in fitted_to_ink(off_pulse_tops(readings, slots), slots)]
     overruled = any(old.read and not new.read for old, new in zip(as_read, ordered, strict=True))
     doubts = *name_doubts(slots, contradicted=layout.contradicted or overruled), *stray_doubts(slots, readings)
     return PageReading(layout, tuple(readings), tuple(slots), doubts, names, cut)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.printed import Row, Slot
-from ecgstudio.stages.pulse_feet import _below_one_another, _Foot, begins_after_foot
+from ecgstudio.stages.pulse_feet import _below_one_another, _Foot, begins_after_foot, off_pulse_tops
 from ecgstudio.stages.strip_reading import StripReading, row_ends
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
@@ -156,3 +157,28 @@ def test_leads_seen_to_begin_behind_the_foot_are_left_alone() -> None:
     ]  # fmt: skip
     assert [row_ends(row)[0] for row in rows] == pytest.approx([EDGE_MM + 7.5] * 3, abs=0.1)
     assert begins(rows) is None
+
+
+def first_slot(number: int) -> Slot:
+    return Slot("I", number, 0, 1, EDGE_MM, EDGE_MM + RECORD_MM, 1.0, read=True)
+
+
+@pytest.mark.parametrize("stays_mm", [0.1, 0.75, 1.5, 3.0])
+def test_a_lead_begins_where_its_path_has_left_the_top_of_the_pulse(stays_mm: float) -> None:
+    (row,) = page([0.0], jumps_mm=(0.0,))
+    begin = round(2 * float(row.x_px(EDGE_MM)) + 0.5)
+    stays = round(stays_mm * PER_MM)
+    height = row.height_half.copy()
+    height[begin : begin + stays] = height[begin - 10]  # another lead's stroke falls later
+    read = [replace(row, height_half=height)]
+    (off,) = off_pulse_tops(read, [first_slot(0)])
+    if not 0.25 <= stays_mm <= 2:
+        assert off is read[0]
+    else:
+        assert not off.presence_half[: begin + stays].any()
+        assert (off.presence_half[begin + stays + 3 :] == row.presence_half[begin + stays + 3 :]).all()
+
+
+def test_a_lead_that_does_not_follow_a_pulse_begins_as_it_does() -> None:
+    for rows in (page([0.0], pulse=False), page([3.0]), page([0.0], x0_mm=EDGE_MM - 0.5)):
+        assert off_pulse_tops(rows, [first_slot(0)])[0] is rows[0]
