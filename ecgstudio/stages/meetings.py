@@ -2,8 +2,8 @@
 
 The trace network sees one strip at a time. Where beats run into another row's it may give both rows the same stroke and
 leave another to nobody. Here the paths of all rows are drawn again with the page's pen and compared with the picture
-(analysis by synthesis): a row takes another way, or two rows change places, if less ink is left that no row explains,
-less blank paper is drawn on, and the paths bend less, for what the network finds less likely.
+(analysis by synthesis): a row takes another way, two rows each other's, or they change places, if less ink is left that
+no row explains, less blank paper is drawn on, and the paths bend less, for what the network finds less likely.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.contract import FloatMap
-from ecgstudio.stages.other_ways import Way, centred, other_way
+from ecgstudio.stages.other_ways import best_way, centred
 from ecgstudio.stages.pen import Pen, fitted_pen, ink_of
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
@@ -26,18 +27,18 @@ ROWS_APART = 3  # rows farther apart do not meet
 TOUCH_PX = 6.0
 JOINED, MARGIN = 16, 8  # half-columns: meetings closer than this are one; what is looked at beside them
 LONGEST = 128  # half-columns: what is longer is no beat but rows that lie on each other
-AROUND, NEAR_TAKEN_PX = 6, 6.0
+AROUND = 6  # half-columns beside where rows touch
 LEAST_COLUMNS_SWAPPED, LONGEST_SWAP = 2, 72
 BESIDE_PX = 6  # columns of the picture on either side
 PEN_MEETINGS = 5  # the pen is measured at so many
-WAYS = (Way(bend=0.25, beside=0.0, ink=0.05), Way(bend=0.125, beside=2.0, ink=0.0))
-BLANK_COST = 1.5  # per row, relative to ink that is left
 # what a state costs: per px² of ink left and of blank paper drawn on, per px bent, per nat of unlikeliness
-INK_LEFT, BLANK_DRAWN, BENT, UNLIKELY = 0.014, 0.0258, 0.00059, 0.0655
+INK_LEFT, BLANK_DRAWN, BENT, UNLIKELY = 0.0145, 0.06, 0.008, 0.1
 LEAST_GAIN = 0.1
-MASS_HALF_PX, LEAST_MASS, UNSURE = 13, 1e-4, 0.2
+# rows that share a stroke are told that it is theirs, all of them: the network is not believed beyond a tenth
+MASS_HALF_PX, LEAST_MASS, UNSURE = 13, 0.1, 0.2
 CHANGED_PX = 2.0
-MOST_ROUNDS = 8  # per row
+MOST_ROUNDS = 8
+SWAPS_REFINED, NOT_HOPELESS = 2, -2.0  # swaps of two rows whose paths are then fitted to them
 FARTHEST = 8  # meetings before and after in which a row may go as it should here
 LAG_STEPS = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)
 MOST_AWAY_PX = 60.0  # at one beat a row may have been read quite differently
@@ -204,6 +205,7 @@ class _Window:
 Change = Mapping[int, F64]
 """Rows with the paths [n] that they take."""
 
+NO_CHANGE: Change = {}
 NO_WAY: tuple[float, F64 | None] = (-np.inf, None)
 
 
@@ -215,23 +217,25 @@ class _Reader:
     meeting: _Meeting
     pen: Pen
     movable: Collection[int]
-    _gains: dict[tuple[object, ...], tuple[float, Change]] = field(default_factory=dict)
+    _best: dict[int, tuple[float, Change]] = field(default_factory=dict)  # of rows alone, while those around them stay
     _windows: dict[int, _Window] = field(default_factory=dict)
+    _likely: dict[int, FloatMap] = field(default_factory=dict)
 
     def run(self) -> None:
-        moved: Collection[int] = self.meeting.rows
-        for _ in range(MOST_ROUNDS * len(self.meeting.rows)):
-            touch = self._touch()
-            self._gains = {k: v for k, v in self._gains.items() if k[:2] in touch and not set(k[:2]) & set(moved)}
-            for pair, stretches in touch.items():
-                if set(pair) & set(moved):
-                    for key, change in self._changes(*pair, stretches):
-                        self._gains[*pair, *key] = self.gain(change), change
-            gain, best = max(self._gains.values(), key=lambda each: each[0], default=(0.0, {}))
-            if gain <= LEAST_GAIN:
+        moves = np.zeros(len(self.sheet.paths), int)
+        tried: dict[tuple[int, int], list[int]] = {}
+        for _ in range(MOST_ROUNDS):
+            before = moves.sum()
+            for pair in sorted(self._touch()):
+                around = slice(max(pair[0] - ROWS_APART, 0), pair[1] + ROWS_APART + 1)
+                while (stretches := self._touch().get(pair)) and tried.get(pair) != moves[around].tolist():
+                    tried[pair] = moves[around].tolist()
+                    gain, best = max(self._changes(*pair, stretches), key=lambda each: each[0], default=(0.0, {}))
+                    if gain > LEAST_GAIN:
+                        self.take(best)
+                        moves[list(best)] += 1
+            if moves.sum() == before:
                 return
-            self.take(best)
-            moved = {row for row in self.meeting.rows if any(abs(row - other) <= ROWS_APART for other in best)}
 
     def as_later(self, row: int, lag: float) -> F64 | None:
         """Return a row's path if it went here as it does so many half-columns later; None if it does, or cannot."""
@@ -260,6 +264,7 @@ class _Reader:
             self.sheet.paths[row, part] = path[part]
             for window in self._windows.values():
                 window.lines.pop(row, None)
+            self._best = {other: best for other, best in self._best.items() if abs(other - row) > ROWS_APART + 1}
 
     def _touch(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
         part = slice(self.meeting.first, self.meeting.last)
@@ -269,22 +274,47 @@ class _Reader:
         }  # fmt: skip
         return {pair: [(a + part.start, b + part.start) for a, b in found] for pair, found in met.items() if found}
 
-    def _changes(
-        self, i: int, j: int, stretches: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[tuple[object, ...], Change]]:
-        """Yield what two rows that touch may do: each takes another way, or they change places from here to there."""
-        paths = self.sheet.paths
-        first = max(stretches[0][0] - AROUND, self.meeting.first)
-        last = min(stretches[-1][1] + AROUND, self.meeting.last)
+    def _changes(self, i: int, j: int, stretches: Sequence[tuple[int, int]]) -> Iterator[tuple[float, Change]]:
+        """Yield what two rows that touch may do, and what it gains.
+
+        Each takes its best way, or the best one there is without the other, which then takes its best; or they change
+        places from here to there.
+        """
         for row, other in ((i, j), (j, i)):
-            for number, way in enumerate(WAYS if row in self.movable else ()):
-                part = self._other_way(row, other, first, last, way)
-                if part is not None and np.abs(part - paths[row, first:last]).max() >= CHANGED_PX:
-                    path = paths[row].copy()
-                    path[first:last] = part
-                    yield (row, number), {row: path}
-        if i not in self.movable or j not in self.movable:
-            return
+            if row not in self.movable:
+                continue
+            yield self._with_gain({row: self._straight_on(row, stretches[0][0] - AROUND, stretches[-1][1] + AROUND)})
+            if row not in self._best:
+                self._best[row] = self._with_gain({row: self._best_way(row)})
+            yield self._best[row]
+            if other in self.movable:
+                path = self._best_way(row, but=other)
+                if np.abs(path - self.sheet.paths[row]).max() >= CHANGED_PX:
+                    yield self._with_gain({row: path})
+                    yield self._with_gain({row: path, other: self._best_way(other, beside={row: path})})
+        if i in self.movable and j in self.movable:
+            swaps = sorted(map(self._with_gain, self._swaps(i, j, stretches)), key=lambda each: -each[0])
+            for gain, swap in swaps[:SWAPS_REFINED]:
+                yield gain, swap
+                if gain >= NOT_HOPELESS:
+                    upper = self._best_way(i, near=swap[i], beside={j: swap[j]})
+                    yield self._with_gain({i: upper, j: self._best_way(j, near=swap[j], beside={i: upper})})
+
+    def _with_gain(self, change: Change) -> tuple[float, Change]:
+        return self.gain(change), change
+
+    def _straight_on(self, row: int, begin: int, end: int) -> F64:
+        """Return the path of a row that goes straight from here to there, as nearly as the network sees it there."""
+        first, last = max(begin, self.meeting.first), min(end, self.meeting.last)
+        out = self.sheet.paths[row].copy()
+        level = np.interp(np.arange(first, last), [first - 1, last], out[[first - 1, last]]) - self.sheet.tops[row]
+        chance = np.exp(self.sheet.columns[row][:, first:last].astype(np.float32))
+        out[first:last] = centred(chance, level) + self.sheet.tops[row]
+        return out
+
+    def _swaps(self, i: int, j: int, stretches: Sequence[tuple[int, int]]) -> Iterator[Change]:
+        """Yield two rows with each other's paths between places where they touch."""
+        paths = self.sheet.paths
         places = {place for stretch in stretches for place in stretch}
         places |= {a + int(np.argmin(np.abs(paths[i, a:b] - paths[j, a:b]))) for a, b in stretches}
         ordered = sorted(places)
@@ -293,18 +323,34 @@ class _Reader:
                 if LEAST_COLUMNS_SWAPPED <= end - begin <= LONGEST_SWAP:
                     upper, lower = paths[i].copy(), paths[j].copy()
                     upper[begin:end], lower[begin:end] = paths[j, begin:end], paths[i, begin:end]
-                    yield ("swap", begin, end), {i: upper, j: lower}
+                    yield {i: upper, j: lower}
 
-    def _other_way(self, row: int, other: int, first: int, last: int, way: Way) -> F64 | None:
-        window = self._window(row)
-        rows = np.arange(len(window.ink))[:, None]
-        low, high = (each[1:-1] - window.top for each in _strokes(self.sheet.paths[other, first - 1 : last + 1]))
-        taken = (rows >= low - NEAR_TAKEN_PX) & (rows <= high + NEAR_TAKEN_PX)
-        left = np.clip(window.ink - self._explained(row, but=(row,)), 0, 1) - BLANK_COST * (1 - window.ink)
+    def _best_way(self, row: int, *, but: int = -1, beside: Change = NO_CHANGE, near: F64 | None = None) -> F64:
+        """Return the path that a row has by the ink which the others leave, not counting one, some with other paths.
+
+        If a path is given, the best one near it.
+        """
+        first, last, window = self.meeting.first, self.meeting.last, self._window(row)
+        lines = [
+            window.drawn(self.pen, beside[other]) if other in beside else self._line(row, other)
+            for other in _near(self.sheet, row) if other not in (row, but)
+        ]  # fmt: skip
+        left = window.ink - np.maximum.reduce([np.zeros_like(window.ink), *lines])
+        gained = np.where(left > 0, INK_LEFT, BLANK_DRAWN) * left**2 - BLANK_DRAWN * (window.ink - 1) ** 2
         columns = np.clip(np.arange(first, last) // 2 - window.left, 0, left.shape[1] - 1)
-        height = self.sheet.paths[row] - window.top
-        found = other_way(self.sheet.columns[row], height, first, last, way, taken=taken, left=left[:, columns])
-        return None if found is None else np.asarray(found + window.top)
+        covered = np.asarray(gained[:, columns] / 2, np.float32)
+        if row not in self._likely:
+            chance = np.exp(self.sheet.columns[row][:, first:last].astype(np.float32))
+            size = (1, 2 * MASS_HALF_PX + 1)
+            mass = cv2.boxFilter(chance, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
+            self._likely[row] = UNLIKELY * np.log(mass + np.float32(LEAST_MASS)) / 2
+        height = (self.sheet.paths[row] if near is None else near) - window.top
+        out = self.sheet.paths[row].copy()
+        out[first:last] = window.top + best_way(
+            self._likely[row], covered, height[first:last], height[first - 2 : first], height[last : last + 2],
+            bend=BENT, pen_px=self.pen.width_px, anywhere=near is None,
+        )  # fmt: skip
+        return out
 
     def _window(self, row: int) -> _Window:
         if row not in self._windows:
@@ -317,10 +363,15 @@ class _Reader:
         explained = np.zeros(window.ink.shape, np.float32)
         for row in _near(self.sheet, seen_on):
             if row not in but:
-                if row not in window.lines:
-                    window.lines[row] = window.drawn(self.pen, self.sheet.paths[row])
-                np.maximum(explained, window.lines[row], out=explained)
+                np.maximum(explained, self._line(seen_on, row), out=explained)
         return explained
+
+    def _line(self, seen_on: int, row: int) -> FloatMap:
+        """Draw a row's path on the strip of one."""
+        window = self._window(seen_on)
+        if row not in window.lines:
+            window.lines[row] = window.drawn(self.pen, self.sheet.paths[row])
+        return window.lines[row]
 
     def gain(self, change: Change) -> float:
         """Return how much less all costs with a change, seen on the strip of its first row."""

@@ -1,98 +1,109 @@
-"""Other ways that a trace may take through a few columns: paths that bend little, by Viterbi over pairs of heights."""
+"""Other ways that a trace may take through a few columns: where ink is that nobody else explains, and bending little.
+
+Paths are found by Viterbi over pairs of heights, at first among some heights of each column, then finer and finer.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.contract import FloatMap
 
-BIN_PX = 4  # rows that are told apart
-MOST_BINS = 28  # of a column: the most likely ones
-FLOOR = 2e-3  # the network is never surer than this that a trace is not in a bin
+BIN_PX, MOST_BINS = 4, 32  # heights that are told apart at first, and how many of a column are tried
+FINER_PX = (1.0, 0.5)  # then heights so far apart on either side of the path
+FINER_REACH = 6
+FREE_BEND_PX = 3.0  # heights tremble: so small a change of the slope from one half-column to the next is no bend
 LEAST_COLUMNS = 2
 NARROW_PX, WIDE_PX, CENTRINGS, LEAST_NEAR = 6, 14, 2, 0.05  # heights are centred in a window as tall as their stroke
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """What a path is charged for: nats per row that it bends, and per half-column beside another row's trace.
-
-    `ink` is what it gains per row of ink that no other row explains.
-    """
-
-    bend: float
-    beside: float
-    ink: float
-
-
-def smooth_path(likely: FloatMap, gain: FloatMap, before: F64, after: F64, *, bend: float) -> NDArray[np.intp]:
-    """Return the bins [W] of the best path through log-likelihoods [N, W], W at least 2.
-
-    `before` and `after` are the two heights (in bins) on either side. Passing from a bin to another in a column gains
-    the difference of `gain` [N, W], a sum from the top down; each change of the slope by a bin costs `bend`.
-    """
-    bins, width = likely.shape
-    kept = min(MOST_BINS, bins)
-    at = np.sort(np.argpartition(-likely, kept - 1, axis=0)[:kept], axis=0)
-    score = np.take_along_axis(likely, at, axis=0).astype(np.float32)
-    y = at.astype(np.float32)
-
-    def bent(d: FloatMap) -> FloatMap:
-        return np.asarray(np.float32(-bend) * np.abs(d), np.float32)
-
-    def passed(column: int) -> FloatMap:
-        from_, to = at[:, column - 1], at[:, column]
-        climbed = gain[to, column][None] - gain[from_, column][:, None]
-        return np.asarray(np.sign(to[None] - from_[:, None]) * climbed, np.float32)
-
-    best = score[:, 0] + bent(y[:, 0] - np.float32(2 * before[1] - before[0]))
-    pairs = best[:, None] + score[None, :, 1] + bent(y[None, :, 1] - 2 * y[:, None, 0] + np.float32(before[1]))
-    pairs += passed(1)
-    back: list[NDArray[np.intp]] = []
-    for column in range(2, width):
-        ahead = y[None, None, :, column] - 2 * y[None, :, None, column - 1] + y[:, None, None, column - 2]
-        triples = pairs[:, :, None] + bent(ahead)
-        back.append(triples.argmax(axis=0))
-        pairs = triples.max(axis=0) + score[None, :, column] + passed(column)
-    pairs = pairs + bent(np.float32(after[0]) - 2 * y[None, :, -1] + y[:, None, -2])
-    pairs += bent(np.float32(after[1] - 2 * after[0]) + y[None, :, -1])
-    last, end = (int(i) for i in np.unravel_index(int(pairs.argmax()), pairs.shape))
-    chosen = [end, last]
-    for step in back[::-1]:
-        chosen.append(int(step[chosen[-1], chosen[-2]]))
-    return at[chosen[::-1], np.arange(width)]
-
-
-def other_way(
-    columns: NDArray[np.float16],
-    height: F64,
-    first: int,
-    last: int,
-    way: Way,
+def best_way(
+    at: FloatMap,
+    covered: FloatMap,
+    path: F64,
+    before: F64,
+    after: F64,
     *,
-    taken: NDArray[np.bool_],
-    left: FloatMap,
-) -> F64 | None:
-    """Return the heights [W] of a trace that takes another way through half-columns first to last; None if it has none.
+    bend: float,
+    pen_px: float,
+    anywhere: bool = True,
+) -> F64:
+    """Return the heights [W] of a trace that is worth most between two heights before it and two after it.
 
-    `columns` [H, W] are log-probabilities of a row's heights, `height` [W] its path. `taken` [H, last - first] is where
-    the other rows' traces run, `left` (same shape) ink that they do not explain, less than 0 where paper is blank.
+    `at` [H, W] is what a height is worth in a half-column, `covered` (same shape) what each pixel is worth that a pen
+    `pen_px` wide covers there. `path` [W] is one way, others are near it or `anywhere`; bends cost as in smooth_path.
     """
-    if last - first < LEAST_COLUMNS or first < LEAST_COLUMNS or last + LEAST_COLUMNS > len(height):
-        return None
-    chance = np.exp(columns[:, first:last].astype(np.float32))
-    bins = len(chance) // BIN_PX
-    binned = chance[: bins * BIN_PX].reshape(bins, BIN_PX, -1).sum(axis=1)
-    middles = np.arange(bins) * BIN_PX + BIN_PX // 2
-    likely = np.log(binned + np.float32(FLOOR)) - np.float32(way.beside) * taken[middles]
-    gain = np.float32(way.ink) * np.cumsum(left, axis=0)[middles]
-    around = (height[[first - 2, first - 1, last, last + 1]] - (BIN_PX - 1) / 2) / BIN_PX
-    path = smooth_path(likely, gain, around[:2], around[2:], bend=way.bend * BIN_PX)
-    return centred(chance, np.asarray(path * float(BIN_PX) + (BIN_PX - 1) / 2, np.float64))
+    if len(path) < LEAST_COLUMNS:
+        return path
+    size = (1, max(round(pen_px), 1))
+    worth = at + cv2.boxFilter(covered, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    passed = np.cumsum(covered, axis=0)
+    found = path
+    if anywhere:
+        bins = len(worth) // BIN_PX
+        best = worth[: bins * BIN_PX].reshape(bins, BIN_PX, -1).max(axis=1)
+        tried = best.copy()
+        tried[np.clip(path / BIN_PX, 0, bins - 1).astype(int), np.arange(len(path))] = np.inf
+        kept = min(MOST_BINS, bins)
+        chosen = np.sort(np.argpartition(-tried, kept - 1, axis=0)[:kept], axis=0)
+        heights = np.asarray(chosen * float(BIN_PX) + (BIN_PX - 1) / 2, np.float64)
+        widest = np.repeat(best, BIN_PX, axis=0)  # somewhere in these rows it is worth as much
+        found = smooth_path(heights, widest, passed, before, after, bend=bend)
+    beside = np.arange(-FINER_REACH, FINER_REACH + 1)[:, None]
+    for step_px in FINER_PX:
+        found = smooth_path(found + beside * step_px, worth, passed, before, after, bend=bend)
+    return found
+
+
+def smooth_path(y: F64, worth: FloatMap, passed: FloatMap, before: F64, after: F64, *, bend: float) -> F64:
+    """Return the best path [W] through heights [N, W] of which one is taken in each column, W at least 2.
+
+    A height is worth what `worth` [H, W] says there; going from one to another in a column gains the difference of
+    `passed` (same shape), a sum from the top down. `before` and `after` are the two heights on either side. Each change
+    of the slope costs `bend` per pixel by which it exceeds FREE_BEND_PX.
+    """
+    y = np.clip(y, 0, len(worth) - 1)
+    start = np.concatenate([y[:, :1], y[:, :-1]], axis=1)
+    likely, to, from_ = (_lookup(*each).T for each in ((worth, y), (passed, y), (passed, start)))
+    scaled = np.float32(bend) * y.T.astype(np.float32)
+    first, second = (np.float32(bend) * each.astype(np.float32) for each in (before, after))
+    steps = scaled[1:, None, :] - scaled[:-1, :, None]  # [W - 1, from, to]
+    way = y.T[1:, None, :] - y.T[:-1, :, None]
+    gained = np.asarray(np.sign(way) * (to[1:, None, :] - from_[1:, :, None]) + likely[1:, None, :], np.float32)
+    free = np.float32(bend * FREE_BEND_PX)
+
+    def bent(change: FloatMap) -> FloatMap:
+        return np.asarray(np.maximum(np.abs(change) - free, 0))
+
+    into = scaled[0] - first[1]
+    best = likely[0] - bent(into - (first[1] - first[0]))
+    cost = np.empty((len(y), len(y), len(y)), np.float32)  # [middle, from, to]
+    pairs = [best[:, None] - bent(steps[0] - into[:, None]) + gained[0]]
+    for column in range(1, len(steps)):
+        np.subtract(steps[column][:, None, :], steps[column - 1].T[:, :, None], out=cost)
+        np.abs(cost, out=cost)
+        cost -= free
+        np.maximum(cost, 0, out=cost)
+        np.subtract(pairs[-1].T[:, :, None], cost, out=cost)
+        pairs.append(cost.max(axis=1) + gained[column])
+    out_of = second[0] - scaled[-1]
+    ends = pairs[-1] - bent(out_of[None] - steps[-1]) - bent(second[1] - second[0] - out_of)[None]
+    middle, last = (int(i) for i in np.unravel_index(int(ends.argmax()), ends.shape))
+    chosen = [last, middle]
+    for column in range(len(steps) - 1, 0, -1):
+        bends = bent(steps[column][chosen[-1], chosen[-2]] - steps[column - 1][:, chosen[-1]])
+        chosen.append(int((pairs[column - 1][:, chosen[-1]] - bends).argmax()))
+    return np.asarray(y[chosen[::-1], np.arange(y.shape[1])], np.float64)
+
+
+def _lookup(values: FloatMap, y: F64) -> FloatMap:
+    """Return values [H, W] at heights [N, W] between their rows."""
+    whole = np.minimum(y.astype(int), len(values) - 2)
+    part = (y - whole).astype(np.float32)
+    low, high = (np.take_along_axis(values, whole + i, axis=0) for i in (0, 1))
+    return np.asarray(low + part * (high - low), np.float32)
 
 
 def centred(chance: FloatMap, height: F64) -> F64:
