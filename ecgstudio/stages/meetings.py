@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.contract import FloatMap
 from ecgstudio.stages.other_ways import best_way, centred
-from ecgstudio.stages.pen import Pen, fitted_pen, ink_of
+from ecgstudio.stages.pen import BROADEST, Pen, fitted_pen, ink_of
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
@@ -37,7 +37,7 @@ LEAST_GAIN = 0.1
 # rows that share a stroke are told that it is theirs, all of them: the network is not believed beyond a tenth
 MASS_HALF_PX, LEAST_MASS, UNSURE = 13, 0.1, 0.2
 CHANGED_PX = 2.0
-MOST_ROUNDS = 8
+MOST_ROUNDS, MOST_STEPS = 8, 8  # in a round two rows are seldom changed more than twice
 SWAPS_REFINED, NOT_HOPELESS = 2, -2.0  # swaps of two rows whose paths are then fitted to them
 FARTHEST = 8  # meetings before and after in which a row may go as it should here
 LAG_STEPS = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)
@@ -162,7 +162,7 @@ def _stretches(on: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _pen_at(sheet: _Sheet, meetings: Sequence[_Meeting]) -> Pen | None:
-    """Measure the page's pen where rows meet; None where there is nothing to measure."""
+    """Measure the page's pen where rows meet; None where there are no strokes that can be told apart."""
     lines = []
     for number in np.unique(np.linspace(0, len(meetings) - 1, PEN_MEETINGS).round().astype(int)) if meetings else ():
         meeting = meetings[number]
@@ -170,7 +170,8 @@ def _pen_at(sheet: _Sheet, meetings: Sequence[_Meeting]) -> Pen | None:
             if row in sheet.inks:
                 window = _Window.of(sheet, meeting, row)
                 lines.append((window.ink, [window.line(sheet.paths[other]) for other in _near(sheet, row)]))
-    return fitted_pen(lines) if lines else None
+    pen = fitted_pen(lines) if lines else BROADEST
+    return pen if pen != BROADEST else None
 
 
 def _near(sheet: _Sheet, row: int) -> list[int]:
@@ -222,17 +223,27 @@ class _Reader:
     _likely: dict[int, FloatMap] = field(default_factory=dict)
 
     def run(self) -> None:
+        """Let rows that touch change their paths as long as that is worth it.
+
+        What is gained is seen on one strip, and strips differ by a little: so paths that there were are no way to go.
+        """
         moves = np.zeros(len(self.sheet.paths), int)
         tried: dict[tuple[int, int], list[int]] = {}
+        been = {self._places(NO_CHANGE)}
         for _ in range(MOST_ROUNDS):
             before = moves.sum()
             for pair in sorted(self._touch()):
                 around = slice(max(pair[0] - ROWS_APART, 0), pair[1] + ROWS_APART + 1)
-                while (stretches := self._touch().get(pair)) and tried.get(pair) != moves[around].tolist():
+                for _ in range(MOST_STEPS):
+                    stretches = self._touch().get(pair)
+                    if stretches is None or tried.get(pair) == moves[around].tolist():
+                        break
                     tried[pair] = moves[around].tolist()
-                    gain, best = max(self._changes(*pair, stretches), key=lambda each: each[0], default=(0.0, {}))
+                    new = (each for each in self._changes(*pair, stretches) if self._places(each[1]) not in been)
+                    gain, best = max(new, key=lambda each: each[0], default=(0.0, NO_CHANGE))
                     if gain > LEAST_GAIN:
                         self.take(best)
+                        been.add(self._places(NO_CHANGE))
                         moves[list(best)] += 1
             if moves.sum() == before:
                 return
@@ -265,6 +276,12 @@ class _Reader:
             for window in self._windows.values():
                 window.lines.pop(row, None)
             self._best = {other: best for other, best in self._best.items() if abs(other - row) > ROWS_APART + 1}
+
+    def _places(self, change: Change) -> bytes:
+        """Return where the rows are, to the pixel, with a change."""
+        part = slice(self.meeting.first, self.meeting.last)
+        paths = [change.get(row, self.sheet.paths[row])[part] for row in sorted(self.meeting.rows)]
+        return np.round(paths).tobytes()
 
     def _touch(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
         part = slice(self.meeting.first, self.meeting.last)

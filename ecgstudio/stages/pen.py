@@ -47,6 +47,9 @@ class Pen:
         return drawn
 
 
+BROADEST = Pen(WIDTHS_PX[-1], BLURS_PX[-1])
+
+
 def ink_of(brightest: FloatMap, height_half: F64, present: NDArray[np.bool_]) -> FloatMap:
     """Return how inked a strip [H, W] is by its brightest channel: 0 paper and rulings, 1 the trace that was followed.
 

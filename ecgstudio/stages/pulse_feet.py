@@ -30,7 +30,8 @@ NO_PULSE_SLIP_MM = 2.0  # a row that begins farther before the others' feet has 
 STEP_MM, MANY_ROWS, SOME_ROWS = 0.25, 2 / 3, 1 / 3
 BORDER_SEEN, BORDER_MM, PITCH_SHARE = 0.4, 0.4, 0.01
 ENOUGH, ENOUGH_ALONE = 2.0, 3.0  # evidence that rows, or a single one, begin after a foot
-TOP_MM, TOP_LEVEL_MM, AWAY_MM = 2.0, 0.25, 5.0  # before a lead: as much of a pulse's top, how level, how far from it
+TOP_MM, TOP_LEVEL_MM, AWAY_MM = 2.0, 0.25, 5.0  # before a lead: as much of a pulse's top, how level, how far above it
+FOLLOWED = 0.5  # of the mass: where nothing is drawn no path has so much
 STAYS_MM, STAYED, LONGEST_STAY_MM = 1.5, 4, 2.0  # the path is still on a top: so near, half-columns at least, at most
 
 
@@ -100,11 +101,14 @@ def off_pulse_tops(readings: Sequence[StripReading], slots: Sequence[Slot]) -> l
 def _off_top(reading: StripReading, begin: int) -> StripReading:
     """Return a row of which the lead that begins at a half-column does so only where its path has left the pulse."""
     px_per_mm, height, present = STRIP_PX_PER_MM, reading.height_half, reading.presence_half > 0.5
-    before = height[max(begin - round(TOP_MM * HALF_COLUMNS_PER_MM), 0) : max(begin - 2, 0)]
-    if len(before) < STAYED or np.ptp(before) > TOP_LEVEL_MM * px_per_mm or not present[begin:].any():
-        return reading
+    part = slice(max(begin - round(TOP_MM * HALF_COLUMNS_PER_MM), 0), max(begin - 2, 0))
+    before = height[part]
+    followed = len(before) >= STAYED and float(np.median(reading.mass_half[part])) >= FOLLOWED
+    if not followed or np.ptp(before) > TOP_LEVEL_MM * px_per_mm:
+        return reading  # no stroke that is level
     top = float(np.median(before))
-    if abs(top - float(np.median(height[begin:][present[begin:]]))) < AWAY_MM * px_per_mm:
+    lead = height[begin:][present[begin:]]
+    if len(lead) == 0 or float(np.median(lead)) - top < AWAY_MM * px_per_mm:
         return reading
     after = np.abs(height[begin : begin + round(LONGEST_STAY_MM * HALF_COLUMNS_PER_MM)] - top)
     gone = np.flatnonzero(after > STAYS_MM * px_per_mm)

@@ -10,7 +10,7 @@ import pytest
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages import meetings
 from ecgstudio.stages.meetings import UNSURE, read_together, touching
-from ecgstudio.stages.pen import Pen
+from ecgstudio.stages.pen import BROADEST, Pen
 from ecgstudio.stages.printed import Row
 from ecgstudio.stages.strip_reading import Looked, StripReading
 
@@ -100,6 +100,23 @@ def test_what_was_read_rightly_stays(rows: tuple[F64, F64]) -> None:
     assert worst(read_together(readings(truth, truth)), truth) < 4
 
 
+def test_rows_do_not_go_round_in_circles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen on this row's strip one way is better, on that row's strip the other."""
+    taken: list[bytes] = []
+
+    def take(reader: meetings._Reader, change: meetings.Change) -> None:
+        take_path(reader, change)
+        taken.append(reader.sheet.paths.round().tobytes())
+        assert len(taken) < 200
+
+    take_path = meetings._Reader.take
+    monkeypatch.setattr(meetings._Reader, "take", take)
+    monkeypatch.setattr(meetings._Reader, "gain", lambda _reader, change: len(change) - 1.0)
+    truth = sheet(CROSSING)
+    read_together(readings(truth, swapped(truth)))
+    assert len(taken) == len(set(taken)) > 2
+
+
 def test_rows_that_do_not_meet_are_the_same() -> None:
     far = sheet((beat(60, up=40, down=30), beat(60, up=40, down=30)), axes=(0.0, 220.0))
     read = readings(far, far)
@@ -147,6 +164,14 @@ def test_what_was_changed_is_less_sure() -> None:
     assert (lower.mass_half[moved] < 0.9).all()
     assert (lower.mass_half[moved] >= UNSURE).all()
     assert (lower.mass_half[~tip & ~moved] > 0.9).mean() > 0.9
+
+
+def test_strokes_too_broad_to_be_told_apart_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meetings, "fitted_pen", lambda _lines: BROADEST)
+    truth = sheet(CROSSING)
+    read = readings(truth, swapped(truth))
+    for before, after in zip(paths(read), paths(read_together(read)), strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 def test_paper_without_ink_changes_nothing() -> None:
