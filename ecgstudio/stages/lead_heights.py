@@ -6,6 +6,7 @@ import numpy as np
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.decode import sharpened
+from ecgstudio.stages.handover import followed_from, followed_to
 from ecgstudio.stages.lead_ends import led_to_borders
 from ecgstudio.stages.printed import Slot
 from ecgstudio.stages.strip_reading import StripReading
@@ -27,7 +28,9 @@ def lead_heights(reading: StripReading, slot: Slot, *, mm_per_s: float) -> tuple
     """
     columns = half_columns_px(len(reading.height_half))
     low, high = reading.x_px(slot.start_mm) + END_MARGIN_PX, reading.x_px(slot.end_mm) - END_MARGIN_PX
-    inside = (columns >= low) & (columns <= high)
+    first, last = int(np.searchsorted(columns, low)), int(np.searchsorted(columns, high, side="right")) - 1
+    inside = np.zeros(len(columns), bool)
+    inside[followed_from(reading, slot, first) : followed_to(reading, slot, last) + 1] = True
     presence = reading.presence_half
     height, mass = led_to_borders(reading, slot, mm_per_s=mm_per_s)
     followed = (presence >= HARDLY_PRESENT) & (mass >= CLEARLY_FOLLOWED)

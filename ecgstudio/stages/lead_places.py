@@ -9,6 +9,7 @@ import numpy as np
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.cut_off import LEAST_SEEN, NOT_CUT, STANDARD_SECONDS, CutOff, standard_mm
+from ecgstudio.stages.handover import at_common_steps
 from ecgstudio.stages.layout import common_ends
 from ecgstudio.stages.lead_ends import LACK_MM, column_borders, parted_by_gaps, standard_start_mm
 from ecgstudio.stages.panels import on_panels
@@ -59,7 +60,7 @@ def refine_slots(layout: PageLayout, readings: Sequence[StripReading], *, cut: C
             first, last = s.start_mm, s.end_mm
         met_before, met_after = ((s.columns, border) in met for border in (s.column, s.column + 1))
         out.append(replace(s, start_mm=float(first), end_mm=float(last), meets=met_before, met=met_after))
-    parted = on_panels(parted_by_gaps(out, readings), readings)
+    parted = on_panels(at_common_steps(parted_by_gaps(out, readings), readings), readings)
     return _begun_outside(parted) if cut.begins and cut.ends else parted
 
 
