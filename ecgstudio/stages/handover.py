@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ecgstudio.core.arrays import F64
+from ecgstudio.stages.lead_ends import HALF_COLUMNS_PER_MM, half_column, unseen_borders
 from ecgstudio.stages.printed import Slot
 from ecgstudio.stages.strip_reading import StripReading
-from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
-HALF_COLUMNS_PER_MM = 2 * STRIP_PX_PER_MM
 COMMON_REACH, OWN_REACH = 10, 4  # half-columns from a border in which rows together, or one of them, may step
 BESIDE, STEEPER = 3, 1.5  # a step is so much steeper than the path on either side of it
 LEAST_STEP_PX, BETWEEN_PX = 4.0, 2.0  # by as many px; a half-column between the leads shows neither
@@ -56,12 +55,7 @@ def step_near(height: F64, at: float, *, reach: int) -> Step | None:
 def at_common_steps(slots: Sequence[Slot], readings: Sequence[StripReading]) -> list[Slot]:
     """Let leads that follow one another without a mark or a gap do so where the paths of their rows step."""
     out = list(slots)
-    at = {(slot.row, slot.columns, slot.column): i for i, slot in enumerate(slots)}
-    for columns, column in sorted({(s.columns, s.column) for s in slots if s.column and not s.meets}):
-        pairs = [
-            (at[row, columns, column - 1], i) for (row, n, k), i in at.items()
-            if (n, k) == (columns, column) and (row, columns, column - 1) in at
-        ]  # fmt: skip
+    for pairs in unseen_borders(slots):
         if any(slots[before].end_mm != slots[after].start_mm for before, after in pairs):
             continue  # blank paper parts them
         shift_mm = _common_step_mm([(readings[slots[after].row], slots[after].start_mm) for _, after in pairs])
@@ -77,7 +71,7 @@ def _common_step_mm(rows: Sequence[tuple[StripReading, float]]) -> float:
     found = [
         (step.at - border, min(step.size_px, MOST_WORTH_PX)) for reading, border_mm in rows
         if (step := step_near(
-            reading.height_half, border := half_column(reading, border_mm), reach=COMMON_REACH
+            reading.height_half, border := half_column(border_mm, reading), reach=COMMON_REACH
         )) is not None
     ]  # fmt: skip
     if len(found) < LEAST_ROWS:
@@ -89,11 +83,6 @@ def _common_step_mm(rows: Sequence[tuple[StripReading, float]]) -> float:
     return float(np.average(away[near], weights=worth[near])) / HALF_COLUMNS_PER_MM
 
 
-def half_column(reading: StripReading, x_mm: float) -> float:
-    """Return the half-column of a strip in which a place on the paper lies."""
-    return (x_mm - reading.x0_mm) * HALF_COLUMNS_PER_MM - 0.5
-
-
 def followed_from(reading: StripReading, slot: Slot, first: int) -> int:
     """Return from which half-column on a lead is followed that surely is from one near its beginning on.
 
@@ -101,7 +90,7 @@ def followed_from(reading: StripReading, slot: Slot, first: int) -> int:
     """
     if slot.meets or slot.column == 0:
         return first
-    limit = int(np.ceil(half_column(reading, slot.start_mm)))
+    limit = int(np.ceil(half_column(slot.start_mm, reading)))
     step = step_near(reading.height_half, limit, reach=OWN_REACH)
     limit = step.first if step is not None else limit
     while first > max(limit, 0) and _is_sure(reading, first - 1):
@@ -113,7 +102,7 @@ def followed_to(reading: StripReading, slot: Slot, last: int) -> int:
     """Return up to which half-column a lead is followed that surely is up to one near its end."""
     if slot.met or slot.column == slot.columns - 1:
         return last
-    limit = int(np.floor(half_column(reading, slot.end_mm)))
+    limit = int(np.floor(half_column(slot.end_mm, reading)))
     step = step_near(reading.height_half, limit, reach=OWN_REACH)
     limit = step.last if step is not None else limit
     while last < min(limit, len(reading.height_half) - 1) and _is_sure(reading, last + 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -105,7 +105,7 @@ def _walked(
 def _seam(expected_mm: float, readings: Sequence[StripReading], *, reach_mm: float) -> tuple[float, float] | None:
     """Return where near a place the rows together look as if leads met, and how much so (0..1); None if they do not."""
     reach = round(reach_mm * HALF_COLUMNS_PER_MM)
-    centre = _half_column(expected_mm, readings)
+    centre = half_column(expected_mm, readings[0])
     at = round(centre) + np.arange(-reach, reach + 1)
     pooled = np.mean([np.interp(at, np.arange(len(r.boundary)), r.boundary, left=0, right=0) for r in readings], axis=0)
     prior = np.exp(-0.5 * ((at - centre) / (0.6 * reach)) ** 2)
@@ -146,7 +146,7 @@ def _is_met(at_mm: float, readings: Sequence[StripReading]) -> bool:
         np.mean([values[:length] for values in each], axis=0)
         for each in zip(*((reading.boundary, reading.presence_half) for reading in readings), strict=True)
     )
-    middle = _half_column(at_mm, readings)
+    middle = half_column(at_mm, readings[0])
 
     def part(values: F64, low_mm: float, high_mm: float) -> F64:
         low, high = (round(middle + mm * HALF_COLUMNS_PER_MM) for mm in (low_mm, high_mm))
@@ -157,18 +157,23 @@ def _is_met(at_mm: float, readings: Sequence[StripReading]) -> bool:
     return bool(part(evidence, -AT_BORDER_MM, AT_BORDER_MM).max(initial=0.0) >= CLEARLY_MET and beside >= PRESENT)
 
 
+def unseen_borders(slots: Sequence[Slot]) -> Iterator[list[tuple[int, int]]]:
+    """Yield the leads (their indices) before and after each border of columns at which no leads are seen to meet."""
+    at = {(slot.row, slot.columns, slot.column): i for i, slot in enumerate(slots)}
+    for columns, column in sorted({(s.columns, s.column) for s in slots if s.column and not s.meets}):
+        yield [
+            (at[row, columns, column - 1], i) for (row, n, k), i in at.items()
+            if (n, k) == (columns, column) and (row, columns, column - 1) in at
+        ]  # fmt: skip
+
+
 def parted_by_gaps(slots: Sequence[Slot], readings: Sequence[StripReading]) -> list[Slot]:
     """Let leads side by side end and begin where blank paper parts them, row by row: a print may be skewed.
 
     Where most rows show a gap near a border, one that does not show it has it where the others do.
     """
     out = list(slots)
-    at = {(slot.row, slot.columns, slot.column): i for i, slot in enumerate(slots)}
-    for columns, column in sorted({(s.columns, s.column) for s in slots if s.column and not s.meets}):
-        pairs = [
-            (at[row, columns, column - 1], i) for (row, n, k), i in at.items()
-            if (n, k) == (columns, column) and (row, columns, column - 1) in at
-        ]  # fmt: skip
+    for pairs in unseen_borders(slots):
         gaps = {after: _gap(readings[slots[after].row], slots[after].start_mm) for _, after in pairs}
         seen = [(gap[0] - slots[i].start_mm, gap[1] - slots[i].start_mm) for i, gap in gaps.items() if gap is not None]
         if len(seen) < MOST_PARTED * len(pairs):
@@ -185,7 +190,7 @@ def parted_by_gaps(slots: Sequence[Slot], readings: Sequence[StripReading]) -> l
 
 def _gap(reading: StripReading, border_mm: float) -> tuple[float, float] | None:
     """Return from where to where near a border (mm) no lead is seen in a row; None if there is no such gap."""
-    centre, reach = _half_column(border_mm, [reading]), SEARCH_MM * HALF_COLUMNS_PER_MM
+    centre, reach = half_column(border_mm, reading), SEARCH_MM * HALF_COLUMNS_PER_MM
     gone = reading.presence_half < PRESENT
     regions, _ = ndimage.label(gone)
     found = [
@@ -199,8 +204,9 @@ def _gap(reading: StripReading, border_mm: float) -> tuple[float, float] | None:
     return reading.x0_mm + first / HALF_COLUMNS_PER_MM, reading.x0_mm + stop / HALF_COLUMNS_PER_MM
 
 
-def _half_column(x_mm: float, readings: Sequence[StripReading]) -> float:
-    return (x_mm - readings[0].x0_mm) * HALF_COLUMNS_PER_MM - 0.5
+def half_column(x_mm: float, reading: StripReading) -> float:
+    """Return the half-column of a strip in which a place on the paper lies."""
+    return (x_mm - reading.x0_mm) * HALF_COLUMNS_PER_MM - 0.5
 
 
 def standard_start_mm(slots: Sequence[Slot], *, first_mm: float, last_mm: float, length_mm: float) -> float:
@@ -228,7 +234,7 @@ def led_to_borders(reading: StripReading, slot: Slot, *, mm_per_s: float) -> tup
     fades = FADES_S * mm_per_s * HALF_COLUMNS_PER_MM
     steepest = MOST_LED_MM * STRIP_PX_PER_MM / fades
     for seen, at_mm, outward in ((slot.meets, slot.start_mm, -1), (slot.met, slot.end_mm, 1)):
-        border = _half_column(at_mm, [reading])
+        border = half_column(at_mm, reading)
         first = max(int(np.ceil(border - near)), 0)
         unsure = first + np.flatnonzero(reading.mass_half[first : max(int(border + near) + 1, 0)] < SURE_OF_ONE)
         if not seen or len(unsure) == 0:

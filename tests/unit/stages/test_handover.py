@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
-from ecgstudio.stages.handover import at_common_steps, followed_from, followed_to, half_column, step_near
+from ecgstudio.stages.handover import at_common_steps, followed_from, followed_to, step_near
+from ecgstudio.stages.lead_ends import half_column
 from ecgstudio.stages.lead_heights import END_MARGIN_PX, lead_heights
 from ecgstudio.stages.printed import Row, Slot
 from ecgstudio.stages.strip_reading import StripReading
@@ -123,7 +124,7 @@ def test_where_a_row_begins_and_ends_no_other_lead_is_followed_to() -> None:
     reading = strip(stepping(px=40.0))
     for slot, end_mm in ((before, FIRST_MM), (after, LAST_MM)):
         _, confidence = lead_heights(reading, slot, mm_per_s=25.0)
-        assert not confidence[np.abs(AT - half_column(reading, end_mm)) < 2 * END_MARGIN_PX - 1].any()
+        assert not confidence[np.abs(AT - half_column(end_mm, reading)) < 2 * END_MARGIN_PX - 1].any()
 
 
 def test_what_is_not_surely_the_leads_is_left_out() -> None:
@@ -146,8 +147,8 @@ def test_beside_a_border_that_is_seen_heights_are_not_believed() -> None:
 def test_leads_anywhere_are_no_error(start_mm: float, end_mm: float) -> None:
     reading = strip(stepping(px=40.0))
     slot = replace(slots(1, border_mm=TRUE_MM)[0], start_mm=start_mm, end_mm=end_mm)
-    first = followed_from(reading, slot, int(np.clip(half_column(reading, start_mm), 0, COUNT)))
-    last = followed_to(reading, slot, int(np.clip(half_column(reading, end_mm), -1, COUNT - 1)))
+    first = followed_from(reading, slot, int(np.clip(half_column(start_mm, reading), 0, COUNT)))
+    last = followed_to(reading, slot, int(np.clip(half_column(end_mm, reading), -1, COUNT - 1)))
     assert first >= 0
     assert -1 <= last < COUNT
     _, confidence = lead_heights(reading, slot, mm_per_s=25.0)
