@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ecgstudio.core.arrays import F64
+from ecgstudio.stages.lead_ends import HALF_COLUMNS_PER_MM, half_column
 from ecgstudio.stages.printed import Slot
 from ecgstudio.stages.standard_ends import STANDARD_MM
 from ecgstudio.stages.strip_reading import StripReading, row_ends
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
-HALF_COLUMNS_PER_MM = 2 * STRIP_PX_PER_MM
 BEFORE_MM, AFTER_MM = 14.0, 6.0  # how far around a row's seen beginning the end of its pulse is looked for
 FALL_MM = 0.3  # a pulse falls within twice that
 PULSE_HEIGHT_MM, PULSE_WIDTH_MM = (3.5, 23.0), (2.5, 13.0)
@@ -94,7 +94,7 @@ def off_pulse_tops(readings: Sequence[StripReading], slots: Sequence[Slot]) -> l
     out = list(readings)
     for slot in slots:
         if slot.column == 0:
-            out[slot.row] = _off_top(out[slot.row], round(float(2 * out[slot.row].x_px(slot.start_mm) + 0.5)))
+            out[slot.row] = _off_top(out[slot.row], round(half_column(slot.start_mm, out[slot.row])))
     return out
 
 

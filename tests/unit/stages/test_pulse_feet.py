@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
+from ecgstudio.stages.lead_ends import half_column
 from ecgstudio.stages.printed import Row, Slot
 from ecgstudio.stages.pulse_feet import _below_one_another, _Foot, begins_after_foot, off_pulse_tops
 from ecgstudio.stages.strip_reading import StripReading, row_ends
@@ -182,3 +183,17 @@ def test_a_lead_begins_where_its_path_has_left_the_top_of_the_pulse(stays_mm: fl
 def test_a_lead_that_does_not_follow_a_pulse_begins_as_it_does() -> None:
     for rows in (page([0.0], pulse=False), page([3.0]), page([0.0], x0_mm=EDGE_MM - 0.5)):
         assert off_pulse_tops(rows, [first_slot(0)])[0] is rows[0]
+
+
+@pytest.mark.parametrize("above_mm", [9.0, -9.0])
+@pytest.mark.parametrize("followed", [True, False])
+def test_only_a_stroke_that_was_followed_above_a_lead_is_a_pulse_s_top(above_mm: float, followed: bool) -> None:
+    """Before a lead on blank paper the network's path may lie anywhere, as level as a pulse's top."""
+    (row,) = page([0.0])
+    begin = round(half_column(EDGE_MM, row))
+    height, mass = row.height_half.copy(), row.mass_half.copy()
+    height[begin - 3 * PER_MM : begin + PER_MM] = HALF_PX - above_mm * STRIP_PX_PER_MM
+    mass[:begin] = 1.0 if followed else 0.2
+    read = replace(row, height_half=height, mass_half=mass)
+    (off,) = off_pulse_tops([read], [first_slot(0)])
+    assert (off is not read) == (followed and above_mm > 0)
