@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ecgstudio.nets import blocks
+from ecgstudio.nets.precision import in_full
 
 CELL_STRIDE = 4
 MAPS: tuple[tuple[str, int], ...] = (
@@ -73,5 +74,7 @@ class GridNet(nn.Module):
 
     def forward(self, images: Tensor) -> GridLogits:
         """Answer for RGB images [B,3,H,W] scaled to -0.5..0.5."""
-        maps = self.maps(self.decoder(self.encoder(self.encoder.enter(images))))
+        features = self.decoder(self.encoder(self.encoder.enter(images)))
+        with in_full(features.device):  # phases tell hundredths of a line's distance
+            maps = self.maps(features.float())
         return GridLogits(*maps.split([width for _, width in MAPS], 1))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ecgstudio.nets import blocks
+from ecgstudio.nets.precision import in_full
 
 LABEL_CLASSES = 19
 ORIENTATIONS = 8
@@ -68,6 +69,9 @@ class KeypointNet(nn.Module):
     def forward(self, images: Tensor) -> KeypointLogits:
         """Answer for RGB images [B,3,H,W] scaled to -0.5..0.5."""
         features = self.encoder(self.encoder.enter(images))
-        bottom = features[-1]
-        pooled = torch.cat([bottom.mean((2, 3)), bottom.amax((2, 3))], 1)
-        return KeypointLogits(self.labels(self.decoder(features)), self.orientation(pooled), self.geometry(bottom))
+        before_names, names = self.labels
+        seen = before_names(self.decoder(features))
+        with in_full(seen.device):  # a scale is told by hundredths of a power of two
+            bottom = features[-1].float()
+            pooled = torch.cat([bottom.mean((2, 3)), bottom.amax((2, 3))], 1)
+            return KeypointLogits(names(seen.float()), self.orientation(pooled), self.geometry(bottom))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ecgstudio.nets import blocks
+from ecgstudio.nets.precision import in_full
 
 TEXT_CLASSES = 6
 
@@ -44,4 +45,6 @@ class TextNet(nn.Module):
 
     def forward(self, crops: Tensor) -> TextLogits:
         """Answer for normalised crops [B,1,32,160]."""
-        return TextLogits(self.head(self.features(crops)))
+        features = self.features(crops)
+        with in_full(features.device):
+            return TextLogits(self.head(features.float()))

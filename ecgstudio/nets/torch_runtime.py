@@ -53,8 +53,10 @@ _NO_ROOM: Final = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_
 """What an error says when a device has no room left: its libraries have words of their own for it."""
 ATTRIBUTION_STEPS: Final = 16
 """On 40 validation records the parts miss the whole (median 1.9) by 0.07 at the median; 8 steps by 0.20, 32 by 0.04."""
-HALF_NETWORKS: Final = (TRACE,)
-"""What a CPU counts in bfloat16 if it can, but for the last layer: 20 pages are read as well (within .01 dB)."""
+HALF_NETWORKS: Final = ("keypoint", "text", "grid", TRACE)
+"""What a CPU counts in bfloat16 if it can, but for the last layers: pages are read as well (within .01 dB)."""
+HALF_KEYPOINTS_PX: Final = 400_000
+"""A smaller picture is a whole page's: it costs little, and tells scale and tilt, which all that follows hangs on."""
 STRIP_PIXELS_PER_CALL = {"cpu": 1_200_000, "mps": 20_000_000, "cuda": 60_000_000}
 """Bounds the memory of one call. On a CPU one strip at a time is also a third faster: it stays in the cache."""
 
@@ -96,7 +98,8 @@ class TorchRuntime:
 
     def keypoints(self, image: Image) -> KeypointMaps:
         """Answer for u8[H,W,3], sides multiples of 32; raises UserError if the weights are damaged."""
-        labels, orientation, geometry = self._run("keypoint", _pixels(image))
+        half = image.shape[0] * image.shape[1] >= HALF_KEYPOINTS_PX
+        labels, orientation, geometry = self._run("keypoint", _pixels(image), half=half)
         return KeypointMaps(labels=labels[0], orientation=orientation[0], geometry=geometry[0])
 
     def names(self, crops: FloatMap) -> FloatMap:
@@ -218,9 +221,10 @@ class TorchRuntime:
             raise ValueError(f"crops have shape [B,1,H,W], not {crops.shape}")
         return self._run(name, torch.from_numpy(np.array(crops, dtype=np.float32)))[0]
 
-    def _run(self, name: str, pixels: Tensor) -> list[FloatMap]:
-        """Run a network that looks at pixels."""
-        return self._with_room(name, lambda device: self._run_on(device, name, pixels))
+    def _run(self, name: str, pixels: Tensor, *, half: bool = True) -> list[FloatMap]:
+        """Run a network that looks at pixels, in half precision if it may and that pays."""
+        half = half and name in HALF_NETWORKS
+        return self._with_room(name, lambda device: self._run_on(device, name, pixels, half=half))
 
     def _with_room(self, name: str, run: Callable[[torch.device], T]) -> T:
         """Run on the device, or on the CPU if the device has no room for it."""
@@ -234,9 +238,9 @@ class TorchRuntime:
         return run(CPU)
 
     @torch.inference_mode()
-    def _run_on(self, device: torch.device, name: str, pixels: Tensor) -> list[FloatMap]:
+    def _run_on(self, device: torch.device, name: str, pixels: Tensor, *, half: bool) -> list[FloatMap]:
         network = self._network(name, device)
-        with precision.in_half(device, wanted=name in HALF_NETWORKS and device == CPU):
+        with precision.in_half(device, wanted=half and device == CPU):
             outputs = network(pixels.to(device).contiguous(memory_format=torch.channels_last))
         maps: list[FloatMap] = [each.float().cpu().contiguous().numpy() for each in _PROBABILITIES[name](outputs)]
         return maps

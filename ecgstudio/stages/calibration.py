@@ -11,9 +11,10 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
 from ecgstudio.core.page import Page
-from ecgstudio.stages.contract import Runtime
+from ecgstudio.stages.contract import FloatMap, Runtime
 from ecgstudio.stages.decode import pair_average, trace_path
 from ecgstudio.stages.paper_map import rescaled
+from ecgstudio.stages.parallel import in_parallel
 from ecgstudio.stages.settings import GridSettings
 from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
 
@@ -22,6 +23,7 @@ GAINS = {"gain5": 5.0, "gain10": 10.0, "gain20": 20.0}
 STANDARD_MM_PER_S, STANDARD_MM_PER_MV = 25.0, 10.0
 PULSE_MV, PULSE_S = 1.0, 0.2
 PULSE_WINDOW_MM = 32.0
+STRIPS_AT_ONCE = 3  # so many of them stay in the cache
 PULSE_STRIP_HALF_MM = 30.0
 MAX_PULSES = 6
 MIN_MARKER_CONFIDENCE, SURE_MARKER_CONFIDENCE = 0.5, 0.8
@@ -164,10 +166,16 @@ def _pulses_at(
         cut_strip(page, grid, x0_mm=c[0] - PULSE_WINDOW_MM / 2, centre_mm=c[1] + h / 2, half_px=half_px, width_px=width)
         for c, h in hypotheses
     ])  # fmt: skip
-    height, mass = trace_path(runtime.trace(normalised(strips)).columns)
+
+    def paths(some: FloatMap) -> list[tuple[F64, F64]]:
+        height, mass = trace_path(runtime.trace(normalised(some)).columns)
+        return list(zip(pair_average(height), pair_average(mass), strict=True))
+
+    some = [strips[first : first + STRIPS_AT_ONCE] for first in range(0, len(strips), STRIPS_AT_ONCE)]
+    found = [path for of_some in in_parallel(paths, some, at_most=2) for path in of_some]
     return [
         _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure, wanted_mm=wanted)
-        for (_, wanted), row, sure in zip(hypotheses, pair_average(height), pair_average(mass), strict=True)
+        for (_, wanted), (row, sure) in zip(hypotheses, found, strict=True)
     ]
 
 

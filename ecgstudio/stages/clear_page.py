@@ -28,7 +28,8 @@ from ecgstudio.stages.view import brightest_and_darkest
 CLEAR_PX_PER_MM = 8.0
 UPRIGHT = Pose(0, 1.0, CLEAR_PX_PER_MM, 0.0, mirrored=False)  # how the sheet lies in its clear page
 ONE_NAME_MM = 4.0  # nearer to one another are two readings of one name
-PAPER_MM, PAPER_PERCENTILE, COARSE_PX = 15.0, 90, 8  # paper is what is brighter than most around
+PAPER_MM, PAPER_PERCENTILE, PAPER_PX = 15.0, 90, 16  # paper is what is brighter than most around
+COARSE_PX = 8
 DARKEST_RULING = 0.6  # of black; ink on darker lines is not told from them
 INK_PERCENTILE, LEAST_INK = 99.3, 0.02  # so dark is what is drawn in black
 
@@ -73,8 +74,11 @@ def clear_page(page: Page, grid: GridFit) -> tuple[Page, GridFit]:
 
 
 def seen_on_clear(clear: Page, lattice: GridFit, *, human: tuple[Keypoints, GridFit], runtime: Runtime) -> Keypoints:
-    """Find the lead names and markers of a clear page; those that a `human` set on the page itself stay."""
-    seen = keypoints_in_pose(clear, UPRIGHT, runtime=runtime)
+    """Find the lead names and pulses of a clear page; those that a `human` set on the page itself stay.
+
+    Its scale is the page's own, and not looked for again.
+    """
+    seen = keypoints_in_pose(clear, UPRIGHT, runtime=runtime, scales=False)
     keypoints, grid = human
     told = np.flatnonzero(keypoints.confidence >= 1)
     if not len(told):
@@ -108,7 +112,7 @@ def on_picture(page: Page, grid: GridFit, shape: tuple[int, ...], *, cell_mm: fl
 
 def _paper(bright: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return how bright the paper is around each pixel."""
-    small = cv2.resize(bright, None, fx=1 / COARSE_PX, fy=1 / COARSE_PX, interpolation=cv2.INTER_AREA)
-    size = round(PAPER_MM * CLEAR_PX_PER_MM / COARSE_PX)
+    small = cv2.resize(bright, None, fx=1 / PAPER_PX, fy=1 / PAPER_PX, interpolation=cv2.INTER_AREA)
+    size = round(PAPER_MM * CLEAR_PX_PER_MM / PAPER_PX)
     around = ndimage.percentile_filter(small, PAPER_PERCENTILE, size=size, mode="nearest").astype(np.float32)
     return np.asarray(cv2.resize(around, bright.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)

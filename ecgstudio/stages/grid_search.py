@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
@@ -31,12 +31,12 @@ from ecgstudio.stages.paper_map import (
     unwrap_axis,
 )
 from ecgstudio.stages.row_lines import LEAST_AXIS, RowLines, row_lines
-from ecgstudio.stages.view import View, brightest_and_darkest, median_strength, upright_view
+from ecgstudio.stages.view import View, brightest_and_darkest, unshaded, upright_view
 
 NETWORK_PX_PER_MM = 5.0
 CELL_PX = 4
 MAX_VIEW_PX = 2304
-FIELD_CELL_PX = 10  # cells of the classical search, in view pixels
+FIELD_CELL_PX, SHADE_PX = 10, 21  # cells of the classical search, and what is wider than its lines, in view pixels
 LOW_CONFIDENCE = 0.15
 TORN_MM = 0.7  # rougher, and phases are of something else
 # slope of rows on a map that is not the paper's (it was below 0.006 on 19 right maps, 0.04 and more on wrong ones)
@@ -236,12 +236,9 @@ def _nodes(x: AxisField | None, y: AxisField | None, view: View, cell_px: int) -
 
 def _from_spectrum(image: NDArray[np.uint8], view: View, px_per_mm: float, *, reach: float) -> F64 | None:
     """Find a 1-mm grid without emphasis on 5 mm by its local frequency near the scale that stage 0 expects."""
-    grey = brightest_and_darkest(image)[1].astype(np.float32)
-    grey -= cv2.blur(grey, (21, 21))
-    limit = 3 * median_strength(grey) + 2
-    np.clip(grey, -limit, limit, out=grey)
-    taper = np.hanning(grey.shape[0])[:, None] * np.hanning(grey.shape[1])[None, :]
-    spectrum = np.abs(np.fft.fft2(grey * taper))
+    grey = unshaded(brightest_and_darkest(image)[1], SHADE_PX)
+    tapers = [np.hanning(n).astype(np.float32) for n in grey.shape]
+    spectrum = np.abs(fft.fft2(grey * tapers[0][:, None] * tapers[1][None, :], workers=max(cv2.getNumThreads(), 1)))
     fy, fx = np.fft.fftfreq(grey.shape[0])[:, None], np.fft.fftfreq(grey.shape[1])[None, :]
     expected = 1.0 / px_per_mm
     shape = (grey.shape[0] // FIELD_CELL_PX, grey.shape[1] // FIELD_CELL_PX)

@@ -12,7 +12,6 @@ no pen explains little.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import cv2
@@ -25,6 +24,7 @@ from scipy.special import erf
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.contract import FloatMap
 from ecgstudio.stages.lead_heights import half_columns_px, lead_heights
+from ecgstudio.stages.parallel import in_parallel
 from ecgstudio.stages.pen import FARTHEST_PX, SUBPIXEL_BITS, darkness_of
 from ecgstudio.stages.printed import Slot
 from ecgstudio.stages.rulings import rulings
@@ -33,7 +33,7 @@ from ecgstudio.stages.strips import STRIP_PX_PER_MM
 
 USUAL_MM_PER_S = 25.0  # while nobody has asked what a millimetre means
 LEAST_CONFIDENCE = 0.5
-ROUNDS, PEN_ROUNDS = 5, (0, 2)  # of Gauss-Newton; before these the pen is measured
+ROUNDS, PEN_ROUNDS = 4, (0, 2)  # of Gauss-Newton; before these the pen is measured
 REACH_PX, BLURS_REACHED, BESIDE_PX = 3.0, 1.5, 1.0  # pixels this near to the path count; beside thick strokes, too
 # the network's error: px, and px per px of slope (1 sigma, 73 validation pages); how alike neighbours change
 PRIOR_PX, PRIOR_PER_SLOPE, SMOOTH = 0.25, 0.13, 1.0
@@ -121,9 +121,7 @@ def fitted_to_ink(
         others = [each for i, each in enumerate(readings) if i != row]
         return replace(reading, fitted_half=_fitted(reading, reading.looked.brightest, mine, others))
 
-    # rows side by side, in as many threads as this process takes for pictures
-    with ThreadPoolExecutor(max(cv2.getNumThreads(), 1)) as pool:
-        return list(pool.map(fitted, range(len(readings))))
+    return in_parallel(fitted, range(len(readings)))
 
 
 def _fitted(
@@ -204,7 +202,7 @@ def _near(picture: _Picture, height: F64, joined: NDArray[np.bool_], reach_px: f
     band *= picture.counts
     band[:, :columns] *= joined[0 : 2 * columns : 2]  # from the first to the second half of each column
     band[:, columns:] = 0
-    y, x = np.divmod(np.flatnonzero(band), band.shape[1])
+    y, x = np.divmod(np.flatnonzero(band.view(np.bool_)), band.shape[1])
     beside = int(np.ceil(2 * reach_px))
     steep = ndimage.maximum_filter1d(np.abs(np.diff(height)), 2 * beside + 1) > LEVEL
     level = ~steep[2 * x]

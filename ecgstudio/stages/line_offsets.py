@@ -12,7 +12,7 @@ from skimage.restoration import unwrap_phase
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GridFit
-from ecgstudio.stages.view import coarse_centres, median_strength, upsampled
+from ecgstudio.stages.view import coarse_centres, unshaded, upsampled
 
 Complex = NDArray[np.complex128]
 Image = NDArray[np.uint8]
@@ -40,8 +40,8 @@ class Step:
 
 FIVE_MM = Step(5.0, 5.0, 1.5, 1.6, grows=False)
 ONE_MM = (
-    Step(1.0, 2.5, 0.8, 2.2, grows=True),
-    Step(1.0, 2.5, 1.2, 2.0, grows=True),
+    Step(1.0, 2.5, 0.8, 2.2, grows=True, px_per_mm=COARSE_PX_PER_MM),
+    Step(1.0, 2.5, 1.2, 2.0, grows=True, px_per_mm=COARSE_PX_PER_MM),
     Step(1.0, 2.5, 1.5, 1.6, grows=False),
 )
 POLISH = Step(1.0, 2.5, 1.5, 1.6, grows=False)  # where the ink can be told from the lines
@@ -75,10 +75,8 @@ def line_offsets(grey: Image, grid: GridFit, step: Step) -> tuple[F64, F64]:
     period_mm, block_mm, px_per_mm = step.period_mm, step.block_mm, step.px_per_mm
     block = round(block_mm * px_per_mm)
     shape = (round(height_mm / block_mm) * block, round(width_mm / block_mm) * block)
-    image = rectified(grey, grid, px_per_mm=px_per_mm, origin_mm=(0.0, 0.0), shape=shape).astype(np.float32)
-    image -= cv2.blur(image, (2 * block + 1, 2 * block + 1))
-    limit = 3.0 * median_strength(image) + 2.0
-    np.clip(image, -limit, limit, out=image)  # a trace must not outweigh many grid lines
+    raster = rectified(grey, grid, px_per_mm=px_per_mm, origin_mm=(0.0, 0.0), shape=shape)
+    image = unshaded(raster, 2 * block + 1)
     rows, columns = shape[0] // block, shape[1] // block
     deltas, weights = [], []
     for axis in (0, 1):

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM
-from ecgstudio.stages.view import brightest_and_darkest, median_strength, upright_view
+from ecgstudio.stages.view import brightest_and_darkest, unshaded, upright_view
 
 Image = NDArray[np.uint8]
 
 VIEW_PX_PER_MM, MAX_SIDE_PX = 10.0, 3000
-BAND_PX, CHUNK_PX = 48, 512
+BAND_PX, CHUNK_PX, SHADE_PX = 48, 512, 41
 PART_BAND_PX, PART_BANDS = 24, 16  # a part of the view, in which perspective hardly shows
 LEAST_PARTS, PARTS_SEE = 6, 75  # percentile
 ASLANT = 0.03  # by so much the scale of parts differs from the one they share
@@ -142,10 +142,7 @@ def comb_of_parts(grey: NDArray[np.float32], periods_px: F64) -> F64:
 
 def flattened(image: Image) -> NDArray[np.float32]:
     """Return the dark lines of a picture without its shades; what is much darker counts no more than a line."""
-    grey = brightest_and_darkest(image)[1].astype(np.float32)
-    grey -= cv2.blur(grey, (41, 41))
-    limit = 3.0 * median_strength(grey) + 2.0
-    return np.clip(grey, -limit, limit)
+    return unshaded(brightest_and_darkest(image)[1], SHADE_PX)
 
 
 def _comb(grey: NDArray[np.float32], periods_px: F64, *, band_px: int = BAND_PX) -> F64:
@@ -155,9 +152,10 @@ def _comb(grey: NDArray[np.float32], periods_px: F64, *, band_px: int = BAND_PX)
     chunk = min(CHUNK_PX, grey.shape[1])
     chunks = grey.shape[1] // chunk
     profile = grey[: bands * band_px, : chunks * chunk].reshape(bands, band_px, chunks, chunk).mean(axis=1)
-    profile = (profile - profile.mean(axis=-1, keepdims=True)) * np.hanning(chunk)
+    profile = (profile - profile.mean(axis=-1, keepdims=True)) * np.hanning(chunk).astype(np.float32)
     size = 8 * chunk
-    power = np.median(np.abs(np.fft.rfft(profile.reshape(-1, chunk), size)) ** 2, axis=0)
+    spectrum = fft.rfft(profile.reshape(-1, chunk), size)
+    power = np.median(spectrum.real**2 + spectrum.imag**2, axis=0).astype(np.float64)
     level = np.log(power + LEAST_POWER * power.mean() + 1e-12)
 
     def at(turns: F64) -> F64:

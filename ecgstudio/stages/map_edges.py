@@ -15,6 +15,7 @@ from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.stages.line_offsets import COARSE_PX_PER_MM, ONE_MM, Image, line_offsets
 from ecgstudio.stages.paper_map import Refined, refine
+from ecgstudio.stages.parallel import in_parallel
 from ecgstudio.stages.view import brightest_and_darkest
 
 SEEN, FLAT_MM = 0.5, 0.06  # of a block's lines; rms by which the nodes of a flat sheet lie beside a homography
@@ -47,14 +48,15 @@ def carried_on(pixels: Image, found: Refined) -> Refined:
         return found
     sure = _surrounded(_nodes_seen(weight.min(axis=-1) > SEEN, found.grid))
     inside = ndimage.binary_erosion(sure)  # a slip begins within what is seen
-    likeliest = found
-    for bend in (_curled_on, _bent_on):
+
+    def bent(bend: Bend) -> Refined:
         for on in (inside, sure) if one_way.mean() >= MANY else (inside,):
             again = _step_by_step(pixels, found, on, bend=bend)
             if _is_better(again, found):
-                likeliest = max(likeliest, again, key=_likelihood)
-                break
-    return likeliest
+                return again
+        return found
+
+    return max(found, *in_parallel(bent, (_curled_on, _bent_on)), key=_likelihood)
 
 
 def _step_by_step(pixels: Image, found: Refined, on: NDArray[np.bool_], *, bend: Bend) -> Refined:

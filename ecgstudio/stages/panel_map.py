@@ -124,7 +124,7 @@ def _lined(image: Image, known: NDArray[np.bool_]) -> Image:
     Between two panels side by side that may be so, too, but not for the lines across, and the other way round.
     """
     along, window = (round(mm * MASK_PX_PER_MM) for mm in (ALONG_MM, WINDOW_MM))
-    smooth = cv2.blur(np.ascontiguousarray(image, np.float32), (1, along))
+    smooth = cv2.boxFilter(np.ascontiguousarray(image), cv2.CV_32F, (1, along))
     lines = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, np.ones((1, THICKEST_PX), np.uint8)) - smooth
     lines = np.where(known, np.minimum(lines, 3.0 * float(np.median(lines[known])) + 2.0), 0.0).astype(np.float32)
     strength = cv2.blur(lines, (window, 1))  # not along: a trace must cast no shade on the blank beside it

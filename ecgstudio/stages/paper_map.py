@@ -20,7 +20,7 @@ from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
 from ecgstudio.stages.ink import without_ink
 from ecgstudio.stages.line_offsets import FIVE_MM, ONE_MM, POLISH, Image, Step, line_offsets, rectified
-from ecgstudio.stages.view import brightest_and_darkest, median_strength
+from ecgstudio.stages.view import brightest_and_darkest, unshaded
 
 Complex = NDArray[np.complex128]
 
@@ -329,10 +329,8 @@ def _boldness(darkest: Image, grid: GridFit) -> float:
     """Compare what repeats every 5 mm with what does so 11 and 13 times in 60 mm, where neither grid nor text is."""
     width_mm, height_mm = grid.size_mm
     shape = (int(height_mm * BOLD_PX_PER_MM), int(width_mm * BOLD_PX_PER_MM))
-    image = rectified(darkest, grid, px_per_mm=BOLD_PX_PER_MM, origin_mm=(0.0, 0.0), shape=shape).astype(np.float32)
-    image -= cv2.blur(image, (2 * BOLD_SMOOTH_PX + 1, 2 * BOLD_SMOOTH_PX + 1))
-    limit = 3.0 * median_strength(image) + 2.0
-    np.clip(image, -limit, limit, out=image)
+    raster = rectified(darkest, grid, px_per_mm=BOLD_PX_PER_MM, origin_mm=(0.0, 0.0), shape=shape)
+    image = unshaded(raster, 2 * BOLD_SMOOTH_PX + 1)
     band, chunk = round(BOLD_BAND_MM * BOLD_PX_PER_MM), round(BOLD_CHUNK_MM * BOLD_PX_PER_MM)
     times = np.arange(chunk) / chunk
     ratios = []

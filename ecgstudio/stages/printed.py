@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ecgstudio.core.leads import LAYOUTS, LEADS
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -55,3 +57,28 @@ class PageLayout:
     names: tuple[Label, ...] = ()  # those that stand where names are printed; others that were read are something else
     contradicted: bool = False  # a name was read that the template does not have there
     name_offset_mm: tuple[float, float] | None = None  # from a slot's start and axis to its name; None: none was read
+
+    @property
+    def names_read(self) -> int:
+        """How many different leads are named by what was read."""
+        return len({slot.lead for slot in self.slots if slot.read})
+
+    @property
+    def lacks_names(self) -> bool:
+        """Whether names were not read that matter: where all others are in a known order, a single one does not."""
+        unread = [slot.lead for slot in self.slots if not slot.read]
+        in_order = self.name in LAYOUTS and not self.contradicted
+        again = any([slot.lead for slot in self.slots].count(lead) > 1 for lead in unread)
+        return again or len(unread) > (1 if in_order else 0)
+
+    @property
+    def lacks_leads(self) -> bool:
+        """Whether the page shows less than all leads, or than those of its template."""
+        template = LAYOUTS.get(self.name)
+        return not {slot.lead for slot in self.slots}.issuperset(template.leads if template is not None else LEADS)
+
+    @property
+    def is_guessed(self) -> bool:
+        """Whether neither names nor borders of columns say what is printed where."""
+        undivided = self.name not in LAYOUTS or all(slot.columns == 1 for slot in self.slots)
+        return undivided and self.names_read == 0

@@ -144,9 +144,13 @@ def _by_its_grid(pixels: Image, pose: Pose, *, legible: float, runtime: Runtime)
     return (reading, px_per_mm) if reading.legible > legible + CLEARLY_MORE else None
 
 
-def keypoints_in_pose(page: Page, pose: Pose, *, runtime: Runtime) -> Keypoints:
-    """Find all printed lead names and markers of a page of which it is known how the sheet lies."""
-    return _keypoints(pose, _read(page.pixels, pose, runtime))
+def keypoints_in_pose(page: Page, pose: Pose, *, runtime: Runtime, scales: bool = True) -> Keypoints:
+    """Find all printed lead names and markers of a page of which it is known how the sheet lies.
+
+    Printed `scales` cost as much as all the others.
+    """
+    reading = _read(page.pixels, pose, runtime)
+    return _keypoints(pose, reading if scales else replace(reading, texts=list))
 
 
 def _keypoints(pose: Pose, reading: _Reading) -> Keypoints:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.ecg import DigitizedEcg, LeadTrace
 from ecgstudio.core.grid import GridFit, PaperScale
 from ecgstudio.core.keypoints import Keypoints
-from ecgstudio.core.leads import LAYOUTS, LEADS
+from ecgstudio.core.leads import LEADS
 from ecgstudio.core.page import Page
 from ecgstudio.stages.assemble import assemble
 from ecgstudio.stages.clear_page import Cleared, names_joined, on_picture
@@ -110,11 +111,12 @@ def read_traces(
             clear, cleared.seen, its_grid, runtime=runtime, settings=settings, status=part, drawn_on=cleared.origin
         )
 
-    def doubt_of(reading: PageReading, lattice: GridFit) -> float:
-        judged = replace(lattice, scale=supposed if supposed is not None else lattice.scale)
-        return _doubt(reading, keypoints, judged, lines=page.lines)
+    def judged(reading: PageReading, lattice: GridFit) -> _Judged:
+        by_scale = lattice if supposed is None else replace(lattice, scale=supposed)
+        ecg = _traces_of(reading, by_scale, lines=page.lines)
+        return _Judged(reading, ecg, _doubt(ecg, keypoints, by_scale))
 
-    def reading_on(lattice: GridFit) -> PageReading:
+    def reading_on(lattice: GridFit) -> _Judged:
         cleared = Cleared(page, keypoints, lattice, runtime=runtime)
         again = functools.partial(recalled, lattice, "clear", lambda: without_rulings(cleared))
         try:
@@ -126,32 +128,40 @@ def read_traces(
             )  # fmt: skip
         except StageError as error:
             try:
-                return again()
+                return judged(again(), lattice)
             except StageError:
                 raise error from None
-        doubt = doubt_of(first, lattice)
-        if doubt < DOUBTED:
-            return first
+        before = judged(first, lattice)
+        if before.doubt < DOUBTED:
+            return before
         try:
-            second = again()
+            after = judged(again(), lattice)
         except StageError:
-            return first
-        return second if doubt_of(second, lattice) < LESS_DOUBTED * doubt else first
+            return before
+        return after if after.doubt < LESS_DOUBTED * before.doubt else before
 
     if uncorrected is not None:
         try:
-            found = reading_on(uncorrected)
+            found = reading_on(uncorrected).reading
             again = read_moved_rows(page, found, uncorrected, grid, runtime=runtime, settings=settings, memo=memo)
         except StageError:  # perhaps a human moved the nodes because of that
             again = None
         if again is not None:
             return _traces_of(found, replace(uncorrected, scale=grid.scale), again=again, lines=page.lines)
-    return _traces_of(reading_on(grid), grid, lines=page.lines)
+    best = reading_on(grid)
+    return best.ecg if supposed is None else _traces_of(best.reading, grid, lines=page.lines)
 
 
-def _doubt(reading: PageReading, keypoints: Keypoints, grid: GridFit, *, lines: Sequence[F64]) -> float:
-    """Return how likely a reading is a bad one, by what the page's self-checks say of it."""
-    ecg = _traces_of(reading, grid, lines=lines)
+class _Judged(NamedTuple):
+    """A reading of a page, its traces, and how likely it is a bad one."""
+
+    reading: PageReading
+    ecg: DigitizedEcg
+    doubt: float
+
+
+def _doubt(ecg: DigitizedEcg, keypoints: Keypoints, grid: GridFit) -> float:
+    """Return how likely a reading is a bad one, by what the page's self-checks say of its traces."""
     if not ecg.traces:
         return 1.0
     record = assemble(ecg, grid, settings=AssembleSettings())
@@ -182,10 +192,10 @@ def read_page(
         solve_layout, edges=edges, cell_mm=LAYOUT_CELL_MM, origin_mm=(0.0, 0.0), wanted=settings.layout
     )
     read = functools.partial(read_strips, page, grid, runtime=runtime, flip=settings.flip)
-    if cleared is not None and _names_are_missing(solve(rows, labels)):
+    if cleared is not None and solve(rows, labels).lacks_names:
         seen = _labels(cleared.seen, cleared.picture[1])
         several = labels, names_joined(labels, seen), seen
-        labels = max(several, key=lambda each: _names_read(solve(rows, each)))
+        labels = max(several, key=lambda each: solve(rows, each).names_read)
         rows = reaching_names(strips_in(axis), labels, width_mm=grid.size_mm[0])
     thin = rows_at_names(rows, labels)
     if thin and (clear := clearly_followed(read(tuple(thin)), named=True)):
@@ -200,7 +210,7 @@ def read_page(
     if faint and (clear := clearly_followed(read(tuple(faint), names=sketch.names))):
         rows = with_rows(rows, clear)
         sketch = solve(rows, labels)
-    while _lacks_leads(sketch) and (beyond := rows_beyond(rows, height_mm=grid.size_mm[1])):
+    while sketch.lacks_leads and (beyond := rows_beyond(rows, height_mm=grid.size_mm[1])):
         clear = clearly_followed(read(tuple(beyond), names=sketch.names))
         if not clear:
             break
@@ -216,14 +226,14 @@ def read_page(
     plain = [reading for reading in readings if not is_ruled(reading)]
     if plain and len(plain) < len(readings):
         without = solve([reading.row for reading in plain], labels, seams=seams_of(plain))
-        if _names_read(without) >= _names_read(layout):  # a line beside which no name stands is no lead that was off
+        if without.names_read >= layout.names_read:  # a line beside which no name stands is no lead that was off
             readings, layout = plain, without
     pulses = [(label.x_mm, label.y_mm) for label in _labels(keypoints, grid, wanted=("pulse",))]
     begins = begins_after_foot(readings, refine_slots(layout, readings), markers_mm=pulses)
     if begins is not None:
         readings = [beginning_at(reading, at_mm) for reading, at_mm in zip(readings, begins, strict=True)]
         layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings))
-    if settings.layout == AUTO_LAYOUT and _is_guessed(layout) and (usual := usual_layout(readings)):
+    if settings.layout == AUTO_LAYOUT and layout.is_guessed and (usual := usual_layout(readings)):
         layout = solve([reading.row for reading in readings], labels, seams=seams_of(readings), wanted=usual)
     overlooked = second_look(page, grid, layout, runtime=runtime)
     if overlooked:
@@ -377,26 +387,6 @@ def _labels(keypoints: Keypoints, grid: GridFit, *, wanted: Collection[str] = LE
     ]
 
 
-def _names_are_missing(layout: PageLayout) -> bool:
-    return not all(slot.read for slot in layout.slots)
-
-
-def _lacks_leads(layout: PageLayout) -> bool:
-    """Tell whether a page shows less than all leads, or than those of its template."""
-    template = LAYOUTS.get(layout.name)
-    return not {slot.lead for slot in layout.slots}.issuperset(template.leads if template is not None else LEADS)
-
-
-def _is_guessed(layout: PageLayout) -> bool:
-    """Tell whether neither names nor borders of columns say what is printed where."""
-    undivided = layout.name not in LAYOUTS or all(slot.columns == 1 for slot in layout.slots)
-    return undivided and _names_read(layout) == 0
-
-
-def _names_read(layout: PageLayout) -> int:
-    return len({slot.lead for slot in layout.slots if slot.read})
-
-
 def stray_doubts(slots: Sequence[Slot], readings: Sequence[StripReading]) -> tuple[str, ...]:
     """Say which leads were followed over blank paper to where none of their beats go: that line is another one."""
     astray = []
@@ -438,7 +428,7 @@ def second_look(page: Page, grid: GridFit, layout: PageLayout, *, runtime: Runti
 def believed(found: Sequence[tuple[Slot, Label]], layout: PageLayout) -> list[Label]:
     """Leave out a name read late and half-heartedly that alone contradicts an order which most names prove."""
     against = [label for slot, label in found if slot.lead not in ("", label.lead)]
-    proven = 2 * _names_read(layout) > len(layout.slots)
+    proven = 2 * layout.names_read > len(layout.slots)
     if proven and len(against) == 1 and against[0].confidence < LOOK_AGAINST:
         return [label for _, label in found if label is not against[0]]
     return [label for _, label in found]

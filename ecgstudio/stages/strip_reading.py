@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -15,6 +16,7 @@ from ecgstudio.core.page import Page
 from ecgstudio.stages.contract import FloatMap, Runtime, StageError
 from ecgstudio.stages.decode import falling_edges, pair_average, trace_path
 from ecgstudio.stages.needles import needles
+from ecgstudio.stages.parallel import in_parallel
 from ecgstudio.stages.printed import Label, Row
 from ecgstudio.stages.strips import STRIP_PX_PER_MM, cut_strip, normalised
 from ecgstudio.stages.strokes import (
@@ -29,7 +31,9 @@ from ecgstudio.stages.strokes import (
 
 STRIP_HALVES_MM = (30.0, 40.0, 54.0)  # a strip is as tall as its trace needs: the network reads low ones best
 STRIP_MARGIN_MM = 12.0
-ROWS_AT_ONCE = 4  # more of them take memory, and no less time
+ROWS_AT_ONCE = {"cpu": 1}  # more of them stay in no cache
+ROWS_ON_A_GPU = 4  # more of them take memory, and no less time
+SIDE_BY_SIDE = {"cpu": 2}  # one's path is followed while the network looks at the other
 NEAR_EDGE_MM = 6.0  # apexes near a strip's edge are read low
 MIN_PRINTED = 0.4
 FLIP_AGREE_PX = 10.0
@@ -113,18 +117,20 @@ def read_strips(
     # one span for all, read again or not: strips are compared column by column
     if span_mm is None:
         span_mm = min(r.start_mm for r in rows) - STRIP_MARGIN_MM, max(r.end_mm for r in rows) + STRIP_MARGIN_MM
-    lowest_mm = STRIP_HALVES_MM[0]
-    readings = []
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        some = rows[first : first + ROWS_AT_ONCE]
-        readings += _read(page, grid, some, span_mm=span_mm, half_mm=lowest_mm, runtime=runtime, flip=flip, names=names)
-    for before, half_mm in pairwise(STRIP_HALVES_MM):
-        for i, reading in enumerate(readings):
-            if reading.half_px == _half_px(before) and _reach_mm(reading) > before - NEAR_EDGE_MM:
-                (readings[i],) = _read(
-                    page, grid, (rows[i],), span_mm=span_mm, half_mm=half_mm, runtime=runtime, flip=flip, names=names
-                )
-    return readings
+    read = functools.partial(_read, page, grid, span_mm=span_mm, runtime=runtime, flip=flip, names=names)
+
+    def as_tall_as_needed(some: tuple[Row, ...]) -> list[StripReading]:
+        readings = read(some, half_mm=STRIP_HALVES_MM[0])
+        for before, half_mm in pairwise(STRIP_HALVES_MM):
+            for i, reading in enumerate(readings):
+                if reading.half_px == _half_px(before) and _reach_mm(reading) > before - NEAR_EDGE_MM:
+                    (readings[i],) = read((some[i],), half_mm=half_mm)
+        return readings
+
+    at_once = ROWS_AT_ONCE.get(runtime.device, ROWS_ON_A_GPU)
+    parts = [rows[first : first + at_once] for first in range(0, len(rows), at_once)]
+    found = in_parallel(as_tall_as_needed, parts, at_most=SIDE_BY_SIDE.get(runtime.device, 1))
+    return [reading for readings in found for reading in readings]
 
 
 def _half_px(half_mm: float) -> int:
@@ -348,16 +354,18 @@ def read_beside_names(
 ) -> list[StripReading]:
     """Read those strips again whose trace runs through a printed name that was not known to be one before."""
     fresh = [name for name in names if name not in before]
-    out = list(readings)
-    for i, reading in enumerate(readings):
-        if any(_runs_through(reading, name) for name in fresh):
-            span_mm = reading.x0_mm, reading.x0_mm + len(reading.height_px) / STRIP_PX_PER_MM
-            half_mm = reading.half_px / STRIP_PX_PER_MM
-            (again,) = _read(
-                page, grid, (reading.row,), span_mm=span_mm, half_mm=half_mm, runtime=runtime, flip=flip, names=names
-            )
-            out[i] = _ending_where_seen(beginning_at(again, reading.begins_mm))
-    return out
+
+    def again_if_needed(reading: StripReading) -> StripReading:
+        if not any(_runs_through(reading, name) for name in fresh):
+            return reading
+        span_mm = reading.x0_mm, reading.x0_mm + len(reading.height_px) / STRIP_PX_PER_MM
+        half_mm = reading.half_px / STRIP_PX_PER_MM
+        (again,) = _read(
+            page, grid, (reading.row,), span_mm=span_mm, half_mm=half_mm, runtime=runtime, flip=flip, names=names
+        )
+        return _ending_where_seen(beginning_at(again, reading.begins_mm))
+
+    return in_parallel(again_if_needed, readings, at_most=SIDE_BY_SIDE.get(runtime.device, 1))
 
 
 def beginning_at(reading: StripReading, begins_mm: float) -> StripReading:

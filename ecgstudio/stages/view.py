@@ -102,3 +102,14 @@ def brightest_and_darkest(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ND
 def median_strength(image: NDArray[np.float32]) -> float:
     """Return the median of how far pixels are from 0, by a sample of them."""
     return float(np.median(np.abs(image.ravel()[::SAMPLED])))
+
+
+def unshaded(grey: Image, size_px: int) -> NDArray[np.float32]:
+    """Return what stands out from its surroundings, squares of so many pixels: lines; what does so by far is clipped.
+
+    A trace must not outweigh many grid lines.
+    """
+    # a blur of whole numbers is six times as fast as one of floats
+    lines = grey.astype(np.float32) - cv2.boxFilter(grey, cv2.CV_32F, (size_px, size_px))
+    limit = 3.0 * median_strength(lines) + 2.0
+    return np.asarray(np.clip(lines, -limit, limit, out=lines))

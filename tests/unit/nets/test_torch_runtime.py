@@ -115,9 +115,9 @@ def test_a_device_without_room_leaves_the_work_to_the_cpu(
             raise error
         return build(name, device)
 
-    def on_device(device: torch.device, name: str, pixels: torch.Tensor) -> list[np.ndarray]:
+    def on_device(device: torch.device, name: str, pixels: torch.Tensor, *, half: bool) -> list[np.ndarray]:
         full(name, device)
-        return run_on(device, name, pixels)
+        return run_on(device, name, pixels, half=half)
 
     run_on = runtime._run_on
     monkeypatch.setattr(runtime, "_run_on", on_device)
@@ -128,7 +128,7 @@ def test_a_device_without_room_leaves_the_work_to_the_cpu(
 def test_other_device_errors_are_not_hidden(
     weights_dir: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("CUDA error: an illegal instruction was encountered")
 
     runtime = TorchRuntime(read_manifest(weights_dir), device=torch.device("cuda"))
