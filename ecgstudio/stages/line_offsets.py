@@ -18,7 +18,7 @@ Complex = NDArray[np.complex128]
 Image = NDArray[np.uint8]
 
 RASTER_STEP_PX = 4  # the map is smooth: linear between every fourth pixel is exact to 0.01 px
-REFINE_PX_PER_MM, COARSE_PX_PER_MM = 8.0, 4.8
+REFINE_PX_PER_MM, GROW_PX_PER_MM, COARSE_PX_PER_MM = 8.0, 6.4, 4.8
 BETWEEN_HARMONICS = 0.1  # cycles per mm: half-way between the harmonics of 5-mm lines
 
 
@@ -40,8 +40,8 @@ class Step:
 
 FIVE_MM = Step(5.0, 5.0, 1.5, 1.6, grows=False)
 ONE_MM = (
-    Step(1.0, 2.5, 0.8, 2.2, grows=True, px_per_mm=COARSE_PX_PER_MM),
-    Step(1.0, 2.5, 1.2, 2.0, grows=True, px_per_mm=COARSE_PX_PER_MM),
+    Step(1.0, 2.5, 0.8, 2.2, grows=True, px_per_mm=GROW_PX_PER_MM),
+    Step(1.0, 2.5, 1.2, 2.0, grows=True, px_per_mm=GROW_PX_PER_MM),
     Step(1.0, 2.5, 1.5, 1.6, grows=False),
 )
 POLISH = Step(1.0, 2.5, 1.5, 1.6, grows=False)  # where the ink can be told from the lines
