@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ecgstudio.core.arrays import F64
 from ecgstudio.stages.contract import FloatMap
 from ecgstudio.stages.other_ways import best_way, centred
+from ecgstudio.stages.parallel import in_parallel
 from ecgstudio.stages.pen import BROADEST, Pen, fitted_pen, ink_of
 from ecgstudio.stages.strip_reading import StripReading
 from ecgstudio.stages.strips import STRIP_PX_PER_MM
@@ -53,8 +54,10 @@ def read_together(readings: Sequence[StripReading], *, only: Collection[int] | N
     if len(out) < 2:
         return out
     sheet = _Sheet.of(out)
-    movable = {row for row in sheet.inks if only is None or row in only}
+    movable = {row for row in sheet.columns if only is None or row in only}
     meetings = [each for each in _meetings(sheet) if movable & each.rows]
+    seen = sorted(frozenset().union(*(meeting.rows for meeting in meetings)) & sheet.columns.keys())
+    sheet.inks = dict(zip(seen, in_parallel(lambda row: _ink(out[row]), seen), strict=True))
     pen = _pen_at(sheet, meetings)
     if pen is None:
         return out
@@ -66,6 +69,12 @@ def read_together(readings: Sequence[StripReading], *, only: Collection[int] | N
     for i in np.flatnonzero((sheet.paths != before).any(axis=1)):
         out[i] = _along(out[i], sheet.paths[i] - sheet.tops[i], before[i] - sheet.tops[i])
     return out
+
+
+def _ink(reading: StripReading) -> FloatMap:
+    """Return how inked a row's strip is, of which it is known what was seen."""
+    assert reading.looked is not None
+    return ink_of(reading.looked.brightest.astype(np.float32), reading.height_half, reading.presence_half > 0.5)
 
 
 def _along(reading: StripReading, height: F64, before: F64) -> StripReading:
@@ -92,26 +101,21 @@ def _mass(columns: NDArray[np.float16], height: F64, first: int = 0) -> F64:
 class _Sheet:
     """All rows in one frame: strip pixels down the sheet."""
 
-    columns: dict[int, NDArray[np.float16]]  # [H, W] of these: log-probabilities
+    columns: dict[int, NDArray[np.float16]]  # [H, W] of the rows of which it is known what was seen: log-probabilities
     tops: F64  # [R] where each strip's row 0 is
     paths: F64  # [R, n]
     present: NDArray[np.bool_]  # [R, n]
-    inks: dict[int, FloatMap]  # [H, W] of the rows of which it is known what was seen
+    inks: dict[int, FloatMap] = field(default_factory=dict)  # [H, W] of those that meet others
 
     @classmethod
     def of(cls, readings: Sequence[StripReading]) -> _Sheet:
         count = min(len(each.height_half) for each in readings) // 2 * 2
         tops = np.array([each.centre_mm * STRIP_PX_PER_MM - each.half_px + 0.5 for each in readings])
-        inks = {
-            row: ink_of(each.looked.brightest.astype(np.float32), each.height_half, each.presence_half > 0.5)
-            for row, each in enumerate(readings) if each.looked is not None
-        }  # fmt: skip
         return cls(
             columns={row: each.looked.columns for row, each in enumerate(readings) if each.looked is not None},
             tops=tops,
             paths=np.stack([each.height_half[:count] for each in readings]) + tops[:, None],
             present=np.stack([each.presence_half[:count] > PRESENT for each in readings]),
-            inks=inks,
         )
 
     def pairs(self) -> Iterator[tuple[int, int]]:

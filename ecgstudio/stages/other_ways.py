@@ -84,10 +84,9 @@ def smooth_path(y: F64, worth: FloatMap, passed: FloatMap, before: F64, after: F
     for column in range(1, len(steps)):
         np.subtract(steps[column][:, None, :], steps[column - 1].T[:, :, None], out=cost)
         np.abs(cost, out=cost)
-        cost -= free
-        np.maximum(cost, 0, out=cost)
+        np.maximum(cost, free, out=cost)
         np.subtract(pairs[-1].T[:, :, None], cost, out=cost)
-        pairs.append(cost.max(axis=1) + gained[column])
+        pairs.append(cost.max(axis=1) + free + gained[column])
     out_of = second[0] - scaled[-1]
     ends = pairs[-1] - bent(out_of[None] - steps[-1]) - bent(second[1] - second[0] - out_of)[None]
     middle, last = (int(i) for i in np.unravel_index(int(ends.argmax()), ends.shape))

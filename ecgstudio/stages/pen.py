@@ -67,13 +67,13 @@ def darkness_of(brightest: FloatMap, height_half: F64, present: NDArray[np.bool_
     parts = np.array_split(brightest, max(width // PAPER_PX, 1), axis=1)
     paper = [float(np.percentile(part[::4, ::2], PAPER_PERCENTILE)) for part in parts]
     middles = (np.arange(len(parts)) + 0.5) * width / len(parts)
-    away = np.interp(np.arange(width), middles, paper)[None] - brightest
+    away = np.interp(np.arange(width), middles, paper).astype(np.float32)[None] - brightest
     columns = min(width, len(height_half) // 2)
     rows = np.round(height_half[: 2 * columns : 2]).astype(int) + np.arange(-NEAR_PX, NEAR_PX + 1)[:, None]
     trace = np.take_along_axis(away[:, :columns], np.clip(rows, 0, len(away) - 1), axis=0).max(axis=0)
     seen = trace[present[: 2 * columns : 2]]
     contrast = float(np.median(seen)) if len(seen) else 0.0
-    return np.asarray(away / contrast, np.float32) if contrast > 0 else None
+    return np.asarray(away / np.float32(contrast), np.float32) if contrast > 0 else None
 
 
 def fitted_pen(lines: Sequence[tuple[FloatMap, Sequence[tuple[F64, F64]]]]) -> Pen:
