@@ -14,7 +14,7 @@ from ecgstudio.core.arrays import F64
 from ecgstudio.core.geometry import apply_homography, fit_homography
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit
 from ecgstudio.stages.line_offsets import COARSE_PX_PER_MM, ONE_MM, Image, line_offsets
-from ecgstudio.stages.paper_map import Refined, refine
+from ecgstudio.stages.paper_map import Refined, finished, moved_onto_lines, refine
 from ecgstudio.stages.parallel import in_parallel
 from ecgstudio.stages.view import brightest_and_darkest
 
@@ -42,7 +42,8 @@ def carried_on(pixels: Image, found: Refined) -> Refined:
     """
     if found.rough_mm < ROUGH_MM:
         return found
-    weight = _weights(pixels, found.grid)
+    darkest = brightest_and_darkest(pixels)[1]
+    weight = _weights(darkest, found.grid)
     one_way = (weight.max(axis=-1) > SEEN) & (weight.min(axis=-1) < HARDLY)
     if one_way.mean() < LEAST_ONE_WAY:
         return found
@@ -51,23 +52,24 @@ def carried_on(pixels: Image, found: Refined) -> Refined:
 
     def bent(bend: Bend) -> Refined:
         for on in (inside, sure) if one_way.mean() >= MANY else (inside,):
-            again = _step_by_step(pixels, found, on, bend=bend)
+            again = _step_by_step(darkest, found, on, bend=bend)
             if _is_better(again, found):
                 return again
         return found
 
-    return max(found, *in_parallel(bent, (_curled_on, _bent_on)), key=_likelihood)
+    likeliest = max(found, *in_parallel(bent, (_curled_on, _bent_on)), key=_likelihood)
+    return found if likeliest is found else finished(pixels, likeliest, anchored=False)
 
 
-def _step_by_step(pixels: Image, found: Refined, on: NDArray[np.bool_], *, bend: Bend) -> Refined:
+def _step_by_step(darkest: Image, found: Refined, on: NDArray[np.bool_], *, bend: Bend) -> Refined:
     """Bend the map on from the nodes `on` it, then from those that are seen, as long as more and more is confirmed."""
     for _ in range(MOST_STEPS):
         if on.sum() < LEAST_NODES or on.all():
             break
-        again = refine(pixels, bend(found.grid, on), anchored=False)
+        again = moved_onto_lines(darkest, bend(found.grid, on), anchored=False)
         if again.confirmed_px <= STEP_GAIN * found.confirmed_px or again.rough_mm > STEP_ROUGHER * found.rough_mm:
             break
-        found, on = again, _surrounded(nodes_on_lines(pixels, again.grid))
+        found, on = again, _surrounded(_on_lines(darkest, again.grid))
     return found
 
 
@@ -99,7 +101,7 @@ def _going_on(pixels: Image, grid: GridFit) -> tuple[bool, bool, bool, bool]:
     edges = (inside[:, 0], inside[:, -1], inside[0], inside[-1])
     if max(edge.mean() for edge in edges) < EDGE_INSIDE:
         return False, False, False, False
-    seen = _weights(pixels, grid).min(axis=-1) > SEEN
+    seen = _weights(brightest_and_darkest(pixels)[1], grid).min(axis=-1) > SEEN
     parts = (seen[:, :EDGE_BLOCKS], seen[:, -EDGE_BLOCKS:], seen[:EDGE_BLOCKS], seen[-EDGE_BLOCKS:])
     left, right, top, bottom = (
         bool(edge.mean() >= EDGE_INSIDE and part.mean() >= EDGE_SEEN) for edge, part in zip(edges, parts, strict=True)
@@ -146,7 +148,11 @@ def _bent_on(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
 
 def nodes_on_lines(pixels: Image, grid: GridFit) -> NDArray[np.bool_]:
     """Tell around which nodes [R, C] of a map lines are seen both ways."""
-    return _nodes_seen(_weights(pixels, grid).min(axis=-1) > SEEN, grid)
+    return _on_lines(brightest_and_darkest(pixels)[1], grid)
+
+
+def _on_lines(darkest: Image, grid: GridFit) -> NDArray[np.bool_]:
+    return _nodes_seen(_weights(darkest, grid).min(axis=-1) > SEEN, grid)
 
 
 def flat_beyond_lines(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
@@ -170,9 +176,9 @@ def flat_beyond_lines(grid: GridFit, on: NDArray[np.bool_]) -> GridFit:
     return replace(grid, nodes=np.where(within[..., None], grid.nodes, flat))
 
 
-def _weights(pixels: Image, grid: GridFit) -> F64:
+def _weights(darkest: Image, grid: GridFit) -> F64:
     """Return how clearly each block of a map shows lines across and down, 0..1; for that a coarse look is enough."""
-    return line_offsets(brightest_and_darkest(pixels)[1], grid, COARSE_LOOK)[1]
+    return line_offsets(darkest, grid, COARSE_LOOK)[1]
 
 
 def _nodes_seen(seen: NDArray[np.bool_], grid: GridFit) -> NDArray[np.bool_]:

@@ -222,7 +222,12 @@ def likeliest(candidates: Sequence[Refined], expected_px_per_mm: float) -> Refin
 
 def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
     """Move the map onto the printed 1-mm lines, before that onto the 5-mm lines if the map claims to know those."""
-    darkest = brightest_and_darkest(pixels)[1]
+    found = moved_onto_lines(brightest_and_darkest(pixels)[1], grid, anchored=anchored)
+    return finished(pixels, found, anchored=anchored)
+
+
+def moved_onto_lines(darkest: Image, grid: GridFit, *, anchored: bool) -> Refined:
+    """Move the map as `refine` does, given the darkest channel, but for the last of it: enough to compare maps."""
     lines, seen_px, moved = 0.0, 0.0, np.inf
     for step in (FIVE_MM, *ONE_MM) if anchored else ONE_MM:
         shift, seen = _towards_lines(darkest, grid, step)
@@ -237,6 +242,13 @@ def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
             cropped, lines = _cropped(grid, seen, block_mm=step.block_mm)
             if not anchored:  # what the network saw reaches further than the lines that are clear enough to confirm it
                 grid = cropped
+    return Refined(grid, lines, seen_px, moved, _roughness_mm(grid))
+
+
+def finished(pixels: Image, found: Refined, *, anchored: bool) -> Refined:
+    """Tell the millimetres of a moved map by its bold lines, unless it was anchored to these, and take the ink off."""
+    darkest = brightest_and_darkest(pixels)[1]
+    grid, lines, seen_px, moved = found.grid, found.lines, found.seen_px, found.moved_mm
     if not anchored and lines > 0:
         if _is_harmonic(darkest, grid):
             lines, seen_px, moved = 0.0, 0.0, np.inf

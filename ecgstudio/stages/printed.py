@@ -65,11 +65,8 @@ class PageLayout:
 
     @property
     def lacks_names(self) -> bool:
-        """Whether names were not read that matter: where all others are in a known order, a single one does not."""
-        unread = [slot.lead for slot in self.slots if not slot.read]
-        in_order = self.name in LAYOUTS and not self.contradicted
-        again = any([slot.lead for slot in self.slots].count(lead) > 1 for lead in unread)
-        return again or len(unread) > (1 if in_order else 0)
+        """Whether there is a lead whose name was not read."""
+        return not all(slot.read for slot in self.slots)
 
     @property
     def lacks_leads(self) -> bool:
