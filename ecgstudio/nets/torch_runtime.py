@@ -54,7 +54,7 @@ _NO_ROOM: Final = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_
 ATTRIBUTION_STEPS: Final = 16
 """On 40 validation records the parts miss the whole (median 1.9) by 0.07 at the median; 8 steps by 0.20, 32 by 0.04."""
 HALF_NETWORKS: Final = ("keypoint", "text", "grid", TRACE)
-"""What a CPU counts in bfloat16 if it can, but for the last layers: pages are read as well (within .01 dB)."""
+"""What a CPU counts in bfloat16 if it can, but for the last layers: answers differ by .03 at most."""
 HALF_KEYPOINTS_PX: Final = 400_000
 """A smaller picture is a whole page's: it costs little, and tells scale and tilt, which all that follows hangs on."""
 STRIP_PIXELS_PER_CALL = {"cpu": 1_200_000, "mps": 20_000_000, "cuda": 60_000_000}

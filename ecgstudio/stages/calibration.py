@@ -23,7 +23,7 @@ GAINS = {"gain5": 5.0, "gain10": 10.0, "gain20": 20.0}
 STANDARD_MM_PER_S, STANDARD_MM_PER_MV = 25.0, 10.0
 PULSE_MV, PULSE_S = 1.0, 0.2
 PULSE_WINDOW_MM = 32.0
-STRIPS_AT_ONCE = 3  # so many of them stay in the cache
+STRIPS_AT_ONCE = 3  # so many of them stay in the cache of a CPU
 PULSE_STRIP_HALF_MM = 30.0
 MAX_PULSES = 6
 MIN_MARKER_CONFIDENCE, SURE_MARKER_CONFIDENCE = 0.5, 0.8
@@ -171,8 +171,9 @@ def _pulses_at(
         height, mass = trace_path(runtime.trace(normalised(some)).columns)
         return list(zip(pair_average(height), pair_average(mass), strict=True))
 
-    some = [strips[first : first + STRIPS_AT_ONCE] for first in range(0, len(strips), STRIPS_AT_ONCE)]
-    found = [path for of_some in in_parallel(paths, some, at_most=2) for path in of_some]
+    at_once = STRIPS_AT_ONCE if runtime.device == "cpu" else len(strips)
+    parts = [strips[first : first + at_once] for first in range(0, len(strips), at_once)]
+    found = [path for of_part in in_parallel(paths, parts, at_most=2) for path in of_part]
     return [
         _pulse_of(-(row - half_px + 0.5) / STRIP_PX_PER_MM, sure, wanted_mm=wanted)
         for (_, wanted), (row, sure) in zip(hypotheses, found, strict=True)

@@ -58,7 +58,7 @@ def carried_on(pixels: Image, found: Refined) -> Refined:
         return found
 
     likeliest = max(found, *in_parallel(bent, (_curled_on, _bent_on)), key=_likelihood)
-    return found if likeliest is found else finished(pixels, likeliest, anchored=False)
+    return found if likeliest is found else finished(pixels, darkest, likeliest, anchored=False)
 
 
 def _step_by_step(darkest: Image, found: Refined, on: NDArray[np.bool_], *, bend: Bend) -> Refined:

@@ -222,8 +222,8 @@ def likeliest(candidates: Sequence[Refined], expected_px_per_mm: float) -> Refin
 
 def refine(pixels: Image, grid: GridFit, *, anchored: bool) -> Refined:
     """Move the map onto the printed 1-mm lines, before that onto the 5-mm lines if the map claims to know those."""
-    found = moved_onto_lines(brightest_and_darkest(pixels)[1], grid, anchored=anchored)
-    return finished(pixels, found, anchored=anchored)
+    darkest = brightest_and_darkest(pixels)[1]
+    return finished(pixels, darkest, moved_onto_lines(darkest, grid, anchored=anchored), anchored=anchored)
 
 
 def moved_onto_lines(darkest: Image, grid: GridFit, *, anchored: bool) -> Refined:
@@ -245,9 +245,8 @@ def moved_onto_lines(darkest: Image, grid: GridFit, *, anchored: bool) -> Refine
     return Refined(grid, lines, seen_px, moved, _roughness_mm(grid))
 
 
-def finished(pixels: Image, found: Refined, *, anchored: bool) -> Refined:
+def finished(pixels: Image, darkest: Image, found: Refined, *, anchored: bool) -> Refined:
     """Tell the millimetres of a moved map by its bold lines, unless it was anchored to these, and take the ink off."""
-    darkest = brightest_and_darkest(pixels)[1]
     grid, lines, seen_px, moved = found.grid, found.lines, found.seen_px, found.moved_mm
     if not anchored and lines > 0:
         if _is_harmonic(darkest, grid):

@@ -126,7 +126,7 @@ def test_what_is_confirmed_and_smooth_wins(
         for name, (times, rough_mm) in (("_curled_on", curled), ("_bent_on", bent))
     }
     monkeypatch.setattr(map_edges, "_step_by_step", lambda *args, bend: maps[bend.__name__])
-    monkeypatch.setattr(map_edges, "finished", lambda pixels, map_, *, anchored: replace(map_, bold=2.0))  # as maps are
+    monkeypatch.setattr(map_edges, "finished", lambda _, __, map_, *, anchored: replace(map_, bold=2.0))
     carried = carried_on(page(), found)
     assert carried is found if not wins else carried.bold == 2.0
     assert (carried.seen_px, carried.rough_mm) == (maps.get(wins, found).seen_px, maps.get(wins, found).rough_mm)
