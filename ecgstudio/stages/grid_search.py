@@ -30,6 +30,7 @@ from ecgstudio.stages.paper_map import (
     steadied,
     unwrap_axis,
 )
+from ecgstudio.stages.rigid_map import rigid
 from ecgstudio.stages.row_lines import LEAST_AXIS, RowLines, row_lines
 from ecgstudio.stages.view import View, brightest_and_darkest, unshaded, upright_view
 
@@ -120,6 +121,7 @@ def _settled(pixels: Image, found: Refined) -> GridFit:
         found = carried_on(pixels, grown(pixels, found))
         seen = nodes_on_lines(pixels, found.grid)
         grid = steadied(flat_beyond_lines(found.grid, seen), seen=seen if seen.any() else None)
+        grid = rigid(pixels, grid) or grid
     return replace(grid, confidence=_confidence(found))
 
 

@@ -46,9 +46,11 @@ def refine_slots(layout: PageLayout, readings: Sequence[StripReading], *, cut: C
         found = column_borders(alike, columns, ends_mm=ends_mm, said=(first_mm, pitch_mm), cut=lost)
         borders |= {(columns, k): border.at_mm for k, border in enumerate(found, 1)}
         met |= {(columns, k) for k, border in enumerate(found, 1) if border.met}
+        behind_mm = (ends_mm[1] - borders[columns, 1]) / (columns - 1)
+        if cut.ends_inside:  # few names tell the pitch worse than the columns that are seen whole
+            pitch_mm = min(pitch_mm, behind_mm)
         if columns == 2:  # the names of the first are lost with its beginning, and with them the pitch
-            half_mm = ends_mm[1] - borders[2, 1]
-            usual_mm = [usual for usual in HALF_ROWS_MM if abs(half_mm / usual - 1) < HALF_WITHIN and usual > pitch_mm]
+            usual_mm = [mm for mm in HALF_ROWS_MM if abs(behind_mm / mm - 1) < HALF_WITHIN and mm > pitch_mm]
             pitch_mm = usual_mm[0] if usual_mm else pitch_mm
         late_mm = starts[rows] - (borders[columns, 1] - pitch_mm)
         starts[rows] -= np.where((late_mm > LEAST_LATE_MM) & (late_mm < pitch_mm), late_mm, 0.0)

@@ -17,6 +17,7 @@ from ecgstudio.stages.strips import STRIP_PX_PER_MM
 # was a page with columns that had not been found.
 MOST_WITHIN: Final = 0.45
 MORE_ALIKE: Final = 0.5  # beats of halves are as alike as those of quarters where there are but two columns
+UNDIVIDED: Final = 0.6  # within the columns that a rhythm strip does not have, its beats differ more than theirs
 BEAT_HALF_MM: Final = 3.75  # .15 s at 25 mm/s
 BEAT_SHIFT_MM, ALIGNMENTS = 1.0, 2  # the middle of a beat hangs on which leads show it
 SLIGHT: Final = 0.02  # of a beat's power: leads differ by more
@@ -36,7 +37,7 @@ def usual_layout(readings: Sequence[StripReading]) -> str:
         within = [shape_within(reading, beats, ends_mm=ends_mm, columns=columns) for reading in readings]
         divided, rhythm = within[: len(layout.rows)], within[len(layout.rows) :]
         usual = float(np.median(divided))
-        if usual < least and (not rhythm or usual < MORE_ALIKE * float(np.median(rhythm))):
+        if usual < least and (not rhythm or usual < UNDIVIDED * float(np.median(rhythm))):
             best, least = name, MORE_ALIKE * usual
     return best
 

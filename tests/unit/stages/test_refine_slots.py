@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ecgstudio.core.leads import LAYOUTS
+from ecgstudio.stages.cut_off import CutOff
 from ecgstudio.stages.lead_places import refine_slots
 from ecgstudio.stages.printed import PageLayout, Row, Slot
 from ecgstudio.stages.strip_reading import StripReading
@@ -55,6 +58,37 @@ def test_a_first_lead_that_begins_faintly_begins_where_the_pitch_says(late_mm: f
         late = starts_late_mm if slot.column == 0 else 0.0
         assert slot.start_mm == pytest.approx(START_MM + slot.column * PITCH_MM + late, abs=0.1)
         assert slot.end_mm == pytest.approx(START_MM + (slot.column + 1) * PITCH_MM, abs=0.1)
+
+
+@pytest.mark.parametrize("wider_mm", [0.0, 2.4, -3.0])
+def test_names_do_not_move_a_beginning_that_is_seen_where_the_other_columns_say(wider_mm: float) -> None:
+    layout, readings = seen(late_mm=0.0)
+    pitch_mm = PITCH_MM + wider_mm
+    slots = tuple(
+        replace(s, start_mm=START_MM + s.column * pitch_mm, end_mm=START_MM + (s.column + 1) * pitch_mm)
+        for s in layout.slots
+    )
+    for slot in refine_slots(replace(layout, slots=slots), readings):
+        if slot.column == 0:
+            assert slot.start_mm == pytest.approx(START_MM, abs=0.1)
+
+
+def test_where_rows_end_outside_the_picture_the_names_tell_how_wide_columns_are() -> None:
+    layout, readings = seen(late_mm=5.0)
+    ended = [
+        replace(
+            reading,
+            presence_half=np.where(
+                np.arange(len(reading.presence_half)) < (START_MM + 3.6 * PITCH_MM) * HALF_COLUMNS_PER_MM,
+                reading.presence_half, 0.0,
+            ),
+        )
+        for reading in readings
+    ]  # fmt: skip
+    cut = CutOff(before=(False,) * ROWS, after=(True,) * ROWS)
+    for slot in refine_slots(layout, ended, cut=cut):
+        if slot.column == 0:
+            assert slot.start_mm == pytest.approx(START_MM, abs=0.1)
 
 
 @pytest.mark.parametrize(("second_mm", "begins_mm"), [(125.0, 1.7), (62.5, 64.2), (112.0, 18.0)])
