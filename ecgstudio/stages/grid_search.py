@@ -44,7 +44,8 @@ TORN_MM = 0.7  # rougher, and phases are of something else
 ASKEW, SURE_ERRORS = 0.025, 2.5
 LEAST_SEEN, SLIPPING_MM = 0.02, 0.3  # of the picture; lines that still move so far are none
 COHERENT, BESIDE_ROWS_PX = 0.3, 60  # the share was 0.54 and more on maps that were right, 0.04 and less on wrong ones
-CLEAR_MERIT = 0.5  # a map this well confirmed needs no competitor, if its 5-mm lines are bold
+# a map this well confirmed needs no competitor if its 5-mm lines are bold, or the network sees them as far apart
+CLEAR_MERIT, SAME_PITCH = 0.5, 0.02
 SURE_REACH = 0.1  # where pulses told the scale
 SQUARE, AS_WELL = 0.12, 0.7  # a sheet seen aslant is foreshortened by less than a wrong harmonic
 SPECTRUM_REACH = 0.19  # not as far as the next harmonic of 5-mm lines, a fifth away
@@ -76,6 +77,7 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
     candidates: list[Refined] = []
     maps: GridMaps | None = None
     by_phases: Refined | None = None
+    agreed = False
     page_px = 0.8 * float(height * width)
     nodes = _from_spectrum(image, view, view_px_per_mm, reach=SURE_REACH if sure else SPECTRUM_REACH)
     if nodes is not None:
@@ -84,7 +86,10 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
     if not candidates or not _is_clear(candidates[0], keypoints.px_per_mm, page_px=page_px):
         maps = runtime.grid(image)
         nodes, share = _from_network(maps, view, view_px_per_mm)
-        if nodes is not None:
+        agreed = share >= COHERENT and any(
+            _is_merited(c, keypoints.px_per_mm, page_px=page_px) and _is_alike(c.grid, nodes) for c in candidates
+        )
+        if nodes is not None and not agreed:
             candidates.append(refine(page.pixels, GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE), anchored=True))
             by_phases = candidates[-1] if share >= COHERENT and candidates[-1].rough_mm < TORN_MM else None
     status.checkpoint(0.9, "grid refined")
@@ -100,7 +105,7 @@ def search(page: Page, keypoints: Keypoints, *, runtime: Runtime, sure: bool = F
         best = squared(page.pixels, best, seen=[nodes for nodes in near if nodes is not None])
     if best is not None and (best.lines == 0 or best.seen_px < LEAST_SEEN * width * height):
         best = by_phases if by_phases in candidates else None
-    if maps is None or (best is not None and best.bold >= BOLD):
+    if maps is None or agreed or (best is not None and best.bold >= BOLD):
         rows = None
     else:
         rows = row_lines(maps.axis, cell_mm=CELL_PX / view_px_per_mm, border_mm=_border_mm(page, view, view_px_per_mm))
@@ -192,7 +197,19 @@ def _is_clear(found: Refined, expected_px_per_mm: float, *, page_px: float) -> b
 
     The fourth or sixth harmonic of 5-mm lines looks like 1-mm lines where stage 0 expects them at a wrong scale.
     """
-    return found.merit(expected_px_per_mm, paper_px=page_px) >= CLEAR_MERIT and found.bold >= BOLD
+    return _is_merited(found, expected_px_per_mm, page_px=page_px) and found.bold >= BOLD
+
+
+def _is_merited(found: Refined, expected_px_per_mm: float, *, page_px: float) -> bool:
+    return found.merit(expected_px_per_mm, paper_px=page_px) >= CLEAR_MERIT
+
+
+def _is_alike(grid: GridFit, nodes: F64 | None) -> bool:
+    """Tell whether other nodes have millimetres as long as those of a grid."""
+    if nodes is None:
+        return False
+    other = GridFit(nodes, UNKNOWN_SCALE, LOW_CONFIDENCE)
+    return abs(float(np.log(grid.px_per_mm / other.px_per_mm))) < SAME_PITCH
 
 
 def _confidence(found: Refined) -> float:

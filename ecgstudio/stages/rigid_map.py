@@ -20,6 +20,7 @@ from ecgstudio.stages.view import brightest_and_darkest
 
 LINES: Final = Step(1.0, 2.5, 1.0, 0.0, grows=False)
 NEAR_MM, LEAST_NEAR = 0.05, 0.1  # what lies so near to an affine map, and the least share of the lines that must
+STRAIGHT_MM = 0.008  # rms by which a map may depart from the affine one that it means
 AS_WELL, LEAST_ON_LINES = 0.004, 0.3  # of how well a map lies on the lines, 1 if all of it does
 SPREADS_MM: Final = (1.0, 0.5, 0.3, 0.2, 0.1, *[0.03] * 6)  # lines that lie farther off than this count little
 LAST_SPREADS_MM: Final = (0.05,) * 6
@@ -32,22 +33,38 @@ def rigid(pixels: Image, grid: GridFit) -> GridFit | None:
     """
     bare = without_ink(pixels, px_per_mm=grid.px_per_mm)
     lines = bare if bare is not None else brightest_and_darkest(pixels)[1]
-    offset_mm, weight = line_offsets(lines, grid, LINES)
+    straight, least = _by_nodes(grid), LEAST_ON_LINES
+    if straight is None:
+        offset_mm, weight = line_offsets(lines, grid, LINES)
+        straight, least = _by_lines(grid, offset_mm, weight), max(least, _on_lines(offset_mm, weight) - AS_WELL)
+    if straight is None:
+        return None
+    offset_mm, weight = line_offsets(lines, straight, LINES)
+    if _on_lines(offset_mm, weight) < least:
+        return None
+    at_mm, on_page = _blocks(straight, weight)
+    moved_mm = at_mm + offset_mm.reshape(-1, 2)
+    return _laid_out(grid, _affine(moved_mm, on_page, _worth(weight), spreads_px=_px(LAST_SPREADS_MM, grid)))
+
+
+def _by_nodes(grid: GridFit) -> GridFit | None:
+    """Return the affine map from which a grid hardly departs; None if it does."""
+    at_mm, nodes = _lattice_mm(grid), grid.nodes.reshape(-1, 2)
+    to_page = _affine(at_mm, nodes, np.ones(len(nodes)), spreads_px=_px(LAST_SPREADS_MM, grid))
+    away_px = np.hypot(*(_applied(to_page, at_mm) - nodes).T)
+    return _laid_out(grid, to_page) if np.sqrt((away_px**2).mean()) < STRAIGHT_MM * grid.px_per_mm else None
+
+
+def _by_lines(grid: GridFit, offset_mm: F64, weight: F64) -> GridFit | None:
+    """Return the affine map on which most of the printed lines lie; None if it is far from nearly all of the grid."""
     at_mm, on_page = _blocks(grid, weight)
     worth = _worth(weight)
     if not worth.any():
         return None
     to_page = _affine(at_mm + offset_mm.reshape(-1, 2), on_page, worth, spreads_px=_px(SPREADS_MM, grid))
     away_px = np.hypot(*(_applied(to_page, at_mm) - on_page).T)
-    if worth @ (away_px < NEAR_MM * grid.px_per_mm) < LEAST_NEAR * worth.sum():
-        return None
-    straight = _laid_out(grid, to_page)
-    offset_mm_now, weight_now = line_offsets(lines, straight, LINES)
-    if _on_lines(offset_mm_now, weight_now) < max(_on_lines(offset_mm, weight) - AS_WELL, LEAST_ON_LINES):
-        return None
-    at_mm, on_page = _blocks(straight, weight_now)
-    moved_mm = at_mm + offset_mm_now.reshape(-1, 2)
-    return _laid_out(grid, _affine(moved_mm, on_page, _worth(weight_now), spreads_px=_px(LAST_SPREADS_MM, grid)))
+    near = worth @ (away_px < NEAR_MM * grid.px_per_mm)
+    return _laid_out(grid, to_page) if near >= LEAST_NEAR * worth.sum() else None
 
 
 def _blocks(grid: GridFit, weight: F64) -> tuple[F64, F64]:
@@ -84,9 +101,13 @@ def _applied(to_page: F64, mm: F64) -> F64:
 
 def _laid_out(grid: GridFit, to_page: F64) -> GridFit:
     """Return the grid with its nodes where the affine map has them."""
-    rows, columns = grid.nodes.shape[:2]
-    mm = GRID_PITCH_MM * np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).astype(np.float64)
-    return replace(grid, nodes=_applied(to_page, mm.reshape(-1, 2)).reshape(rows, columns, 2))
+    return replace(grid, nodes=_applied(to_page, _lattice_mm(grid)).reshape(grid.nodes.shape))
+
+
+def _lattice_mm(grid: GridFit) -> F64:
+    """Return where the nodes of a grid lie on the paper [N, 2]."""
+    x, y = np.meshgrid(*(np.arange(count) * GRID_PITCH_MM for count in grid.nodes.shape[1::-1]))
+    return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
 def _on_lines(offset_mm: F64, weight: F64) -> float:

@@ -82,5 +82,12 @@ def test_a_sheet_that_bends_has_no_straight_map() -> None:
 
 
 def test_blank_paper_has_no_straight_map() -> None:
-    assert rigid(page(noise=10.0, pale=0.0), grid()) is None
-    assert rigid(np.full_like(page(), 255), grid()) is None
+    wandering = grid(wanders_mm=wandering_mm(0.06))
+    assert rigid(page(noise=10.0, pale=0.0), wandering) is None
+    assert rigid(np.full_like(page(), 255), wandering) is None
+
+
+def test_what_hardly_departs_from_a_straight_map_is_moved_onto_the_lines_at_once() -> None:
+    found = rigid(page(noise=2.0), grid(wanders_mm=wandering_mm(0.004) + 0.02))
+    assert found is not None
+    assert off_mm(found).max() < 0.004
