@@ -19,6 +19,7 @@ from ecgstudio.stages.map_edges import carried_on, flat_beyond_lines, grown, nod
 from ecgstudio.stages.panel_map import across_panels
 from ecgstudio.stages.paper_map import (
     BOLD,
+    SAME_PITCH,
     UNKNOWN_SCALE,
     AxisField,
     Refined,
@@ -45,7 +46,7 @@ ASKEW, SURE_ERRORS = 0.025, 2.5
 LEAST_SEEN, SLIPPING_MM = 0.02, 0.3  # of the picture; lines that still move so far are none
 COHERENT, BESIDE_ROWS_PX = 0.3, 60  # the share was 0.54 and more on maps that were right, 0.04 and less on wrong ones
 # a map this well confirmed needs no competitor if its 5-mm lines are bold, or the network sees them as far apart
-CLEAR_MERIT, SAME_PITCH = 0.5, 0.02
+CLEAR_MERIT = 0.5
 SURE_REACH = 0.1  # where pulses told the scale
 SQUARE, AS_WELL = 0.12, 0.7  # a sheet seen aslant is foreshortened by less than a wrong harmonic
 SPECTRUM_REACH = 0.19  # not as far as the next harmonic of 5-mm lines, a fifth away
@@ -126,7 +127,8 @@ def _settled(pixels: Image, found: Refined) -> GridFit:
         found = carried_on(pixels, grown(pixels, found))
         seen = nodes_on_lines(pixels, found.grid)
         grid = steadied(flat_beyond_lines(found.grid, seen), seen=seen if seen.any() else None)
-        grid = rigid(pixels, grid) or grid
+        straight = rigid(pixels, grid)
+        grid = grid if straight is None else straight
     return replace(grid, confidence=_confidence(found))
 
 
