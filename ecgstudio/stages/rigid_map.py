@@ -20,7 +20,7 @@ from ecgstudio.stages.view import brightest_and_darkest
 
 LINES: Final = Step(1.0, 2.5, 1.0, 0.0, grows=False)
 NEAR_MM, LEAST_NEAR = 0.05, 0.1  # what lies so near to an affine map, and the least share of the lines that must
-STRAIGHT_MM = 0.008  # rms by which a map may depart from the affine one that it means
+STRAIGHT_MM, FAR_MM = 0.008, 0.4  # from the nearest affine map: what means the same (rms), and another (median)
 AS_WELL, LEAST_ON_LINES = 0.004, 0.3  # of how well a map lies on the lines, 1 if all of it does
 SPREADS_MM: Final = (1.0, 0.5, 0.3, 0.2, 0.1, *[0.03] * 6)  # lines that lie farther off than this count little
 LAST_SPREADS_MM: Final = (0.05,) * 6
@@ -31,14 +31,18 @@ def rigid(pixels: Image, grid: GridFit) -> GridFit | None:
 
     None if they do not, or hardly lie on either: then the sheet is bent or seen aslant, or nobody knows.
     """
+    straight, away_mm = _by_nodes(grid)
+    if np.median(away_mm) > FAR_MM:
+        return None
     bare = without_ink(pixels, px_per_mm=grid.px_per_mm)
     lines = bare if bare is not None else brightest_and_darkest(pixels)[1]
-    straight, least = _by_nodes(grid), LEAST_ON_LINES
-    if straight is None:
+    least = LEAST_ON_LINES
+    if np.sqrt((away_mm**2).mean()) >= STRAIGHT_MM:
         offset_mm, weight = line_offsets(lines, grid, LINES)
-        straight, least = _by_lines(grid, offset_mm, weight), max(least, _on_lines(offset_mm, weight) - AS_WELL)
-    if straight is None:
-        return None
+        by_lines = _by_lines(grid, offset_mm, weight)
+        if by_lines is None:
+            return None
+        straight, least = by_lines, max(least, _on_lines(offset_mm, weight) - AS_WELL)
     offset_mm, weight = line_offsets(lines, straight, LINES)
     if _on_lines(offset_mm, weight) < least:
         return None
@@ -47,12 +51,12 @@ def rigid(pixels: Image, grid: GridFit) -> GridFit | None:
     return _laid_out(grid, _affine(moved_mm, on_page, _worth(weight), spreads_px=_px(LAST_SPREADS_MM, grid)))
 
 
-def _by_nodes(grid: GridFit) -> GridFit | None:
-    """Return the affine map from which a grid hardly departs; None if it does."""
+def _by_nodes(grid: GridFit) -> tuple[GridFit, F64]:
+    """Return the affine map that lies nearest to most nodes of a grid, and how far away each is (mm)."""
     at_mm, nodes = _lattice_mm(grid), grid.nodes.reshape(-1, 2)
-    to_page = _affine(at_mm, nodes, np.ones(len(nodes)), spreads_px=_px(LAST_SPREADS_MM, grid))
+    to_page = _affine(at_mm, nodes, np.ones(len(nodes)), spreads_px=_px(SPREADS_MM, grid))
     away_px = np.hypot(*(_applied(to_page, at_mm) - nodes).T)
-    return _laid_out(grid, to_page) if np.sqrt((away_px**2).mean()) < STRAIGHT_MM * grid.px_per_mm else None
+    return _laid_out(grid, to_page), np.asarray(away_px / grid.px_per_mm, np.float64)
 
 
 def _by_lines(grid: GridFit, offset_mm: F64, weight: F64) -> GridFit | None:

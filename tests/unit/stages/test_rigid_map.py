@@ -10,6 +10,7 @@ import pytest
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.grid import GRID_PITCH_MM, GridFit, PaperScale
+from ecgstudio.stages import rigid_map
 from ecgstudio.stages.line_offsets import Image
 from ecgstudio.stages.rigid_map import rigid
 from tests.ruled_panels import ruled
@@ -91,3 +92,10 @@ def test_what_hardly_departs_from_a_straight_map_is_moved_onto_the_lines_at_once
     found = rigid(page(noise=2.0), grid(wanders_mm=wandering_mm(0.004) + 0.02))
     assert found is not None
     assert off_mm(found).max() < 0.004
+
+
+def test_a_sheet_that_is_seen_aslant_is_not_looked_at_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    mm = lattice_mm()
+    aslant = replace(grid(), nodes=on_page(mm / (1 + 5e-4 * mm[..., :1])))
+    monkeypatch.setattr(rigid_map, "line_offsets", lambda *_: pytest.fail("lines were looked at"))
+    assert rigid(page(noise=2.0), aslant) is None
