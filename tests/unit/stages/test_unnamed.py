@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ecgstudio.core.arrays import F64
 from ecgstudio.core.leads import LAYOUTS
-from ecgstudio.stages import stage2_trace
+from ecgstudio.stages import stage2_trace, unnamed
 from ecgstudio.stages.contract import NULL_STATUS, StageError
 from ecgstudio.stages.printed import Row
 from ecgstudio.stages.settings import TraceSettings
@@ -124,3 +124,16 @@ def test_a_page_without_names_is_read_in_the_standard_order(monkeypatch: pytest.
     monkeypatch.setattr(stage2_trace, "usual_layout", lambda _: "")
     with pytest.raises(StageError, match="no known layout fits"):
         read()
+
+
+@pytest.mark.parametrize(("within_rhythm", "layout"), [(0.73, "3x4+1"), (0.62, "")])
+def test_a_rhythm_strip_is_not_divided_as_the_other_rows_are(
+    within_rhythm: float, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = page("3x4+1", seed=1)
+
+    def within(reading: StripReading, *_: object, columns: int, **__: object) -> float:
+        return 1.0 if columns != 4 else within_rhythm if reading is readings[-1] else 0.39
+
+    monkeypatch.setattr(unnamed, "shape_within", within)
+    assert usual_layout(readings).removesuffix("-cabrera") == layout
